@@ -1,0 +1,61 @@
+/*
+ * str - a slice of bytes by value.
+ *
+ * A str points into memory somebody else owns (a buffer, a literal, a configuration) and is good for
+ * as long as that memory is. It is not terminated and may hold any byte, NUL included. An empty str
+ * may have a null pointer. Nothing here allocates and nothing can fail.
+ */
+#ifndef RONDO_BASE_STR_H
+#define RONDO_BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct str {
+	const char *data;
+	size_t len;
+};
+
+/* A string literal as a str, at no cost. */
+#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+
+/* For printf's "%.*s". */
+#define STR_ARGS(s) (int)(s).len, (s).data
+
+/* A terminated string as a str; NULL gives the empty str. */
+static inline struct str str_from(const char *terminated)
+{
+	return (struct str){terminated, terminated ? strlen(terminated) : 0};
+}
+
+/* Byte for byte the same? */
+bool str_equals(struct str a, struct str b);
+
+/* The same but for the case of ASCII letters? */
+bool str_equals_nocase(struct str a, struct str b);
+
+bool str_starts_with(struct str s, struct str prefix);
+
+/* Less than, equal to or greater than zero, in byte order. */
+int str_compare(struct str a, struct str b);
+
+/* Without the spaces and tabs at both ends (OWS of RFC 9110, 5.6.3). */
+struct str str_trim(struct str s);
+
+/*
+ * Takes the part before the first `separator` off the front of *rest and returns it; *rest becomes
+ * what follows the separator, or empty with a null pointer when there was none. The part is not
+ * trimmed. Use: while (rest.data) { part = str_split(&rest, ','); ... }
+ */
+struct str str_split(struct str *rest, char separator);
+
+/* The position of `byte`, or s.len when it is not there. */
+size_t str_find(struct str s, char byte);
+
+/* 1 to 18 decimal digits and nothing else, no sign, no space, no leading zero but "0" itself: always
+ * fits an int64_t. False, and *value untouched, for anything else. RFC 9110, 8.6. */
+bool str_to_number(struct str s, uint64_t *value);
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * net - addresses and sockets; with loop, the only file with network system calls.
+ *
+ * Descriptors are non-blocking and close-on-exec, and belong to the caller. Nothing here waits, logs
+ * or keeps state. Functions that can fail answer a negative errno; EINTR never comes out. SIGPIPE is
+ * never raised. The simulator in tests/sim has another body for this header.
+ */
+#ifndef RONDO_EVENT_NET_H
+#define RONDO_EVENT_NET_H
+
+#include "base/str.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+/* An IPv4, IPv6 or Unix address. */
+struct net_addr {
+	socklen_t len;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_un path;
+	};
+};
+
+enum { NET_ADDR_TEXT_SIZE = 128 };
+
+/*
+ * Reads an address without asking a resolver: "127.0.0.1:80", "[::1]:80", "unix:/path". False when it
+ * is not one (a host name, a bad port).
+ */
+bool net_addr_parse(struct net_addr *addr, struct str text);
+
+/* From an address in text without port ("127.0.0.1", "::1"); false when it is a name. */
+bool net_addr_from_ip(struct net_addr *addr, struct str ip, uint16_t port);
+
+/* Writes "127.0.0.1:80", "[::1]:80" or "unix:/path" (always terminated). Returns `text`. */
+const char *net_addr_format(const struct net_addr *addr, char text[static NET_ADDR_TEXT_SIZE]);
+
+/* The same without the port and brackets, as it goes into logs and X-Forwarded-For; "unix:" for a
+ * Unix address. An IPv4 address mapped into IPv6 is written as IPv4. */
+const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET_ADDR_TEXT_SIZE]);
+
+bool net_addr_equals(const struct net_addr *a, const struct net_addr *b);
+uint16_t net_addr_port(const struct net_addr *addr);
+
+/* A block of addresses, "10.0.0.0/8", "::1/128", or one address. */
+struct net_block {
+	struct in6_addr prefix; /* IPv4 as mapped */
+	unsigned bits;		/* of 128 */
+};
+
+bool net_block_parse(struct net_block *block, struct str text);
+bool net_block_contains(const struct net_block *block, const struct net_addr *addr);
+
+struct net_listen_options {
+	bool reuse_port; /* SO_REUSEPORT: several processes share the port */
+	int backlog;
+	bool dual_stack; /* for "::": take IPv4 as well */
+};
+
+/* A listening socket. A stale Unix socket in the way (nobody listens) is removed. */
+int net_listen(const struct net_addr *addr, const struct net_listen_options *options);
+
+/* The address a socket is bound to. 0 or a negative errno. */
+int net_local_addr(int fd, struct net_addr *addr);
+
+/*
+ * The next waiting connection, with TCP_NODELAY set where it is TCP. -EAGAIN when none waits. The
+ * errors of a connection that died in the queue (ECONNABORTED, EPROTO and the network errors of
+ * accept(2)) are skipped here.
+ */
+int net_accept(int listener, struct net_addr *peer);
+
+/*
+ * Starts to connect. Answers a descriptor; *connecting tells whether it still goes on (then LOOP_WRITE
+ * comes, and net_connect_result says how it ended).
+ */
+int net_connect(const struct net_addr *addr, bool *connecting);
+int net_connect_result(int fd);
+
+/* recv(2): bytes read, 0 at the end of the stream, or a negative errno. */
+ssize_t net_read(int fd, void *data, size_t len);
+
+/* sendmsg(2): bytes the kernel accepted, or a negative errno. At most IOV_MAX parts. */
+ssize_t net_write(int fd, const struct iovec *parts, int count);
+
+/* Is the connection silent and open: no byte, no end, no error waiting? One recv(MSG_PEEK). */
+bool net_is_quiet(int fd);
+
+/* No more bytes will be sent (shutdown(SHUT_WR)). Errors do not matter to anybody. */
+void net_shutdown_write(int fd);
+
+/* Closes; with `reset` the peer gets a RST rather than an orderly end (SO_LINGER 0). */
+void net_close(int fd, bool reset);
+
+/* A pipe for net_splice. 0 or a negative errno. */
+int net_pipe_open(int ends[2]);
+void net_pipe_close(int ends[2]);
+
+/* splice(2) with move and non-block: bytes moved, 0 at the end of the stream, or a negative errno.
+ * One end is a pipe. */
+ssize_t net_splice(int from, int to, size_t len);
+
+#endif
