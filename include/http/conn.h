@@ -1,14 +1,16 @@
 /*
  * conn - one connection, to a client or to a backend.
  *
- * A descriptor with its watch, a receive buffer and a send buffer. It lives inside its holder (session,
- * backend connection, probe, admin request) and is the same for all of them. Whoever holds it sets
- * on_event and receives its events. Bytes from the peer are read straight into a block of `in`, where
- * heads are parsed and content is decoded in place, and from where it is sent on; bytes that rondo
- * composes gather in `out`. Neither has storage while there is nothing in it.
+ * A descriptor with its watch, a receive buffer and a send buffer. It lives inside its holder
+ * (session, backend connection, probe, admin request) and is the same for all of them. Whoever holds
+ * it sets on_event and receives its events. Bytes from the peer are read straight into a block of
+ * `in`, where heads are parsed and content is decoded in place, and from where it is sent on; bytes
+ * that rondo composes gather in `out`. Neither has storage while there is nothing in it.
  *
- * Nothing here logs, decides or closes by itself: results are returned and the holder decides. After
- * conn_close the struct may be opened again, but its memory must last until the end of the turn.
+ * Nothing here logs, decides or closes by itself: results are returned and the holder decides. An
+ * error on sending does not stop reading: the answer may be waiting already. After conn_close the
+ * struct may be opened again, but its memory must last until the end of the turn. A zeroed conn is
+ * closed.
  */
 #ifndef RONDO_HTTP_CONN_H
 #define RONDO_HTTP_CONN_H
@@ -18,32 +20,32 @@
 #include "event/net.h"
 
 enum io {
-	IO_OK,	     /* something moved */
+	IO_OK,       /* something moved */
 	IO_AGAIN,    /* nothing to move now; wait for the event */
-	IO_END,	     /* the peer sends no more */
+	IO_END,      /* the peer sends no more */
 	IO_FULL,     /* the receive buffer has no room left */
-	IO_SHORTAGE, /* no block of memory; our own trouble */
+	IO_SHORTAGE, /* no block, or the kernel has no memory; our own trouble */
 	IO_ERROR     /* the connection is broken; conn->error tells */
 };
 
 struct conn {
 	struct watch watch;
-	struct loop *loop; /* NULL when closed */
-	void (*on_event)(struct conn *conn, unsigned events);
+	struct loop *loop;                                    /* NULL when closed */
+	void (*on_event)(struct conn *conn, unsigned events); /* the holder's; kept by conn_open */
 	struct buf in;
 	struct buf out;
-	int error;	   /* errno of the first error */
-	bool ended;	   /* the peer's end of stream was read */
+	int error;         /* errno of the first error */
+	bool ended;        /* the peer's end of stream was read */
 	uint64_t received; /* bytes, since it was opened */
 	uint64_t sent;
 };
 
-/* Takes over `fd` and watches it for `wanted`. Negative errno when the loop has no room; `fd` is still the
- * caller's then. `blocks` feeds both buffers. */
+/* Takes over `fd` and waits for LOOP_READ. Negative errno when the loop has no room: then `fd` is
+ * still the caller's and the conn is closed. `blocks` feeds both buffers. */
 int conn_open(struct conn *conn, struct loop *loop, struct slab *blocks, int fd);
 
-/* Closes the descriptor and gives the buffers back; with `reset` the peer sees a RST. Does nothing to a closed
- * conn. */
+/* Closes the descriptor and gives the buffers back; with `reset` the peer sees a RST. Does nothing to
+ * a closed conn. */
 void conn_close(struct conn *conn, bool reset);
 
 static inline bool conn_is_open(const struct conn *conn)
@@ -51,23 +53,26 @@ static inline bool conn_is_open(const struct conn *conn)
 	return conn->loop != NULL;
 }
 
-/* Says which events are wanted (enum loop_event). Costs a system call only when more is wanted than before. */
+/* Says which events are wanted (enum loop_event). Costs a system call only when more is wanted than
+ * before. Should the kernel refuse, conn->error tells and the holder's deadline ends it. */
 void conn_want(struct conn *conn, unsigned wanted);
 
 /*
- * Reads once, at most `limit` bytes, behind what is in `in`, taking a block when there is none. IO_FULL
- * when the block has no room behind its content: the caller makes room and tries again. `*drained` tells that
- * the kernel had less than was asked for, so that reading again now is pointless.
+ * Reads once, at most `limit` bytes (not 0), behind what is in `in`, taking a block when there is none
+ * and giving it back when nothing came. The content never moves. IO_FULL when the block has no room
+ * behind its content: the caller makes room and tries again. `*drained` tells that the kernel had less
+ * than was asked for, so that reading again now is pointless.
  */
 enum io conn_read(struct conn *conn, size_t limit, bool *drained);
 
-/* Sends what is in `out`, and gives its block back when all of it is gone. IO_OK: all gone. IO_AGAIN: the rest
- * waits for LOOP_WRITE. */
+/* Sends what is in `out`, and gives its block back when all of it is gone. IO_OK: all gone. IO_AGAIN:
+ * the rest waits for LOOP_WRITE. */
 enum io conn_flush(struct conn *conn);
 
 /*
- * Sends `out` followed by up to two more pieces in one system call, and reports in *taken how many bytes of
- * the pieces the kernel accepted. IO_OK: something was accepted (maybe not all), IO_AGAIN: nothing.
+ * Sends `out` followed by two more pieces (either may be empty) in one system call, and reports in
+ * *taken how many bytes of the pieces the kernel accepted. IO_OK: something was accepted (maybe not
+ * all), or there was nothing to send. IO_AGAIN: nothing was accepted.
  */
 enum io conn_send(struct conn *conn, const struct str pieces[2], size_t *taken);
 

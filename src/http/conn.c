@@ -1,0 +1,152 @@
+#include "http/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+
+enum { MAX_PIECES = 2 };
+
+static void conn_on_watch(struct watch *watch, unsigned events)
+{
+	struct conn *conn = container_of(watch, struct conn, watch);
+
+	conn->on_event(conn, events);
+}
+
+int conn_open(struct conn *conn, struct loop *loop, struct slab *blocks, int fd)
+{
+	conn->loop = NULL;
+	conn->error = 0;
+	conn->ended = false;
+	conn->received = 0;
+	conn->sent = 0;
+	buf_init(&conn->in, blocks);
+	buf_init(&conn->out, blocks);
+	conn->watch.on_event = conn_on_watch;
+
+	int error = loop_watch(loop, &conn->watch, fd, LOOP_READ);
+	if (error == 0)
+		conn->loop = loop;
+	return error;
+}
+
+void conn_close(struct conn *conn, bool reset)
+{
+	if (!conn_is_open(conn))
+		return;
+	int fd = conn->watch.fd;
+
+	loop_unwatch(conn->loop, &conn->watch);
+	net_close(fd, reset);
+	buf_release(&conn->in);
+	buf_release(&conn->out);
+	conn->loop = NULL;
+}
+
+static void conn_note_error(struct conn *conn, ssize_t negative)
+{
+	if (conn->error == 0)
+		conn->error = (int)-negative;
+}
+
+void conn_want(struct conn *conn, unsigned wanted)
+{
+	assert(conn_is_open(conn));
+	if (wanted == conn->watch.wanted)
+		return;
+	int error = loop_want(conn->loop, &conn->watch, wanted);
+	if (error != 0)
+		conn_note_error(conn, error);
+}
+
+static enum io conn_failed(struct conn *conn, ssize_t negative)
+{
+	if (negative == -EAGAIN)
+		return IO_AGAIN;
+	conn_note_error(conn, negative);
+	return negative == -ENOMEM || negative == -ENOBUFS ? IO_SHORTAGE : IO_ERROR;
+}
+
+enum io conn_read(struct conn *conn, size_t limit, bool *drained)
+{
+	struct buf *in = &conn->in;
+
+	assert(conn_is_open(conn) && limit > 0);
+	*drained = true;
+	if (conn->ended)
+		return IO_END;
+	if (!in->data && !buf_reserve(in))
+		return IO_SHORTAGE;
+	size_t room = buf_room(in) < limit ? buf_room(in) : limit;
+	*drained = false;
+	if (room == 0)
+		return IO_FULL;
+
+	ssize_t len = net_read(conn->watch.fd, in->data + in->end, room);
+	*drained = len < (ssize_t)room;
+	if (len > 0) {
+		buf_filled(in, (size_t)len);
+		conn->received += (uint64_t)len;
+		return IO_OK;
+	}
+	if (buf_len(in) == 0)
+		buf_release(in);
+	if (len < 0)
+		return conn_failed(conn, len);
+	conn->ended = true;
+	return IO_END;
+}
+
+static struct iovec conn_part(struct str bytes)
+{
+	/* An iovec serves reading as well as sending and has no const. */
+	union {
+		const char *from;
+		void *to;
+	} data = {.from = bytes.data};
+
+	return (struct iovec){.iov_base = data.to, .iov_len = bytes.len};
+}
+
+enum io conn_send(struct conn *conn, const struct str pieces[2], size_t *taken)
+{
+	struct iovec parts[1 + MAX_PIECES];
+	size_t composed = buf_len(&conn->out);
+	int count = 0;
+
+	assert(conn_is_open(conn));
+	*taken = 0;
+	if (composed > 0)
+		parts[count++] = conn_part(buf_content(&conn->out));
+	for (int i = 0; i < MAX_PIECES; i++) {
+		if (pieces[i].len > 0)
+			parts[count++] = conn_part(pieces[i]);
+	}
+	if (count == 0) {
+		buf_release(&conn->out);
+		return IO_OK;
+	}
+
+	ssize_t len = net_write(conn->watch.fd, parts, count);
+	if (len < 0)
+		return conn_failed(conn, len);
+	size_t accepted = (size_t)len;
+	conn->sent += accepted;
+	if (accepted < composed) {
+		buf_consume(&conn->out, accepted);
+		return IO_OK;
+	}
+	buf_release(&conn->out);
+	*taken = accepted - composed;
+	return IO_OK;
+}
+
+enum io conn_flush(struct conn *conn)
+{
+	static const struct str nothing[MAX_PIECES];
+	size_t taken;
+
+	enum io result = conn_send(conn, nothing, &taken);
+	if (result == IO_OK && buf_len(&conn->out) > 0)
+		return IO_AGAIN;
+	return result;
+}
