@@ -6,7 +6,7 @@
  *
  * Storage comes from a slab of blocks when the first byte is about to arrive (buf_reserve) and goes
  * back when the content is gone (buf_release), so that a silent connection holds none. The content
- * never moves by itself: only buf_reserve and buf_compact move it, and they say so.
+ * never moves by itself: only buf_compact moves it.
  *
  * Invariant: begin <= end <= size, and all are 0 without storage.
  */
@@ -62,7 +62,8 @@ void buf_consume(struct buf *buf, size_t len);
  * does not fit behind the content or no storage is left. */
 bool buf_append(struct buf *buf, struct str bytes);
 
-/* Appends formatted text under the same conditions. */
+/* Appends formatted text under the same conditions; there must be room for one byte more than the
+ * text, the terminator that printf writes and nobody counts. */
 bool buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,0 +1,86 @@
+#include "base/str.h"
+
+static unsigned char lower(char c)
+{
+	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
+bool str_equals(struct str a, struct str b)
+{
+	/* memcmp may not be handed a null pointer, not even for no bytes. */
+	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+bool str_equals_nocase(struct str a, struct str b)
+{
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (lower(a.data[i]) != lower(b.data[i]))
+			return false;
+	return true;
+}
+
+bool str_starts_with(struct str s, struct str prefix)
+{
+	return s.len >= prefix.len && str_equals((struct str){s.data, prefix.len}, prefix);
+}
+
+int str_compare(struct str a, struct str b)
+{
+	size_t common = a.len < b.len ? a.len : b.len;
+	int order = common ? memcmp(a.data, b.data, common) : 0;
+
+	if (order)
+		return order;
+	return (a.len > b.len) - (a.len < b.len);
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+struct str str_trim(struct str s)
+{
+	while (s.len && is_blank(s.data[0])) {
+		s.data++;
+		s.len--;
+	}
+	while (s.len && is_blank(s.data[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+struct str str_split(struct str *rest, char separator)
+{
+	struct str part = {rest->data, str_find(*rest, separator)};
+
+	if (part.len == rest->len)
+		*rest = (struct str){NULL, 0};
+	else
+		*rest = (struct str){rest->data + part.len + 1, rest->len - part.len - 1};
+	return part;
+}
+
+size_t str_find(struct str s, char byte)
+{
+	const char *found = s.len ? memchr(s.data, byte, s.len) : NULL;
+
+	return found ? (size_t)(found - s.data) : s.len;
+}
+
+bool str_to_number(struct str s, uint64_t *value)
+{
+	uint64_t number = 0;
+
+	if (s.len < 1 || s.len > 18 || (s.len > 1 && s.data[0] == '0'))
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.data[i] < '0' || s.data[i] > '9')
+			return false;
+		number = number * 10 + (uint64_t)(s.data[i] - '0');
+	}
+	*value = number;
+	return true;
+}
