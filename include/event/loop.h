@@ -9,6 +9,9 @@
  * told when an event comes that nobody wants; wanting more is told at once. A small request on warm
  * connections thus costs no epoll_ctl. Errors and hang-ups are always reported, wanted or not.
  *
+ * Who gets LOOP_BROKEN must read on to the end or the error, or stop the watch: nothing else ends it,
+ * and until then every turn brings it again.
+ *
  * Memory of a watch must stay valid until the end of the turn in which it was stopped: objects that
  * hold one die through loop_bury. The simulator in tests/sim has another body for this header.
  */
@@ -21,17 +24,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 enum loop_event {
-	LOOP_READ = 1,	/* there are bytes, or the end of the stream */
+	LOOP_READ = 1,  /* there are bytes, or the end of the stream */
 	LOOP_WRITE = 2, /* there is room, or a connect ended */
-	LOOP_BROKEN = 4 /* error or full hang-up; there may still be bytes to read */
+	LOOP_BROKEN =
+	    4 /* error or full hang-up; with LOOP_READ, where that is wanted, for what is left */
 };
 
 /* A descriptor somebody waits for. Embedded in its owner. */
 struct watch {
-	int fd; /* -1 when stopped */
+	int fd;              /* -1 when stopped */
 	unsigned wanted;     /* what the owner wants: LOOP_READ, LOOP_WRITE */
 	unsigned registered; /* what the kernel was told */
 	void (*on_event)(struct watch *watch, unsigned events);
@@ -47,6 +51,8 @@ struct loop;
 
 /* NULL with errno set when epoll or memory is not to be had. */
 struct loop *loop_create(void);
+
+/* Runs what is queued for the end of the turn, then frees. No watch may be left. NULL is allowed. */
 void loop_destroy(struct loop *loop);
 
 /* Microseconds of the monotonic clock, read once a turn. */
@@ -58,12 +64,12 @@ int64_t loop_refresh_us(struct loop *loop);
 struct timers *loop_timers(struct loop *loop);
 
 /*
- * Starts watching `fd`, which stays the caller's. Answers 0 or a negative errno (ENOSPC, ENOMEM).
- * Nothing else of the watch needs to be set before.
+ * Starts watching `fd`, which stays the caller's. Answers 0 or a negative errno (ENOSPC, ENOMEM), and
+ * then the watch is stopped. Only on_event needs to be set before.
  */
 int loop_watch(struct loop *loop, struct watch *watch, int fd, unsigned wanted);
 
-/* Says what is wanted from now on. Answers 0 or a negative errno. */
+/* Says what is wanted from now on. Answers 0, or a negative errno and nothing has changed. */
 int loop_want(struct loop *loop, struct watch *watch, unsigned wanted);
 
 /* Stops watching; must come before the descriptor is closed. No event is delivered afterwards, not
@@ -82,6 +88,8 @@ int64_t loop_lag_us(const struct loop *loop);
 
 /* Turns until loop_stop. 0, or a negative errno when waiting itself failed. */
 int loop_run(struct loop *loop);
+
+/* The running turn, or else the next loop_run, is finished and not followed by another. */
 void loop_stop(struct loop *loop);
 
 #endif

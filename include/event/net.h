@@ -3,7 +3,7 @@
  *
  * Descriptors are non-blocking and close-on-exec, and belong to the caller. Nothing here waits, logs
  * or keeps state. Functions that can fail answer a negative errno; EINTR never comes out. SIGPIPE is
- * never raised. The simulator in tests/sim has another body for this header.
+ * never raised, but by net_splice. The simulator in tests/sim has another body for this header.
  */
 #ifndef RONDO_EVENT_NET_H
 #define RONDO_EVENT_NET_H
@@ -48,10 +48,10 @@ const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET
 bool net_addr_equals(const struct net_addr *a, const struct net_addr *b);
 uint16_t net_addr_port(const struct net_addr *addr);
 
-/* A block of addresses, "10.0.0.0/8", "::1/128", or one address. */
+/* A block of addresses, "10.0.0.0/8", "::1/128", or one address. Bits beyond its length do not count. */
 struct net_block {
 	struct in6_addr prefix; /* IPv4 as mapped */
-	unsigned bits;		/* of 128 */
+	unsigned bits;          /* of 128 */
 };
 
 bool net_block_parse(struct net_block *block, struct str text);
@@ -103,7 +103,7 @@ int net_pipe_open(int ends[2]);
 void net_pipe_close(int ends[2]);
 
 /* splice(2) with move and non-block: bytes moved, 0 at the end of the stream, or a negative errno.
- * One end is a pipe. */
+ * One end is a pipe. It has no MSG_NOSIGNAL: the process must ignore SIGPIPE. */
 ssize_t net_splice(int from, int to, size_t len);
 
 #endif

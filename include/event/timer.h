@@ -18,10 +18,10 @@
 #define TIMER_NEVER INT64_MAX
 
 struct timer {
-	int64_t due_us;  /* what the owner wants; TIMER_NEVER when cancelled */
-	int64_t heap_us; /* what the heap was told; never later than due_us */
-	size_t position; /* in the heap, counted from 1; 0 when it is not there */
-	struct timer *next; /* while due timers are gathered */
+	int64_t due_us;            /* what the owner wants; TIMER_NEVER when cancelled */
+	int64_t heap_us;           /* what the heap was told; never later than due_us */
+	size_t position;           /* in the heap, counted from 1; 0 when it is not there */
+	struct timer *next, *prev; /* among the gathered; null when it is not */
 	void (*on_due)(struct timer *timer);
 };
 
@@ -29,6 +29,7 @@ struct timers {
 	struct timer **heap;
 	size_t count;
 	size_t capacity;
+	struct timer *gathered; /* due in the round that is running, not called yet */
 };
 
 void timers_init(struct timers *timers);
@@ -36,14 +37,15 @@ void timers_finish(struct timers *timers);
 
 /*
  * Makes room for `count` timers in all, so that timer_arm cannot fail. False when there is no memory.
- * Whoever creates timed objects reserves for as many as its slab allows.
+ * Whoever creates timed objects reserves for as many as its slab allows. Beyond what was reserved the
+ * heap grows by itself, and to be out of memory then is a broken promise.
  */
 bool timers_reserve(struct timers *timers, size_t count);
 
-/* Takes the memory room from timers_reserve; the owner is found from the timer (container_of). */
+/* Not armed. The callback finds its owner from the timer (container_of). */
 void timer_init(struct timer *timer, void (*on_due)(struct timer *timer));
 
-/* (Re)arms: on_due is called once, not before `due_us`. */
+/* (Re)arms: on_due is called once, not before `due_us`; TIMER_NEVER cancels. */
 void timer_arm(struct timers *timers, struct timer *timer, int64_t due_us);
 
 /* The timer will not run. It may stay known to the heap: before its memory goes, timer_remove it. */
@@ -63,7 +65,8 @@ static inline bool timer_is_armed(const struct timer *timer)
 /* The time at which timers_run has something to look at, or TIMER_NEVER. May be early, never late. */
 int64_t timers_next(const struct timers *timers);
 
-/* Runs every timer due at `now_us`. A callback may arm, cancel or remove any timer, itself too. */
+/* Runs every timer due at `now_us`. A callback may arm, cancel or remove any timer, itself too, and
+ * may give its own memory away: when it runs, its timer is neither armed nor in the heap. */
 void timers_run(struct timers *timers, int64_t now_us);
 
 #endif

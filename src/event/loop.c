@@ -1,0 +1,316 @@
+#include "event/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LOOP_EVENTS = 512, LOOP_LAG_WINDOW_US = 1000 * 1000 };
+
+struct task_queue {
+	struct loop_task *first;
+	struct loop_task **end;
+};
+
+struct loop {
+	int epoll_fd;
+	bool stopping;
+	int64_t now_us;
+	struct timers timers;
+	struct task_queue tasks;
+	struct task_queue burials;
+	size_t watches;
+	size_t full_turns; /* in a row, that brought as many events as fit */
+
+	/* The longest turn of the window that began at window_us, and of the one before it. */
+	int64_t window_us;
+	int64_t longest_us;
+	int64_t longest_before_us;
+
+	/* What the running turn has still to hand out; a watch that is stopped vanishes from it. */
+	int next;
+	int ready;
+	struct epoll_event events[LOOP_EVENTS];
+};
+
+static int64_t read_clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* ---- watches */
+
+static int tell_kernel(struct loop *loop, struct watch *watch, int operation, unsigned wanted)
+{
+	struct epoll_event event = {.data.ptr = watch};
+
+	if (wanted & LOOP_READ)
+		event.events |= EPOLLIN;
+	if (wanted & LOOP_WRITE)
+		event.events |= EPOLLOUT;
+	if (epoll_ctl(loop->epoll_fd, operation, watch->fd, &event))
+		return -errno;
+	watch->registered = wanted;
+	return 0;
+}
+
+int loop_watch(struct loop *loop, struct watch *watch, int fd, unsigned wanted)
+{
+	int error;
+
+	assert(fd >= 0 && watch->on_event && !(wanted & ~(unsigned)(LOOP_READ | LOOP_WRITE)));
+	watch->fd = fd;
+	watch->wanted = wanted;
+	error = tell_kernel(loop, watch, EPOLL_CTL_ADD, wanted);
+	if (error) {
+		watch->fd = -1;
+		return error;
+	}
+	loop->watches++;
+	return 0;
+}
+
+int loop_want(struct loop *loop, struct watch *watch, unsigned wanted)
+{
+	assert(watch->fd >= 0 && !(wanted & ~(unsigned)(LOOP_READ | LOOP_WRITE)));
+	if (wanted & ~watch->registered) {
+		int error = tell_kernel(loop, watch, EPOLL_CTL_MOD, wanted);
+
+		if (error)
+			return error;
+	}
+	watch->wanted = wanted;
+	return 0;
+}
+
+void loop_unwatch(struct loop *loop, struct watch *watch)
+{
+	if (watch->fd < 0)
+		return;
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+	watch->fd = -1;
+	watch->wanted = watch->registered = 0;
+	loop->watches--;
+	/* It may be started again for another descriptor within this turn, and must not get what came
+	 * for the old one. */
+	for (int i = loop->next; i < loop->ready; i++)
+		if (loop->events[i].data.ptr == watch)
+			loop->events[i].data.ptr = NULL;
+}
+
+static void dispatch(struct loop *loop, struct watch *watch, uint32_t arrived)
+{
+	unsigned events = 0;
+
+	if (arrived & EPOLLIN)
+		events |= LOOP_READ;
+	if (arrived & EPOLLOUT)
+		events |= LOOP_WRITE;
+	if (arrived & (EPOLLERR | EPOLLHUP))
+		events |= LOOP_BROKEN | LOOP_READ;
+	events &= watch->wanted | LOOP_BROKEN;
+	if (events) {
+		watch->on_event(watch, events);
+		return;
+	}
+	/* Should it fail, the same event comes again and so does this. */
+	tell_kernel(loop, watch, EPOLL_CTL_MOD, watch->wanted);
+}
+
+/* ---- tasks */
+
+static void queue_init(struct task_queue *queue)
+{
+	queue->first = NULL;
+	queue->end = &queue->first;
+}
+
+static void queue_put(struct task_queue *queue, struct loop_task *task)
+{
+	task->next = NULL;
+	*queue->end = task;
+	queue->end = &task->next;
+}
+
+static bool queue_run_first(struct task_queue *queue)
+{
+	struct loop_task *task = queue->first;
+
+	if (!task)
+		return false;
+	queue->first = task->next;
+	if (!queue->first)
+		queue->end = &queue->first;
+	task->run(task);
+	return true;
+}
+
+static void run_tasks(struct loop *loop)
+{
+	do {
+		while (queue_run_first(&loop->tasks))
+			continue;
+	} while (queue_run_first(&loop->burials));
+}
+
+void loop_at_end_of_turn(struct loop *loop, struct loop_task *task)
+{
+	queue_put(&loop->tasks, task);
+}
+
+void loop_bury(struct loop *loop, struct loop_task *task)
+{
+	queue_put(&loop->burials, task);
+}
+
+/* ---- time */
+
+int64_t loop_now_us(const struct loop *loop)
+{
+	return loop->now_us;
+}
+
+int64_t loop_refresh_us(struct loop *loop)
+{
+	loop->now_us = read_clock_us();
+	return loop->now_us;
+}
+
+struct timers *loop_timers(struct loop *loop)
+{
+	return &loop->timers;
+}
+
+static void note_turn(struct loop *loop, int64_t began_us)
+{
+	int64_t took_us = loop->now_us - began_us;
+	int64_t age_us = loop->now_us - loop->window_us;
+
+	if (age_us >= LOOP_LAG_WINDOW_US) {
+		loop->longest_before_us = age_us < 2 * LOOP_LAG_WINDOW_US ? loop->longest_us : 0;
+		loop->longest_us = 0;
+		loop->window_us = loop->now_us;
+	}
+	if (took_us > loop->longest_us)
+		loop->longest_us = took_us;
+}
+
+int64_t loop_lag_us(const struct loop *loop)
+{
+	int64_t age_us = loop->now_us - loop->window_us;
+
+	if (age_us >= 2 * LOOP_LAG_WINDOW_US)
+		return 0;
+	if (age_us >= LOOP_LAG_WINDOW_US || loop->longest_us > loop->longest_before_us)
+		return loop->longest_us;
+	return loop->longest_before_us;
+}
+
+/* Milliseconds until the next timer, rounded up; -1 when there is nothing to wake up for. */
+static int wait_ms(const struct loop *loop)
+{
+	int64_t next_us = timers_next(&loop->timers);
+	int64_t ms;
+
+	if (loop->tasks.first || loop->burials.first)
+		return 0;
+	if (next_us == TIMER_NEVER)
+		return -1;
+	if (next_us <= loop->now_us)
+		return 0;
+	ms = (next_us - loop->now_us - 1) / 1000 + 1;
+	return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+/* ---- turns */
+
+struct loop *loop_create(void)
+{
+	struct loop *loop = calloc(1, sizeof(*loop));
+
+	if (!loop)
+		return NULL;
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll_fd < 0) {
+		free(loop);
+		return NULL;
+	}
+	timers_init(&loop->timers);
+	queue_init(&loop->tasks);
+	queue_init(&loop->burials);
+	loop->window_us = loop_refresh_us(loop);
+	return loop;
+}
+
+void loop_destroy(struct loop *loop)
+{
+	if (!loop)
+		return;
+	run_tasks(loop);
+	timers_finish(&loop->timers);
+	close(loop->epoll_fd);
+	free(loop);
+}
+
+/*
+ * May deadlines that passed before the wait be held against those who are silent? Only when all input
+ * that was there has been handed out: the wait brought less than fits, or, with so many busy
+ * descriptors that it never does, each had its turn since (the kernel goes around).
+ */
+static bool is_input_handled(struct loop *loop)
+{
+	if (loop->ready == LOOP_EVENTS && ++loop->full_turns <= loop->watches / LOOP_EVENTS)
+		return false;
+	loop->full_turns = 0;
+	return true;
+}
+
+static int turn(struct loop *loop)
+{
+	int64_t waited_us = loop_refresh_us(loop);
+	int64_t began_us;
+
+	loop->next = 0;
+	loop->ready = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS, wait_ms(loop));
+	if (loop->ready < 0) {
+		loop->ready = 0;
+		if (errno != EINTR)
+			return -errno;
+	}
+	began_us = loop_refresh_us(loop);
+	while (loop->next < loop->ready) {
+		struct epoll_event *event = &loop->events[loop->next++];
+
+		if (event->data.ptr)
+			dispatch(loop, event->data.ptr, event->events);
+	}
+	/* Deadlines are judged by the clock before the wait: a process that was stopped since must
+	 * look at its input first. One that passed during the wait comes with the next turn. */
+	if (is_input_handled(loop))
+		timers_run(&loop->timers, waited_us);
+	run_tasks(loop);
+	loop_refresh_us(loop);
+	note_turn(loop, began_us);
+	return 0;
+}
+
+int loop_run(struct loop *loop)
+{
+	int error = 0;
+
+	while (!error && !loop->stopping)
+		error = turn(loop);
+	loop->stopping = false;
+	return error;
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stopping = true;
+}
