@@ -1,0 +1,31 @@
+/*
+ * arena - memory that is given back all at once.
+ *
+ * A configuration consists of many small pieces with one life: they are taken from an arena and go when it is
+ * finished. Pieces never move and are zeroed. When the system has no memory the answer is NULL, and arena->failed
+ * stays set, so that whoever took many pieces may look once at the end.
+ */
+#ifndef RONDO_SERVER_ARENA_H
+#define RONDO_SERVER_ARENA_H
+
+#include "base/str.h"
+
+struct arena {
+	struct arena_chunk *chunks; /* the newest first */
+	bool failed;
+};
+
+/* An arena of all zeroes is empty and ready. */
+void arena_finish(struct arena *arena);
+
+/* `size` zeroed bytes, aligned for anything. */
+void *arena_take(struct arena *arena, size_t size);
+
+/* A terminated copy. */
+char *arena_copy(struct arena *arena, struct str text);
+
+/* Formatted text. */
+char *arena_printf(struct arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

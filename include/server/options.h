@@ -1,0 +1,44 @@
+/*
+ * options - what the command line asks for.
+ *
+ * Strings point into argv. Lists belong to the options; a process has one set of them and keeps it.
+ */
+#ifndef RONDO_SERVER_OPTIONS_H
+#define RONDO_SERVER_OPTIONS_H
+
+#include "server/config.h"
+
+enum options_mode {
+	OPTIONS_RUN,
+	OPTIONS_TEST,
+	OPTIONS_DUMP,
+	OPTIONS_PROBE,
+	OPTIONS_EXPLAIN,
+	OPTIONS_VERSION,
+	OPTIONS_HELP
+};
+
+/* Exit statuses of rondo. */
+enum exit_status {
+	EXIT_CLEAN = 0,
+	EXIT_CANNOT_RUN = 1, /* bind failed, out of descriptors */
+	EXIT_BAD_USAGE = 2,
+	EXIT_BAD_CONFIG = 78 /* EX_CONFIG */
+};
+
+struct options {
+	enum options_mode mode;
+	struct config_source source; /* for config_load, at start and at each reload */
+	const char *explain;         /* OPTIONS_EXPLAIN: the key */
+	bool quiet;                  /* no lines above warning; -t is silent about success */
+	char *const *argv;           /* for the successor that takes over */
+};
+
+/* False on bad usage, which was reported on stderr. */
+bool options_parse(struct options *options, int argc, char **argv);
+void options_finish(struct options *options);
+
+/* Does what every mode but OPTIONS_RUN asks for, and answers the exit status. */
+int options_answer(const struct options *options);
+
+#endif
