@@ -9,8 +9,8 @@
  * told when an event comes that nobody wants; wanting more is told at once. A small request on warm
  * connections thus costs no epoll_ctl. Errors and hang-ups are always reported, wanted or not.
  *
- * Who gets LOOP_BROKEN must read on to the end or the error, or stop the watch: nothing else ends it,
- * and until then every turn brings it again.
+ * Who wants something and gets LOOP_BROKEN must read on to the end or the error, or stop the watch: until then
+ * every turn brings it again. Who wants nothing gets it once, and again only after wanting something.
  *
  * Memory of a watch must stay valid until the end of the turn in which it was stopped: objects that
  * hold one die through loop_bury. The simulator in tests/sim has another body for this header.

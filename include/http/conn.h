@@ -58,12 +58,11 @@ static inline bool conn_is_open(const struct conn *conn)
 void conn_want(struct conn *conn, unsigned wanted);
 
 /*
- * Reads once, at most `limit` bytes (not 0), behind what is in `in`, taking a block when there is none
- * and giving it back when nothing came. The content never moves. IO_FULL when the block has no room
- * behind its content: the caller makes room and tries again. `*drained` tells that the kernel had less
- * than was asked for, so that reading again now is pointless.
+ * Reads once, at most `limit` bytes, behind what is in `in`, taking a block when there is none. IO_AGAIN costs no
+ * system call when the last read took all there was and no event came since. IO_FULL when the block has no
+ * room behind its content: the caller makes room and tries again.
  */
-enum io conn_read(struct conn *conn, size_t limit, bool *drained);
+enum io conn_read(struct conn *conn, size_t limit);
 
 /* Sends what is in `out`, and gives its block back when all of it is gone. IO_OK: all gone. IO_AGAIN:
  * the rest waits for LOOP_WRITE. */

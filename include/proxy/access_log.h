@@ -39,11 +39,13 @@ const char *access_end_word(enum access_end end);
 struct access_record {
 	const struct net_addr *client;
 	const struct http_head *request; /* NULL or without method when no head was understood */
-	unsigned status;		 /* sent to the client; 0 = none */
-	uint64_t content_bytes;		 /* of content sent to the client */
-	int64_t began_us, ended_us;	 /* loop clock: first byte of the head, last byte of the answer */
-	int64_t connect_us;		 /* of the last try; -1 = it used a pooled connection or never connected */
-	int64_t first_byte_us;		 /* of the last try, since it began; -1 = none came */
+	unsigned status;                 /* sent to the client; 0 = none */
+	uint64_t content_bytes;          /* of content sent to the client */
+	int64_t began_us,
+	    ended_us; /* loop clock: first byte of the head, last byte of the answer */
+	int64_t
+	    connect_us; /* of the last try; -1 = it used a pooled connection or never connected */
+	int64_t first_byte_us; /* of the last try, since it began; -1 = none came */
 	const struct try_record *tries;
 	size_t try_count;
 	enum access_end end;

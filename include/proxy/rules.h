@@ -46,7 +46,7 @@ struct rules_limits {
 };
 
 struct rules_headers {
-	const char *app_url;  /* names; "" = none */
+	const char *app_url; /* names; "" = none */
 	const char *attempts;
 	const char *request_id;
 	enum write_forwarded forwarded;

@@ -10,6 +10,9 @@
 
 enum { LOOP_EVENTS = 512, LOOP_LAG_WINDOW_US = 1000 * 1000 };
 
+/* In watch->registered: the kernel does not know the descriptor for now. */
+enum { LOOP_PARKED = 8 };
+
 struct task_queue {
 	struct loop_task *first;
 	struct loop_task **end;
@@ -80,7 +83,9 @@ int loop_want(struct loop *loop, struct watch *watch, unsigned wanted)
 {
 	assert(watch->fd >= 0 && !(wanted & ~(unsigned)(LOOP_READ | LOOP_WRITE)));
 	if (wanted & ~watch->registered) {
-		int error = tell_kernel(loop, watch, EPOLL_CTL_MOD, wanted);
+		bool parked = watch->registered == LOOP_PARKED;
+		int error =
+		    tell_kernel(loop, watch, parked ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, wanted);
 
 		if (error)
 			return error;
@@ -104,17 +109,27 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
 			loop->events[i].data.ptr = NULL;
 }
 
+/* Errors and hang-ups cannot be masked: where nothing is wanted they would be reported for ever. */
+static void park(struct loop *loop, struct watch *watch)
+{
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+	watch->registered = LOOP_PARKED;
+}
+
 static void dispatch(struct loop *loop, struct watch *watch, uint32_t arrived)
 {
 	unsigned events = 0;
+	bool broken = arrived & (EPOLLERR | EPOLLHUP);
 
 	if (arrived & EPOLLIN)
 		events |= LOOP_READ;
 	if (arrived & EPOLLOUT)
 		events |= LOOP_WRITE;
-	if (arrived & (EPOLLERR | EPOLLHUP))
+	if (broken)
 		events |= LOOP_BROKEN | LOOP_READ;
 	events &= watch->wanted | LOOP_BROKEN;
+	if (broken && watch->wanted == 0)
+		park(loop, watch);
 	if (events) {
 		watch->on_event(watch, events);
 		return;

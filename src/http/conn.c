@@ -9,6 +9,10 @@ static void conn_on_watch(struct watch *watch, unsigned events)
 {
 	struct conn *conn = container_of(watch, struct conn, watch);
 
+	if (events & (LOOP_READ | LOOP_BROKEN))
+		conn->readable = true;
+	if (events & (LOOP_WRITE | LOOP_BROKEN))
+		conn->writable = true;
 	conn->on_event(conn, events);
 }
 
@@ -17,6 +21,8 @@ int conn_open(struct conn *conn, struct loop *loop, struct slab *blocks, int fd)
 	conn->loop = NULL;
 	conn->error = 0;
 	conn->ended = false;
+	conn->readable = false;
+	conn->writable = true;
 	conn->received = 0;
 	conn->sent = 0;
 	buf_init(&conn->in, blocks);
@@ -66,23 +72,23 @@ static enum io conn_failed(struct conn *conn, ssize_t negative)
 	return negative == -ENOMEM || negative == -ENOBUFS ? IO_SHORTAGE : IO_ERROR;
 }
 
-enum io conn_read(struct conn *conn, size_t limit, bool *drained)
+enum io conn_read(struct conn *conn, size_t limit)
 {
 	struct buf *in = &conn->in;
 
 	assert(conn_is_open(conn) && limit > 0);
-	*drained = true;
 	if (conn->ended)
 		return IO_END;
+	if (!conn->readable)
+		return IO_AGAIN;
 	if (!in->data && !buf_reserve(in))
 		return IO_SHORTAGE;
 	size_t room = buf_room(in) < limit ? buf_room(in) : limit;
-	*drained = false;
 	if (room == 0)
 		return IO_FULL;
 
 	ssize_t len = net_read(conn->watch.fd, in->data + in->end, room);
-	*drained = len < (ssize_t)room;
+	conn->readable = len == (ssize_t)room;
 	if (len > 0) {
 		buf_filled(in, (size_t)len);
 		conn->received += (uint64_t)len;
@@ -126,7 +132,10 @@ enum io conn_send(struct conn *conn, const struct str pieces[2], size_t *taken)
 		return IO_OK;
 	}
 
+	if (!conn->writable)
+		return IO_AGAIN;
 	ssize_t len = net_write(conn->watch.fd, parts, count);
+	conn->writable = len == (ssize_t)(composed + pieces[0].len + pieces[1].len);
 	if (len < 0)
 		return conn_failed(conn, len);
 	size_t accepted = (size_t)len;

@@ -1,0 +1,78 @@
+/*
+ * relay - one direction of one exchange, from conn to conn.
+ *
+ * Content is read into the sender's receive buffer, its framing taken off in place, and sent on from there
+ * with the framing of the other side, together with whatever head waits in the receiver's `out`. Nothing is copied
+ * and nothing more is read while a block of payload waits to be sent, so a slow receiver slows the sender down.
+ *
+ *      in.begin      base        sent          ready        raw         in.end
+ *         |  a head   |  kept or  |  payload to  | (trailers) |  not yet   |
+ *         |  in use   |   gone    |    be sent   |            |  decoded   |
+ *
+ * Up and down are this same code with the ends exchanged. A relay that keeps (the way up, as long as the
+ * content fits) can be rewound and sent again to another receiver. The relay owns neither conn.
+ */
+#ifndef RONDO_PROXY_RELAY_H
+#define RONDO_PROXY_RELAY_H
+
+#include "http/body.h"
+#include "http/conn.h"
+
+enum relay_result {
+	RELAY_WAITS,       /* for one of the ends; relay_wants_* tell for what */
+	RELAY_DONE,        /* the whole message was accepted by the receiver's kernel */
+	RELAY_ENDED,       /* the sender's stream ended inside the message, or broke */
+	RELAY_BAD,         /* the sender's framing is broken */
+	RELAY_TOO_LARGE,   /* more content than allowed */
+	RELAY_SEND_FAILED, /* the receiver's connection is broken */
+	RELAY_SHORTAGE     /* no memory for it */
+};
+
+struct relay {
+	struct conn *from;
+	struct conn *to; /* NULL until relay_aim */
+	const struct http_limits *limits;
+	struct body body;
+	enum http_framing framing; /* towards the receiver */
+	bool passes_trailers;
+	bool keeps;                    /* everything since `base` is still there */
+	bool chunk_open;               /* a chunk was begun, its CRLF is due */
+	bool last_composed;            /* the end of the chunked message is on its way */
+	size_t base, sent, ready, raw; /* positions in from->in.data */
+	size_t keep_bytes;             /* payload that may be kept */
+	uint64_t chunk_left;           /* payload of the announced chunk still to be sent */
+	uint64_t passed;               /* payload bytes accepted by the receiver */
+	int64_t moved_us;              /* when it last read or sent something */
+};
+
+struct relay_start {
+	struct conn *from;
+	const struct http_head *head; /* framing of the message; classified */
+	const struct http_limits *limits;
+	size_t base;        /* where the content begins in from->in.data */
+	uint64_t max_bytes; /* 0 = no limit */
+	size_t keep_bytes;  /* 0: nothing is kept */
+};
+
+/* Content bytes that already arrived stay where they are. */
+void relay_start(struct relay *relay, const struct relay_start *start);
+
+/* Sends to `to` from now on, from the first byte of the content: only at the start, or while it keeps. */
+void relay_aim(struct relay *relay, struct conn *to, enum http_framing framing);
+
+/* Moves what can be moved now, within a bound of work for one event. */
+enum relay_result relay_run(struct relay *relay);
+
+/* Is the next thing to happen a byte from the sender? */
+bool relay_wants_read(const struct relay *relay);
+
+/* Is the next thing to happen room at the receiver? */
+bool relay_wants_write(const struct relay *relay);
+
+/* Has the sender's message been received to its end? (Not: sent.) */
+static inline bool relay_has_all(const struct relay *relay)
+{
+	return relay->body.done;
+}
+
+#endif

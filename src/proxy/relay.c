@@ -1,0 +1,242 @@
+#include "proxy/relay.h"
+
+#include "http/write.h"
+
+#include <assert.h>
+
+/* Rounds of reading and sending for one event: more is reported again by the loop, after everybody else had a turn. */
+enum { ROUNDS = 4 };
+
+/* The most that is read at once: two of the usual socket reads, whatever the block size. */
+enum { READ_BYTES = 256 * 1024 };
+
+void relay_start(struct relay *relay, const struct relay_start *start)
+{
+	*relay = (struct relay){
+	    .from = start->from,
+	    .limits = start->limits,
+	    .base = start->base,
+	    .sent = start->base,
+	    .ready = start->base,
+	    .raw = start->base,
+	    .keeps = start->keep_bytes > 0,
+	    .keep_bytes = start->keep_bytes,
+	    .moved_us = loop_now_us(start->from->loop),
+	};
+	body_init(&relay->body, start->head, start->max_bytes);
+}
+
+void relay_aim(struct relay *relay, struct conn *to, enum http_framing framing)
+{
+	assert(relay->keeps || relay->passed == 0);
+	relay->to = to;
+	relay->framing = framing;
+	relay->sent = relay->base;
+	relay->passed = 0;
+	relay->chunk_left = 0;
+	relay->chunk_open = false;
+	relay->last_composed = false;
+}
+
+/* Removes the bytes from `begin` to `end` of the receive buffer; what follows moves down. */
+static void cut(struct buf *in, size_t begin, size_t end)
+{
+	if (end > begin) {
+		memmove(in->data + begin, in->data + end, in->end - end);
+		in->end -= end - begin;
+	}
+}
+
+/* Takes the framing off what is raw, and closes the gap that leaves. */
+static enum body_result decode(struct relay *relay)
+{
+	struct buf *in = &relay->from->in;
+	if (relay->body.done)
+		return BODY_DONE;
+	if (relay->raw == in->end)
+		return BODY_MORE;
+	/* Payload and raw bytes touch: nothing lies between them until the message is complete. */
+	struct body_span span;
+	enum body_result result = body_decode(
+	    &relay->body, relay->limits, in->data + relay->ready, in->end - relay->ready, &span);
+	size_t gap_begin = relay->ready + span.payload;
+	relay->ready = gap_begin;
+	relay->raw += span.raw;
+	if (result == BODY_MORE) {
+		cut(in, gap_begin, relay->raw);
+		relay->raw = gap_begin;
+	}
+	return result;
+}
+
+/* Gives up keeping when the content has outgrown what is kept, and makes room behind what is left. */
+static void make_room(struct relay *relay)
+{
+	struct buf *in = &relay->from->in;
+	if (relay->ready - relay->base > relay->keep_bytes)
+		relay->keeps = false;
+	bool is_full = in->data && buf_room(in) == 0;
+	bool all_sent = relay->sent == relay->ready;
+	if (is_full && all_sent)
+		relay->keeps = false;
+	if (relay->keeps || relay->sent == relay->base || !(all_sent || is_full))
+		return;
+	size_t gone = relay->sent - relay->base;
+	cut(in, relay->base, relay->sent);
+	relay->sent -= gone;
+	relay->ready -= gone;
+	relay->raw -= gone;
+}
+
+bool relay_wants_read(const struct relay *relay)
+{
+	return !relay->body.done && relay->sent == relay->ready && !relay->from->ended;
+}
+
+bool relay_wants_write(const struct relay *relay)
+{
+	return relay->to && (buf_len(&relay->to->out) > 0 || relay->sent < relay->ready);
+}
+
+/* The trailer section of a complete message that may go on, or nothing. */
+static struct str trailers(const struct relay *relay)
+{
+	if (!relay->passes_trailers || relay->body.trailer_bytes == 0)
+		return (struct str){NULL, 0};
+	return (struct str){relay->from->in.data + relay->raw - relay->body.trailer_bytes,
+	    relay->body.trailer_bytes};
+}
+
+/* Opens a chunk over all the payload there is, or ends the message; true when `out` had room for it. */
+static bool compose_chunk(struct relay *relay)
+{
+	struct buf *out = &relay->to->out;
+	if (relay->chunk_left > 0 || relay->last_composed)
+		return true;
+	if (relay->sent < relay->ready) {
+		char text[BODY_CHUNK_HEAD_SIZE];
+		size_t len = body_chunk_head(text, relay->ready - relay->sent, relay->chunk_open);
+		if (!buf_append(out, (struct str){text, len}))
+			return false;
+		relay->chunk_left = relay->ready - relay->sent;
+		relay->chunk_open = true;
+	} else if (relay->body.done) {
+		if (!write_last_chunk(out, relay->chunk_open, trailers(relay)))
+			return false;
+		relay->last_composed = true;
+	}
+	return true;
+}
+
+/* What ends a chunked message when its last payload leaves in the same write, without trailers. */
+static struct str chunked_tail(const struct relay *relay)
+{
+	bool ends = relay->framing == HTTP_FRAMING_CHUNKED && relay->body.done &&
+		    !relay->last_composed && relay->chunk_left > 0 &&
+		    relay->sent + relay->chunk_left == relay->ready && trailers(relay).len == 0;
+	return ends ? STR("\r\n0\r\n\r\n") : (struct str){NULL, 0};
+}
+
+/* Sends once: what waits in `out`, payload, and the end of the message if this is it. */
+static enum io send_some(struct relay *relay)
+{
+	bool chunked = relay->framing == HTTP_FRAMING_CHUNKED;
+	if (chunked && !compose_chunk(relay))
+		return IO_SHORTAGE;
+	size_t payload = chunked ? (size_t)relay->chunk_left : relay->ready - relay->sent;
+	if (payload == 0 && buf_len(&relay->to->out) == 0)
+		return IO_OK;
+	struct str tail = chunked_tail(relay);
+	struct str pieces[2] = {{relay->from->in.data + relay->sent, payload}, tail};
+	size_t taken = 0;
+	enum io io = conn_send(relay->to, pieces, &taken);
+	if (io != IO_OK)
+		return io;
+	size_t content = taken < payload ? taken : payload;
+	relay->sent += content;
+	relay->passed += content;
+	relay->moved_us = loop_now_us(relay->from->loop);
+	if (chunked)
+		relay->chunk_left -= content;
+	if (tail.len > 0 && relay->chunk_left == 0) {
+		/* The payload is gone; what the kernel left of the tail must follow it. */
+		size_t of_tail = taken - content;
+		struct str rest = {tail.data + of_tail, tail.len - of_tail};
+		relay->last_composed = true;
+		if (rest.len > 0 && !buf_append(&relay->to->out, rest))
+			return IO_SHORTAGE;
+	}
+	return IO_OK;
+}
+
+static bool is_sent(const struct relay *relay)
+{
+	return relay->body.done && relay->sent == relay->ready && buf_len(&relay->to->out) == 0 &&
+	       (relay->framing != HTTP_FRAMING_CHUNKED || relay->last_composed);
+}
+
+/* Sends until nothing is left or the receiver is full. IO_AGAIN: it is full. */
+static enum io send_all(struct relay *relay)
+{
+	while (
+	    !is_sent(relay) && (relay_wants_write(relay) ||
+				   (relay->framing == HTTP_FRAMING_CHUNKED && relay->body.done))) {
+		enum io io = send_some(relay);
+		if (io != IO_OK)
+			return io;
+	}
+	return IO_OK;
+}
+
+/* Reads once more content. RELAY_DONE means: something came, or the end; look at it. */
+static enum relay_result read_some(struct relay *relay)
+{
+	make_room(relay);
+	switch (conn_read(relay->from, READ_BYTES)) {
+	case IO_OK:
+		relay->moved_us = loop_now_us(relay->from->loop);
+		return RELAY_DONE;
+	case IO_END:
+		return body_end(&relay->body) ? RELAY_DONE : RELAY_ENDED;
+	case IO_AGAIN:
+		return RELAY_WAITS;
+	case IO_SHORTAGE:
+	case IO_FULL:
+		return RELAY_SHORTAGE;
+	case IO_ERROR:
+		break;
+	}
+	return RELAY_ENDED;
+}
+
+enum relay_result relay_run(struct relay *relay)
+{
+	for (int round = 0;; round++) {
+		switch (decode(relay)) {
+		case BODY_BAD:
+			return RELAY_BAD;
+		case BODY_TOO_LARGE:
+			return RELAY_TOO_LARGE;
+		case BODY_MORE:
+		case BODY_DONE:
+			break;
+		}
+		enum io io = send_all(relay);
+		if (io == IO_ERROR)
+			return RELAY_SEND_FAILED;
+		if (io == IO_SHORTAGE)
+			return RELAY_SHORTAGE;
+		if (is_sent(relay))
+			return RELAY_DONE;
+		if (!relay_wants_read(relay))
+			return relay->from->ended && !relay->body.done &&
+				       relay->sent == relay->ready
+				   ? RELAY_ENDED
+				   : RELAY_WAITS;
+		if (round == ROUNDS)
+			return RELAY_WAITS;
+		enum relay_result result = read_some(relay);
+		if (result != RELAY_DONE)
+			return result;
+	}
+}
