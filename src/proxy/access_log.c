@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,23 +12,22 @@
 #include <unistd.h>
 
 enum {
-	BUFFER_SIZE = 256 * 1024,
-	TEXT_LIMIT = 32 * 1024, /* a client's text in one line: no length of it can push a line out */
-	WARNING_PAUSE_US = 60 * 1000 * 1000,
-	STATUS_NO_ANSWER = 499 /* the number that log readers know for a client without an answer */
+	BUFFER_SIZE = 256 * 1024, /* holds the longest line and many more */
+	WARNING_PAUSE_US = 60 * 1000 * 1000
 };
 
 struct access_log {
 	struct loop *loop;
 	char *path;
 	enum access_format format;
-	int fd;		  /* -1 when off */
-	bool is_shared;	  /* stdout: others hold it too, so it cannot be made non-blocking */
+	int fd;           /* -1 when off */
+	bool is_shared;   /* stdout: others hold it too, so it cannot be made non-blocking */
 	size_t write_max; /* bytes of one write(2) that cannot block once poll(2) saw room */
 
-	struct watch watch; /* waits for room while a pipe is full */
-	struct loop_task task;
+	struct watch watch;    /* waits for room while a pipe is full */
+	struct loop_task task; /* writes at the end of the turn */
 	bool task_is_queued;
+	struct loop_task grave;
 
 	/* Bytes [begin, end) of `bytes` are yet to be written; they end with a whole line. */
 	char *bytes;
@@ -38,286 +36,312 @@ struct access_log {
 	uint64_t dropped;
 	int64_t warned_us; /* loop clock; 0 = never */
 
-	/* The wall clock's second that began at second_us of the loop's clock, as text. */
-	int64_t second_us;
-	char local_time[32]; /* 22/Nov/2026:10:12:01 +0000 */
-	char utc_time[32];   /* 2026-11-22T10:12:01 */
+	struct access_time time;
+	int64_t second_us; /* when that second began, by the loop's clock */
 };
 
-const char *access_end_word(enum access_end end)
+/* The clock is asked once a second: the loop's own tells when that second is over. */
+static void update_time(struct access_log *log)
 {
-	static const char *const words[ACCESS_ENDS] = {
-	    [ACCESS_OK] = "ok",
-	    [ACCESS_CLIENT_GONE] = "client_gone",
-	    [ACCESS_NO_BACKEND] = "no_backend",
-	    [ACCESS_REFUSED] = "refused",
-	    [ACCESS_TIMEOUT] = "timeout",
-	    [ACCESS_RESET] = "reset",
-	    [ACCESS_BAD_RESPONSE] = "bad_response",
-	    [ACCESS_LIMIT] = "limit",
-	};
+	int64_t now_us = loop_now_us(log->loop);
+	struct access_time *time = &log->time;
+	struct timespec wall;
+	struct tm broken_down;
 
-	assert(end < ACCESS_ENDS);
-	return words[end];
-}
-
-/* A line being composed. Once something did not fit, the line is lost and the rest does not matter. */
-struct line {
-	char *at;
-	char *end;
-	bool fits;
-};
-
-static void put(struct line *line, struct str text)
-{
-	if (text.len > (size_t)(line->end - line->at)) {
-		line->fits = false;
-		line->end = line->at;
-		return;
+	if (!time->local[0] || now_us >= log->second_us + 1000000) {
+		clock_gettime(CLOCK_REALTIME, &wall);
+		log->second_us = now_us - wall.tv_nsec / 1000;
+		localtime_r(&wall.tv_sec, &broken_down);
+		strftime(time->local, sizeof(time->local), "%d/%b/%Y:%H:%M:%S %z", &broken_down);
+		gmtime_r(&wall.tv_sec, &broken_down);
+		strftime(time->utc, sizeof(time->utc), "%Y-%m-%dT%H:%M:%S", &broken_down);
 	}
-	if (text.len == 0)
-		return;
-	memcpy(line->at, text.data, text.len);
-	line->at += text.len;
+	time->ms = (unsigned)((now_us - log->second_us) / 1000);
 }
 
-static void put_number(struct line *line, uint64_t number)
+static void warn(struct access_log *log, const char *reason)
 {
-	char digits[20];
-	size_t first = sizeof(digits);
+	int64_t now_us = loop_now_us(log->loop);
 
-	do {
-		digits[--first] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number);
-	put(line, (struct str){digits + first, sizeof(digits) - first});
+	if (log->warned_us && now_us < log->warned_us + WARNING_PAUSE_US)
+		return;
+	log->warned_us = now_us;
+	log_warning("access log %s: %s; lines are dropped", log->path, reason);
 }
 
-/* Microseconds as "0.021", or `none` when they are negative. */
-static void put_seconds(struct line *line, int64_t us, struct str none)
+/* Where the first line behind the one at `begin` starts. */
+static size_t find_next_line(const struct access_log *log)
 {
-	uint64_t ms = (uint64_t)us / 1000;
-	char fraction[4] = {'.', (char)('0' + ms / 100 % 10), (char)('0' + ms / 10 % 10),
-	    (char)('0' + ms % 10)};
+	const char *front = log->bytes + log->begin;
+	const char *newline = memchr(front, '\n', log->end - log->begin);
 
-	if (us < 0) {
-		put(line, none);
-		return;
+	return log->begin + (size_t)(newline - front) + 1;
+}
+
+/* Gives up the lines from `first` on. */
+static void drop_lines(struct access_log *log, size_t first)
+{
+	for (size_t i = first; i < log->end; i++)
+		log->dropped += log->bytes[i] == '\n';
+	log->end = first;
+}
+
+/* What a line began in the file it must end there, or it would run into the next one: the rest of it is
+ * kept until it can be written. */
+static void drop_whole_lines(struct access_log *log)
+{
+	drop_lines(log, log->is_mid_line ? find_next_line(log) : log->begin);
+}
+
+/* A write of write_max bytes to `fd` does not block now. An error counts as room: write(2) reports it. */
+static bool has_room(int fd)
+{
+	struct pollfd room = {.fd = fd, .events = POLLOUT};
+
+	return poll(&room, 1, 0) != 0;
+}
+
+static ssize_t write_some(const struct access_log *log)
+{
+	size_t len = log->end - log->begin;
+
+	if (log->is_shared && !has_room(log->fd)) {
+		errno = EAGAIN;
+		return -1;
 	}
-	put_number(line, ms / 1000);
-	put(line, (struct str){fraction, sizeof(fraction)});
+	return write(log->fd, log->bytes + log->begin, len < log->write_max ? len : log->write_max);
 }
 
-enum quoting {
-	IN_QUOTES,
-	BARE, /* a word of its own: a space would start another one */
-	IN_JSON
-};
-
-static bool is_plain(unsigned char byte, enum quoting quoting)
+void access_log_flush(struct access_log *log)
 {
-	if (byte == ' ')
-		return quoting != BARE;
-	return byte > ' ' && byte < 0x7f && byte != '"' && byte != '\\';
-}
+	while (log->begin < log->end) {
+		ssize_t written = write_some(log);
 
-static void put_escape(struct line *line, unsigned char byte, enum quoting quoting)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	char digits[2] = {hex[byte >> 4], hex[byte & 15]};
-
-	put(line, quoting == IN_JSON ? STR("\\u00") : STR("\\x"));
-	put(line, (struct str){digits, sizeof(digits)});
-}
-
-/* Text that somebody else chose: whatever is in it, it stays one field of one line. */
-static void put_text(struct line *line, struct str text, enum quoting quoting)
-{
-	const char *start = line->at;
-	size_t i = 0;
-
-	while (i < text.len && line->at - start < TEXT_LIMIT) {
-		size_t limit = TEXT_LIMIT - (size_t)(line->at - start);
-		size_t run = i;
-
-		while (run < text.len && run - i < limit && is_plain((unsigned char)text.data[run], quoting))
-			run++;
-		put(line, (struct str){text.data + i, run - i});
-		i = run;
-		if (i < text.len && !is_plain((unsigned char)text.data[i], quoting))
-			put_escape(line, (unsigned char)text.data[i++], quoting);
-		if (!line->fits)
+		if (written > 0) {
+			log->begin += (size_t)written;
+			log->is_mid_line = log->bytes[log->begin - 1] != '\n';
+		} else if (written < 0 && errno == EINTR) {
+			continue;
+		} else if (written < 0 && errno == EAGAIN) {
+			/* The lines wait for room as long as the buffer has some itself. A descriptor that
+			 * cannot be watched is tried again with the next line. */
+			if (log->watch.fd < 0)
+				loop_watch(log->loop, &log->watch, log->fd, LOOP_WRITE);
 			return;
+		} else {
+			warn(log, strerror(written < 0 ? errno : EIO));
+			drop_whole_lines(log);
+			break;
+		}
 	}
-	if (i < text.len)
-		put(line, STR("..."));
+	if (log->begin == log->end)
+		log->begin = log->end = 0;
 }
 
-static void put_text_or_dash(struct line *line, struct str text, enum quoting quoting)
+static void on_room(struct watch *watch, unsigned events)
 {
-	put_text(line, text.len ? text : STR("-"), quoting);
+	struct access_log *log = container_of(watch, struct access_log, watch);
+
+	(void)events;
+	loop_unwatch(log->loop, watch);
+	access_log_flush(log);
 }
 
-static void put_client(struct line *line, const struct access_record *record)
+static bool append_line(struct access_log *log, const struct access_record *record)
 {
-	char text[NET_ADDR_TEXT_SIZE];
+	size_t len = access_line_compose(
+	    log->bytes + log->end, BUFFER_SIZE - log->end, log->format, record, &log->time);
 
-	put_text(line, str_from(net_addr_format_ip(record->client, text)), BARE);
+	log->end += len;
+	return len > 0;
 }
 
-static unsigned status_of(const struct access_record *record)
+static void write_unless_blocked(struct access_log *log)
 {
-	return record->status ? record->status : STATUS_NO_ANSWER;
+	if (log->watch.fd < 0)
+		access_log_flush(log);
 }
 
-static bool has_request(const struct access_record *record)
+static void on_end_of_turn(struct loop_task *task)
 {
-	return record->request && record->request->method_text.len > 0;
+	struct access_log *log = container_of(task, struct access_log, task);
+
+	log->task_is_queued = false;
+	write_unless_blocked(log);
 }
 
-static struct str version_of(const struct http_head *request)
+static void make_room(struct access_log *log)
 {
-	return request->minor ? STR("HTTP/1.1") : STR("HTTP/1.0");
-}
-
-static struct str field_of(const struct access_record *record, struct str name)
-{
-	const struct http_field *field = has_request(record) ? http_head_find(record->request, name) : NULL;
-
-	return field ? field->value : (struct str){NULL, 0};
-}
-
-/* What became of a try: the status where an answer was the point, else a word. */
-static void put_result(struct line *line, const struct try_record *try)
-{
-	if (try->status && (try->outcome == OUTCOME_GOOD || try->outcome == OUTCOME_STATUS))
-		put_number(line, try->status);
-	else
-		put(line, str_from(outcome_word(try->outcome)));
-}
-
-static void put_milliseconds(struct line *line, int64_t us)
-{
-	put_number(line, us > 0 ? (uint64_t)us / 1000 : 0);
-}
-
-static void compose_combined(
-    struct line *line, const struct access_log *log, const struct access_record *record)
-{
-	put_client(line, record);
-	put(line, STR(" - - ["));
-	put(line, str_from(log->local_time));
-	put(line, STR("] \""));
-	if (has_request(record)) {
-		put_text(line, record->request->method_text, IN_QUOTES);
-		put(line, STR(" "));
-		put_text(line, record->request->target, IN_QUOTES);
-		put(line, STR(" "));
-		put(line, version_of(record->request));
-	} else {
-		put(line, STR("-"));
-	}
-	put(line, STR("\" "));
-	put_number(line, status_of(record));
-	put(line, STR(" "));
-	put_number(line, record->content_bytes);
-	put(line, STR(" \""));
-	put_text_or_dash(line, field_of(record, STR("Referer")), IN_QUOTES);
-	put(line, STR("\" \""));
-	put_text_or_dash(line, field_of(record, STR("User-Agent")), IN_QUOTES);
-	put(line, STR("\""));
-}
-
-static void compose_plus(struct line *line, const struct access_record *record)
-{
-	put(line, STR(" rt="));
-	put_seconds(line, record->ended_us - record->began_us, STR("0.000"));
-	put(line, STR(" b="));
-	for (size_t i = 0; i < record->try_count; i++) {
-		const struct try_record *try = &record->tries[i];
-
-		if (i > 0)
-			put(line, STR(","));
-		put_text(line, str_from(try->backend->name), BARE);
-		put(line, STR(":"));
-		put_result(line, try);
-		put(line, STR(":"));
-		put_milliseconds(line, try->took_us);
-	}
-	if (record->try_count == 0)
-		put(line, STR("-"));
-	put(line, STR(" uct="));
-	put_seconds(line, record->connect_us, STR("-"));
-	put(line, STR(" uht="));
-	put_seconds(line, record->first_byte_us, STR("-"));
-	put(line, STR(" try="));
-	put_number(line, record->try_count);
-	put(line, STR(" end="));
-	put(line, str_from(access_end_word(record->end)));
-	put(line, STR(" id="));
-	put_text_or_dash(line, record->request_id, BARE);
-}
-
-/* ,"key":"text", or null for a text that is not there; `key` with its quotes, colon and comma. */
-static void put_member(struct line *line, struct str key, struct str text)
-{
-	put(line, key);
-	if (!text.data) {
-		put(line, STR("null"));
+	write_unless_blocked(log);
+	if (log->begin == 0)
 		return;
-	}
-	put(line, STR("\""));
-	put_text(line, text, IN_JSON);
-	put(line, STR("\""));
+	memmove(log->bytes, log->bytes + log->begin, log->end - log->begin);
+	log->end -= log->begin;
+	log->begin = 0;
 }
 
-static void put_json_tries(struct line *line, const struct access_record *record)
+void access_log_write(struct access_log *log, const struct access_record *record)
 {
-	put(line, STR(",\"tries\":["));
-	for (size_t i = 0; i < record->try_count; i++) {
-		const struct try_record *try = &record->tries[i];
-
-		put_member(line, i > 0 ? STR(",{\"backend\":") : STR("{\"backend\":"),
-		    str_from(try->backend->name));
-		put(line, STR(",\"result\":\""));
-		put_result(line, try);
-		put(line, STR("\",\"ms\":"));
-		put_milliseconds(line, try->took_us);
-		put(line, STR("}"));
+	if (log->fd < 0)
+		return;
+	update_time(log);
+	if (!append_line(log, record)) {
+		make_room(log);
+		if (!append_line(log, record)) {
+			log->dropped++;
+			warn(log, "its reader is too slow");
+			return;
+		}
 	}
-	put(line, STR("]"));
+	if (!log->task_is_queued) {
+		log->task_is_queued = true;
+		loop_at_end_of_turn(log->loop, &log->task);
+	}
 }
 
-static void compose_json(
-    struct line *line, const struct access_log *log, const struct access_record *record)
+bool access_log_is_on(const struct access_log *log)
 {
-	const struct http_head *request = has_request(record) ? record->request : NULL;
-	const struct str none = {NULL, 0};
-	int64_t into_second_us = loop_now_us(log->loop) - log->second_us;
+	return log->fd >= 0;
+}
 
-	put(line, STR("{\"ts\":\""));
-	put(line, str_from(log->utc_time));
-	put_seconds(line, into_second_us, STR("0.000"));
-	put(line, STR("Z\",\"client\":\""));
-	put_client(line, record);
-	put(line, STR("\""));
-	put_member(line, STR(",\"method\":"), request ? request->method_text : none);
-	put_member(line, STR(",\"target\":"), request ? request->target : none);
-	put_member(line, STR(",\"proto\":"), request ? version_of(request) : none);
-	put(line, STR(",\"status\":"));
-	put_number(line, status_of(record));
-	put(line, STR(",\"bytes\":"));
-	put_number(line, record->content_bytes);
-	put_member(line, STR(",\"referer\":"), field_of(record, STR("Referer")));
-	put_member(line, STR(",\"user_agent\":"), field_of(record, STR("User-Agent")));
-	put(line, STR(",\"rt\":"));
-	put_seconds(line, record->ended_us - record->began_us, STR("0.000"));
-	put(line, STR(",\"uct\":"));
-	put_seconds(line, record->connect_us, STR("null"));
-	put(line, STR(",\"uht\":"));
-	put_seconds(line, record->first_byte_us, STR("null"));
-	put_json_tries(line, record);
-	put_member(line, STR(",\"end\":"), str_from(access_end_word(record->end)));
-	put_member(line, STR(",\"id\":"), record->request_id);
-	put(line, STR("}"));
+uint64_t access_log_dropped(const struct access_log *log)
+{
+	return log->dropped;
+}
+
+/* An open place for lines, before it is the log's. */
+struct target {
+	int fd;
+	bool is_shared;
+	size_t write_max;
+};
+
+static int open_target(struct target *target, const char *path)
+{
+	struct stat status;
+
+	*target = (struct target){.fd = -1, .write_max = BUFFER_SIZE};
+	if (strcmp(path, "off") == 0)
+		return 0;
+	if (strcmp(path, "stdout") != 0) {
+		target->fd = open(
+		    path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
+		return target->fd < 0 ? -errno : 0;
+	}
+	if (fstat(STDOUT_FILENO, &status) < 0)
+		return -errno;
+	target->fd = STDOUT_FILENO;
+	target->is_shared = !S_ISREG(status.st_mode);
+	/* A pipe that poll(2) calls writable takes this much without blocking; so do terminals and
+	 * stream sockets. */
+	if (target->is_shared)
+		target->write_max = PIPE_BUF;
+	return 0;
+}
+
+static void close_target(struct access_log *log)
+{
+	loop_unwatch(log->loop, &log->watch);
+	if (log->fd >= 0 && log->fd != STDOUT_FILENO)
+		close(log->fd);
+	log->fd = -1;
+}
+
+/* Goes on in another place. What the old one does not take now goes to the new one, but for the rest of a
+ * line that has begun in the old one. */
+static void change_target(struct access_log *log, const struct target *target)
+{
+	access_log_flush(log);
+	if (log->is_mid_line) {
+		log->begin = find_next_line(log);
+		log->is_mid_line = false;
+		log->dropped++;
+	}
+	if (target->fd < 0)
+		drop_lines(log, log->begin);
+	close_target(log);
+	log->fd = target->fd;
+	log->is_shared = target->is_shared;
+	log->write_max = target->write_max;
+}
+
+int access_log_reopen(struct access_log *log)
+{
+	struct target target;
+	int error = open_target(&target, log->path);
+
+	if (error == 0)
+		change_target(log, &target);
+	return error;
+}
+
+int access_log_configure(struct access_log *log, const struct access_log_options *options)
+{
+	struct target target = {.fd = -1};
+	char *path = strdup(options->path);
+	char *bytes = log->bytes;
+	int error;
+
+	if (!path)
+		return -ENOMEM;
+	error = open_target(&target, path);
+	if (error)
+		goto fail;
+	if (target.fd >= 0 && !bytes)
+		bytes = malloc(BUFFER_SIZE);
+	if (target.fd >= 0 && !bytes) {
+		error = -ENOMEM;
+		goto fail;
+	}
+	log->bytes = bytes;
+	change_target(log, &target);
+	free(log->path);
+	log->path = path;
+	log->format = options->format;
+	return 0;
+fail:
+	if (target.fd >= 0 && target.fd != STDOUT_FILENO)
+		close(target.fd);
+	free(path);
+	return error;
+}
+
+static void on_burial(struct loop_task *grave)
+{
+	struct access_log *log = container_of(grave, struct access_log, grave);
+
+	free(log->bytes);
+	free(log->path);
+	free(log);
+}
+
+struct access_log *access_log_create(struct loop *loop, const struct access_log_options *options)
+{
+	struct access_log *log = calloc(1, sizeof(*log));
+	int error;
+
+	if (!log)
+		return NULL;
+	tzset();
+	log->loop = loop;
+	log->fd = -1;
+	log->watch.fd = -1;
+	log->watch.on_event = on_room;
+	log->task.run = on_end_of_turn;
+	log->grave.run = on_burial;
+	error = access_log_configure(log, options);
+	if (error) {
+		free(log);
+		errno = -error;
+		return NULL;
+	}
+	return log;
+}
+
+void access_log_destroy(struct access_log *log)
+{
+	access_log_flush(log);
+	close_target(log);
+	log->begin = log->end = 0;
+	loop_bury(log->loop, &log->grave);
 }

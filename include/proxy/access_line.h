@@ -1,0 +1,61 @@
+/*
+ * access_line - a finished request as one line of text.
+ *
+ * Three forms: `combined`, which every log reader knows; `combined+`, the same with timings and every try
+ * behind it; and `json`. Every byte that somebody else chose is escaped, so that whatever a client sends stays
+ * one field of one line; a text beyond 32 KiB is cut, so that none can push its line out of the log. Pure:
+ * record and time in, bytes out.
+ */
+#ifndef RONDO_PROXY_ACCESS_LINE_H
+#define RONDO_PROXY_ACCESS_LINE_H
+
+#include "upstream/verdict.h"
+
+enum access_format { ACCESS_COMBINED, ACCESS_COMBINED_PLUS, ACCESS_JSON };
+
+/* How a request ended, in a word: ok, client_gone, no_backend, refused, timeout, reset, bad_response, limit. */
+enum access_end {
+	ACCESS_OK,
+	ACCESS_CLIENT_GONE,
+	ACCESS_NO_BACKEND,
+	ACCESS_REFUSED,
+	ACCESS_TIMEOUT,
+	ACCESS_RESET,
+	ACCESS_BAD_RESPONSE,
+	ACCESS_LIMIT,
+	ACCESS_ENDS
+};
+
+const char *access_end_word(enum access_end end);
+
+/* All that is known of a finished request. Slices are good for the length of the call. */
+struct access_record {
+	const struct net_addr *client;
+	const struct http_head *request; /* NULL or without method when no head was understood */
+	unsigned status;                 /* sent to the client; 0 = none */
+	uint64_t content_bytes;          /* of content sent to the client */
+	int64_t began_us;                /* loop clock: first byte of the head */
+	int64_t ended_us;                /* loop clock: last byte of the answer */
+	int64_t connect_us;    /* of the last try; -1 = it did not have to, or never did */
+	int64_t first_byte_us; /* of the last try, since it began; -1 = none came */
+	const struct try_record *tries;
+	size_t try_count;
+	enum access_end end;
+	struct str request_id;
+};
+
+/* When the line is written, as text that serves for a whole second, and the milliseconds beside it. */
+struct access_time {
+	char local[32]; /* 22/Nov/2026:10:12:01 +0000 */
+	char utc[32];   /* 2026-11-22T10:12:01 */
+	unsigned ms;
+};
+
+/*
+ * Composes the line, its newline included, into `room` bytes at `out`. Returns its length, or 0 when it does
+ * not fit. A request that got no answer has the status 499, for readers that need a number.
+ */
+size_t access_line_compose(char *out, size_t room, enum access_format format,
+    const struct access_record *record, const struct access_time *time);
+
+#endif
