@@ -1,11 +1,12 @@
 /*
  * guard - the byte checks that no parser version is trusted with, before it sees a head.
  *
- * A resumable table-driven scan from the first byte of a message to the empty line that ends its head. It
- * takes what RFC 9112 allows a sender to produce and nothing that recipients are known to read
- * differently: no bare CR or LF, no NUL or control bytes, no folded lines, no space before a colon,
- * single spaces in the start line, HTTP/1.0 and HTTP/1.1 only. It counts bytes, fields and the target
- * against the limits. The result does not depend on how the bytes were cut into reads.
+ * A resumable table-driven scan from the first byte of a message to the empty line that ends its
+ * head. It takes what RFC 9112 allows a sender to produce and nothing that recipients are known
+ * to read differently: no bare CR or LF, no NUL or control bytes, no folded lines, no space
+ * before a colon, single spaces in the start line, HTTP/1.0 and HTTP/1.1 only. It counts bytes,
+ * fields and the target against the limits. The result does not depend on how the bytes were cut
+ * into reads.
  *
  * It also rewrites HTABs at the ends of field values into spaces: the same OWS, which all parser
  * versions strip alike.
@@ -19,7 +20,7 @@ enum guard_kind { GUARD_REQUEST, GUARD_RESPONSE, GUARD_TRAILERS };
 
 struct http_limits {
 	size_t header_bytes; /* a whole head, or a trailer section */
-	size_t headers;	     /* fields */
+	size_t headers;      /* fields */
 	size_t uri_bytes;    /* the request target */
 };
 
@@ -29,24 +30,25 @@ struct guard {
 	enum guard_kind kind;
 	unsigned char state;
 	unsigned char empty_lines; /* skipped before a request line: two at most */
-	unsigned char matched;	   /* bytes of "HTTP/1." seen */
-	size_t skipped;		   /* bytes of empty lines before the head */
-	size_t length;		   /* bytes of the head so far */
+	unsigned char matched;     /* bytes of the method seen, then of "HTTP/1." */
+	size_t skipped;            /* bytes of empty lines before the head */
+	size_t length;             /* bytes of the head so far */
 	size_t target_length;
 	size_t fields;
 	enum http_fault fault; /* after GUARD_BAD */
-	/* Where the scan of a field value's trailing OWS stands; private. */
-	size_t ows;
+	size_t ows;            /* length of the run of OWS that the scan of a field value is in */
 };
 
 void guard_init(struct guard *guard, enum guard_kind kind);
 
 /*
- * Scans on over `data`, the bytes that follow those of earlier calls; *used tells how many belong to
- * the head. After GUARD_DONE the head is guard->length bytes long and starts guard->skipped bytes
- * after the first byte ever given. Stops at the first bad byte.
+ * Scans on over `data`, the bytes that follow those of earlier calls, in memory too: the tail of
+ * a field value is rewritten when its end is seen. *used tells how many belong to the head. After
+ * GUARD_DONE the head is guard->length bytes long and starts guard->skipped bytes after the first
+ * byte ever given. Stops at the first bad byte, and as soon as the head cannot end within the
+ * limits. A target over its limit is told before a head over its own.
  */
-enum guard_result guard_scan(struct guard *guard, const struct http_limits *limits, char *data,
-    size_t len, size_t *used);
+enum guard_result guard_scan(
+    struct guard *guard, const struct http_limits *limits, char *data, size_t len, size_t *used);
 
 #endif

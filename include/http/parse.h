@@ -1,10 +1,11 @@
 /*
  * parse - heads through llhttp; the only file that knows it.
  *
- * The guard scans bytes as they come; when the head is complete llhttp reads it once, its callbacks
- * record slices, and http_head_classify_* decides over framing. Then both views are compared: when
- * llhttp would frame the message otherwise, it is refused (HTTP_FAULT_DISAGREEMENT). Content is never
- * given to llhttp (see body), so that framing does not depend on its version.
+ * The guard scans bytes as they come; when the head is complete llhttp reads it once, its
+ * callbacks record slices, and http_head_classify_* decides over framing. Then both views are
+ * compared: when llhttp would frame the message otherwise, it is refused
+ * (HTTP_FAULT_DISAGREEMENT). Content is never given to llhttp (see body), so that framing does
+ * not depend on its version.
  *
  * The caller asks, nothing calls back: more, done or bad.
  */
@@ -19,20 +20,20 @@ enum parse_result { PARSE_MORE, PARSE_DONE, PARSE_BAD };
 /* One message's head being read. Lives with the connection; says nothing about content. */
 struct parse {
 	struct guard guard;
-	size_t scanned; /* bytes of the buffer's content the guard has seen */
+	size_t scanned;        /* bytes of the buffer's content the guard has seen */
 	enum http_fault fault; /* after PARSE_BAD */
 };
 
 void parse_init(struct parse *parse, enum guard_kind kind);
 
 /*
- * Looks at the content of `in`, of which the first parse->scanned bytes were seen before. On PARSE_DONE
- * the head's slices point into `in`, empty lines before it are consumed, and the head itself is the
- * first head->length bytes of the content: consuming them is the caller's. `head->fields` must have
- * room for limits->headers fields.
+ * Looks at the content of `in`, of which the first parse->scanned bytes were seen before. On
+ * PARSE_DONE the head's slices point into `in`, empty lines before it are consumed, and the head
+ * itself is the first head->length bytes of the content: consuming them is the caller's.
+ * `head->fields` must have room for limits->headers fields.
  */
-enum parse_result parse_request(struct parse *parse, const struct http_limits *limits,
-    struct buf *in, struct http_head *head);
+enum parse_result parse_request(
+    struct parse *parse, const struct http_limits *limits, struct buf *in, struct http_head *head);
 
 /* The same for a response to `request`. */
 struct parse_response_rules {

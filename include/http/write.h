@@ -1,10 +1,10 @@
 /*
  * write - every byte of HTTP that rondo composes.
  *
- * Heads are made anew from what was parsed: no raw line of one side reaches the other. Order, case and
- * repetition of end-to-end fields are kept; hop-by-hop fields are dropped; framing and connection
- * fields are rondo's own. Pure: head and facts in, bytes out. False means the buffer has no room, and
- * then its content is as before.
+ * Heads are made anew from what was parsed: no raw line of one side reaches the other. Order,
+ * case and repetition of end-to-end fields are kept; hop-by-hop fields are dropped; framing and
+ * connection fields are rondo's own. Pure: head and facts in, bytes out. False means the buffer
+ * has no room, and then its content is as before.
  */
 #ifndef RONDO_HTTP_WRITE_H
 #define RONDO_HTTP_WRITE_H
@@ -18,38 +18,44 @@ enum write_forwarded { WRITE_FORWARDED_X, WRITE_FORWARDED_RFC7239, WRITE_FORWARD
 struct write_request {
 	const struct http_head *head;
 	enum write_forwarded forwarded;
-	bool client_is_trusted;	 /* keep and extend its X-Forwarded-* or Forwarded; else they are replaced */
-	struct str client_ip;	 /* without brackets */
+	bool client_is_trusted;     /* see write_request_head */
+	struct str client_ip;       /* without brackets */
 	struct str request_id_name; /* empty: none is added */
-	struct str request_id;	 /* the value when the client sent none; its own field is kept */
-	struct str backend_host; /* Host for a client that sent none (HTTP/1.0) */
+	struct str request_id;      /* the value when the client sent none; its own field is kept */
+	struct str backend_host;    /* Host for a client that sent none (HTTP/1.0) */
 };
 
 /*
- * The head of a request to a backend, always HTTP/1.1: method, path, Host first, then the fields, then
- * Via, X-Forwarded-*, request id, framing. A websocket upgrade carries Connection: Upgrade; otherwise no
- * Connection field is sent (keep-alive is the default). TE: trailers is passed on when the client takes
- * trailers.
+ * The head of a request to a backend, always HTTP/1.1: method, path, Host first, then the fields,
+ * then Via, X-Forwarded-*, request id, framing. A websocket upgrade carries Connection: Upgrade;
+ * TE: trailers is passed on with Connection: TE when the client takes trailers; otherwise no
+ * Connection field is sent (keep-alive is the default).
+ *
+ * What an untrusted client says in Forwarded and X-Forwarded-* (or X_Forwarded_*) is dropped,
+ * whatever `forwarded` is. What a trusted one says passes; the chain of the form that is written is
+ * joined into one line and extended by the client, X-Forwarded-Proto and -Host are added only
+ * where they are missing. WRITE_FORWARDED_NONE adds nothing.
  */
 bool write_request_head(struct buf *out, const struct write_request *request);
 
 /* How the content of a response goes to the client. */
 struct write_response {
-	const struct http_head *head;	 /* the backend's */
+	const struct http_head *head;    /* the backend's */
 	const struct http_head *request; /* the client's */
-	enum http_framing framing;	 /* towards the client */
-	bool keep_alive;		 /* towards the client; else Connection: close */
-	struct str app_url_name;	 /* "x-app-url"; empty: not added. One sent by the backend is replaced */
-	struct str app_url;
-	struct str attempts_name; /* "" or as configured */
-	struct str attempts;
-	struct str request_id_name; /* passed to the client too when configured */
-	struct str request_id;
+	enum http_framing framing;       /* towards the client */
+	bool keep_alive;                 /* towards the client; else Connection: close */
+	/* A field with an empty name or value is not added; else it replaces the backend's. */
+	struct str app_url_name, app_url;
+	struct str attempts_name, attempts;
+	struct str request_id_name, request_id;
 	struct str date; /* for a response without Date: an IMF-fixdate */
 };
 
-/* The head of a final response or a 101. The reason is the standard one where the backend's holds bytes
- * that are not printable ASCII. HTTP/1.1 whatever the client speaks. RFC 9110, 2.5. */
+/*
+ * The head of a final response or a 101. The reason is the standard one where the backend's is
+ * empty or not printable ASCII. HTTP/1.1 whatever the client speaks. RFC 9110, 2.5. Answers to HEAD
+ * and 304 tell the length that the backend told. A client of HTTP/1.0 is told of keep-alive.
+ */
 bool write_response_head(struct buf *out, const struct write_response *response);
 
 /* An interim response (1xx but 101) as the backend sent it, hop-by-hop fields dropped. */
@@ -58,17 +64,17 @@ bool write_interim_head(struct buf *out, const struct http_head *head);
 /* One of rondo's own answers. */
 struct write_error {
 	unsigned status;
-	struct str detail;	    /* a sentence; JSON-escaped here */
-	struct str proxy_error;	    /* error type for Proxy-Status, RFC 9209; empty: the field is left out */
-	unsigned retry_after_s;	    /* 0: none */
+	struct str detail;      /* a sentence; JSON-escaped here */
+	struct str proxy_error; /* type for Proxy-Status, RFC 9209; empty: the field is left out */
+	unsigned retry_after_s; /* 0: none */
 	bool keep_alive;
-	bool without_content;	    /* the answer to a HEAD: the same head, no content */
+	bool without_content; /* the answer to a HEAD: the same head, no content */
 	struct str date;
 	struct str attempts_name, attempts;
 	struct str request_id_name, request_id;
 };
 
-/* Head and application/problem+json content. RFC 9457. 405 carries Allow. */
+/* Head and application/problem+json content, for a status from 400 on. RFC 9457. 405 carries Allow. */
 bool write_error_response(struct buf *out, const struct write_error *error);
 
 /* "Bad Gateway" for 502; "Unknown" for a status nobody registered. */
@@ -79,8 +85,8 @@ enum { WRITE_DATE_SIZE = 30 };
 /* "Sun, 06 Nov 1994 08:49:37 GMT". Returns the slice of `text`. RFC 9110, 5.6.7. */
 struct str write_date(char text[static WRITE_DATE_SIZE], int64_t unix_seconds);
 
-/* The end of a chunked message that `ends_previous` chunk, with those trailers of the checked `section`
- * that may pass (an empty section: none). */
+/* The end of a chunked message that `ends_previous` chunk, with those trailers of the checked
+ * `section` that may pass (an empty section: none). */
 bool write_last_chunk(struct buf *out, bool ends_previous, struct str section);
 
 #endif

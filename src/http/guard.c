@@ -1,0 +1,267 @@
+#include "http/guard.h"
+
+/*
+ * Classes of bytes, ordered so that what may stand in a name, a target and a value are tails of the
+ * order: a run of such bytes costs one look-up and one comparison each.
+ */
+enum byte_class {
+	CTL, /* and DEL: nowhere */
+	LF,
+	CR,
+	TAB,
+	SP,
+	OBS, /* 0x80 and up; from here to TAB only in values and reasons */
+	COLON,
+	PRINT, /* printable, but in no token */
+	TOKEN,
+	ZERO, /* 0, 6 to 9 */
+	ONE,  /* 1 to 5: a status begins with it */
+	CLASS_COUNT
+};
+
+/* clang-format off */
+static const unsigned char class_of[256] = {
+	['\n'] = LF, ['\r'] = CR, ['\t'] = TAB, [' '] = SP, [':'] = COLON,
+	['!'] = TOKEN, ['"'] = PRINT, ['#' ... '\''] = TOKEN, ['(' ... ')'] = PRINT,
+	['*' ... '+'] = TOKEN, [','] = PRINT, ['-' ... '.'] = TOKEN, ['/'] = PRINT,
+	['0'] = ZERO, ['1' ... '5'] = ONE, ['6' ... '9'] = ZERO, [';' ... '@'] = PRINT,
+	['A' ... 'Z'] = TOKEN, ['[' ... ']'] = PRINT, ['^' ... 'z'] = TOKEN,
+	['{'] = PRINT, ['|'] = TOKEN, ['}'] = PRINT, ['~'] = TOKEN, [0x80 ... 0xff] = OBS,
+};
+
+enum state {
+	BAD,
+	START,	      /* of a request: its method, or an empty line before it */
+	EMPTY_LF,
+	METHOD,
+	TARGET_START,
+	TARGET,
+	VERSION,      /* a literal, not in the table */
+	LINE_CR,      /* the request line is at its end */
+	STATUS_SP,
+	STATUS_1,
+	STATUS_2,
+	STATUS_3,
+	STATUS_END,
+	REASON,
+	LINE_LF,      /* after the CR of a start line or field line */
+	FIELD,	      /* the first byte of a line */
+	NAME,
+	VALUE_START,
+	VALUE,
+	LAST_LF,
+	DONE,
+	STATE_COUNT
+};
+
+#define NAMING(next)  [TOKEN] = (next), [ZERO] = (next), [ONE] = (next)
+#define VISIBLE(next) [COLON] = (next), [PRINT] = (next), NAMING(next)
+#define TEXT(next)    [TAB] = (next), [SP] = (next), [OBS] = (next), VISIBLE(next)
+
+/* What is not listed is BAD. */
+static const unsigned char next_state[STATE_COUNT][CLASS_COUNT] = {
+	[START] = {[CR] = EMPTY_LF, NAMING(METHOD)},
+	[EMPTY_LF] = {[LF] = START},
+	[METHOD] = {[SP] = TARGET_START, NAMING(METHOD)},
+	[TARGET_START] = {VISIBLE(TARGET)},
+	[TARGET] = {[SP] = VERSION, VISIBLE(TARGET)},
+	[LINE_CR] = {[CR] = LINE_LF},
+	[STATUS_SP] = {[SP] = STATUS_1},
+	[STATUS_1] = {[ONE] = STATUS_2},
+	[STATUS_2] = {[ZERO] = STATUS_3, [ONE] = STATUS_3},
+	[STATUS_3] = {[ZERO] = STATUS_END, [ONE] = STATUS_END},
+	[STATUS_END] = {[CR] = LINE_LF, [SP] = REASON},
+	[REASON] = {[CR] = LINE_LF, TEXT(REASON)},
+	[LINE_LF] = {[LF] = FIELD},
+	[FIELD] = {[CR] = LAST_LF, NAMING(NAME)},
+	[NAME] = {[COLON] = VALUE_START, NAMING(NAME)},
+	[VALUE_START] = {[CR] = LINE_LF, [TAB] = VALUE_START, [SP] = VALUE_START,
+			 [OBS] = VALUE, VISIBLE(VALUE)},
+	[VALUE] = {[CR] = LINE_LF, TEXT(VALUE)},
+	[LAST_LF] = {[LF] = DONE},
+};
+
+/* The lowest class of the bytes that leave a state as it is. */
+static const unsigned char run_of[STATE_COUNT] = {
+	[METHOD] = TOKEN, [TARGET] = COLON, [REASON] = TAB, [NAME] = TOKEN, [VALUE] = TAB,
+};
+/* clang-format on */
+
+/* No method that anyone has registered is longer. RFC 9112, 3 wants 501 for one. */
+enum { METHOD_MAX = 32 };
+
+/* What guard->matched says in VERSION once the major version turned out to be 2 or higher. */
+enum { AHEAD_DOT = 16, AHEAD_MINOR, AHEAD_CR };
+
+void guard_init(struct guard *guard, enum guard_kind kind)
+{
+	*guard = (struct guard){.kind = kind};
+	switch (kind) {
+	case GUARD_REQUEST:
+		guard->state = START;
+		break;
+	case GUARD_RESPONSE:
+		guard->state = VERSION;
+		break;
+	case GUARD_TRAILERS:
+		guard->state = FIELD;
+		break;
+	}
+}
+
+static unsigned char fail(struct guard *guard, enum http_fault fault)
+{
+	guard->fault = fault;
+	return BAD;
+}
+
+/* A version from HTTP/2.0 on is well-formed and gets another answer than nonsense does. */
+static unsigned char step_version_ahead(struct guard *guard, char byte)
+{
+	bool matches;
+
+	if (guard->matched == AHEAD_DOT)
+		matches = byte == '.';
+	else if (guard->matched == AHEAD_MINOR)
+		matches = byte >= '0' && byte <= '9';
+	else
+		return fail(guard, byte == '\r' ? HTTP_FAULT_VERSION : HTTP_FAULT_SYNTAX);
+	guard->matched++;
+	return matches ? VERSION : BAD;
+}
+
+static unsigned char step_version(struct guard *guard, char byte)
+{
+	static const char literal[] = "HTTP/1.";
+
+	if (guard->matched >= AHEAD_DOT)
+		return step_version_ahead(guard, byte);
+	if (guard->matched == sizeof(literal) - 1) {
+		if (byte != '0' && byte != '1')
+			return BAD;
+		return guard->kind == GUARD_REQUEST ? LINE_CR : STATUS_SP;
+	}
+	if (byte == literal[guard->matched]) {
+		guard->matched++;
+		return VERSION;
+	}
+	if (literal[guard->matched] == '1' && byte >= '2' && byte <= '9' &&
+	    guard->kind == GUARD_REQUEST) {
+		guard->matched = AHEAD_DOT;
+		return VERSION;
+	}
+	return BAD;
+}
+
+/* Takes one byte that may change the state. */
+static unsigned char step(struct guard *guard, const struct http_limits *limits, char *byte)
+{
+	unsigned char from = guard->state;
+	unsigned char next = from == VERSION ? step_version(guard, *byte)
+					     : next_state[from][class_of[(unsigned char)*byte]];
+
+	if (next == VALUE_START && from == next)
+		*byte = ' ';
+	if (from == next)
+		return next;
+	if (next == METHOD) {
+		guard->matched = 1;
+	} else if (next == VERSION) {
+		guard->matched = 0;
+	} else if (next == TARGET) {
+		guard->target_length = 1;
+	} else if (next == NAME) {
+		if (++guard->fields > limits->headers)
+			return fail(guard, HTTP_FAULT_HEAD_TOO_LARGE);
+	} else if (next == VALUE) {
+		guard->ows = 0;
+	} else if (from == VALUE) {
+		for (size_t i = 1; i <= guard->ows; i++)
+			byte[-(ptrdiff_t)i] = ' ';
+	}
+	return next;
+}
+
+/* Takes all bytes that leave the state as it is, and counts them where that matters. */
+static size_t run(
+    struct guard *guard, const struct http_limits *limits, const char *data, size_t len)
+{
+	unsigned lowest = run_of[guard->state];
+	size_t n = 0;
+
+	if (!lowest)
+		return 0;
+	while (n < len && class_of[(unsigned char)data[n]] >= lowest)
+		n++;
+
+	if (guard->state == VALUE) {
+		size_t ows = 0;
+
+		while (ows < n && (data[n - 1 - ows] == ' ' || data[n - 1 - ows] == '\t'))
+			ows++;
+		guard->ows = ows == n ? guard->ows + n : ows;
+	} else if (guard->state == TARGET) {
+		guard->target_length += n;
+		if (guard->target_length > limits->uri_bytes)
+			guard->state = fail(guard, HTTP_FAULT_TARGET_TOO_LONG);
+	} else if (guard->state == METHOD) {
+		if (guard->matched + n > METHOD_MAX)
+			guard->state = fail(guard, HTTP_FAULT_METHOD_UNKNOWN);
+		else
+			guard->matched = (unsigned char)(guard->matched + n);
+	}
+	return n;
+}
+
+/* Takes the empty lines before a request line; returns how many bytes that was. */
+static size_t skip_empty_lines(struct guard *guard, const char *data, size_t len)
+{
+	size_t n = 0;
+
+	for (; n < len; n++) {
+		if (guard->state == EMPTY_LF) {
+			if (data[n] != '\n')
+				break;
+			guard->state = START;
+			guard->empty_lines++;
+			guard->skipped += 2;
+		} else if (guard->state == START && data[n] == '\r' && guard->empty_lines < 2) {
+			guard->state = EMPTY_LF;
+		} else {
+			break;
+		}
+	}
+	if (n < len && (guard->state == EMPTY_LF || data[n] == '\r'))
+		guard->state = fail(guard, HTTP_FAULT_SYNTAX);
+	return n;
+}
+
+enum guard_result guard_scan(
+    struct guard *guard, const struct http_limits *limits, char *data, size_t len, size_t *used)
+{
+	size_t at = 0;
+
+	if (guard->state == START || guard->state == EMPTY_LF)
+		at = skip_empty_lines(guard, data, len);
+
+	size_t begin = at;
+	size_t room = limits->header_bytes - guard->length;
+	size_t end = len - at > room ? at + room : len;
+
+	while (at < end && guard->state != BAD && guard->state != DONE) {
+		at += run(guard, limits, data + at, end - at);
+		if (at < end && guard->state != BAD)
+			guard->state = step(guard, limits, data + at++);
+	}
+	guard->length += at - begin;
+	*used = at;
+
+	if (guard->state == DONE)
+		return GUARD_DONE;
+	if (guard->state != BAD && guard->length >= limits->header_bytes)
+		guard->state = fail(guard, guard->state == TARGET ? HTTP_FAULT_TARGET_TOO_LONG
+								  : HTTP_FAULT_HEAD_TOO_LARGE);
+	if (guard->state == BAD && guard->fault == HTTP_FAULT_NONE)
+		guard->fault = HTTP_FAULT_SYNTAX;
+	return guard->state == BAD ? GUARD_BAD : GUARD_MORE;
+}

@@ -1,0 +1,517 @@
+#include "http/head.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+unsigned http_fault_status(enum http_fault fault)
+{
+	switch (fault) {
+	case HTTP_FAULT_NONE:
+		return 200;
+	case HTTP_FAULT_VERSION:
+		return 505;
+	case HTTP_FAULT_METHOD_UNKNOWN:
+		return 501;
+	case HTTP_FAULT_METHOD_FORBIDDEN:
+		return 405;
+	case HTTP_FAULT_TARGET_TOO_LONG:
+		return 414;
+	case HTTP_FAULT_HEAD_TOO_LARGE:
+		return 431;
+	case HTTP_FAULT_CONTENT_TOO_LARGE:
+		return 413;
+	case HTTP_FAULT_EXPECTATION:
+		return 417;
+	case HTTP_FAULT_SYNTAX:
+	case HTTP_FAULT_FRAMING:
+	case HTTP_FAULT_HOST:
+	case HTTP_FAULT_TARGET:
+	case HTTP_FAULT_DISAGREEMENT:
+		return 400;
+	}
+	return 400;
+}
+
+const char *http_fault_text(enum http_fault fault)
+{
+	switch (fault) {
+	case HTTP_FAULT_NONE:
+		return "Nothing is wrong with it.";
+	case HTTP_FAULT_SYNTAX:
+		return "The message head is not valid HTTP/1.1.";
+	case HTTP_FAULT_VERSION:
+		return "Only HTTP/1.0 and HTTP/1.1 are spoken here.";
+	case HTTP_FAULT_METHOD_UNKNOWN:
+		return "The request method is not known here.";
+	case HTTP_FAULT_METHOD_FORBIDDEN:
+		return "The request method is not allowed here.";
+	case HTTP_FAULT_TARGET_TOO_LONG:
+		return "The request target is longer than allowed.";
+	case HTTP_FAULT_HEAD_TOO_LARGE:
+		return "The header fields are larger or more than allowed.";
+	case HTTP_FAULT_CONTENT_TOO_LARGE:
+		return "The content is larger than allowed.";
+	case HTTP_FAULT_FRAMING:
+		return "Content-Length or Transfer-Encoding do not tell where the message ends.";
+	case HTTP_FAULT_HOST:
+		return "The Host field is missing, repeated or not a host.";
+	case HTTP_FAULT_TARGET:
+		return "The request target has a form that the method does not allow.";
+	case HTTP_FAULT_EXPECTATION:
+		return "The only expectation that can be met is 100-continue.";
+	case HTTP_FAULT_DISAGREEMENT:
+		return "The message head can be read in more than one way.";
+	}
+	return "The message head is not valid HTTP/1.1.";
+}
+
+void http_head_reset(struct http_head *head)
+{
+	struct http_field *fields = head->fields;
+	size_t limit = head->field_limit;
+
+	memset(head, 0, sizeof(*head));
+	head->fields = fields;
+	head->field_limit = limit;
+}
+
+const struct http_field *http_head_find(const struct http_head *head, struct str name)
+{
+	for (size_t i = 0; i < head->field_count; i++)
+		if (str_equals_nocase(head->fields[i].name, name))
+			return &head->fields[i];
+	return NULL;
+}
+
+/* Takes the next element that is not empty off a comma-separated list. */
+static bool next_element(struct str *list, struct str *element)
+{
+	while (list->data) {
+		*element = str_trim(str_split(list, ','));
+		if (element->len)
+			return true;
+	}
+	return false;
+}
+
+bool http_list_has(struct str list, struct str token)
+{
+	struct str element;
+
+	while (next_element(&list, &element))
+		if (str_equals_nocase(element, token))
+			return true;
+	return false;
+}
+
+bool http_is_token_byte(char byte)
+{
+	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+	       (byte >= '0' && byte <= '9') || (byte && strchr("!#$%&'*+-.^_`|~", byte));
+}
+
+int http_hex_digit(char byte)
+{
+	if (byte >= '0' && byte <= '9')
+		return byte - '0';
+	if (byte >= 'a' && byte <= 'f')
+		return byte - 'a' + 10;
+	if (byte >= 'A' && byte <= 'F')
+		return byte - 'A' + 10;
+	return -1;
+}
+
+/* The fields that decide over a message, and those that Connection has power or no power over. */
+enum field_kind {
+	FIELD_OTHER,
+	FIELD_CONNECTION,
+	FIELD_CONTENT_LENGTH,
+	FIELD_EXPECT,
+	FIELD_HOST,
+	FIELD_TE,
+	FIELD_TRANSFER_ENCODING,
+	FIELD_UPGRADE,
+	FIELD_HOP,  /* always belongs to one connection */
+	FIELD_KEPT, /* whatever Connection names: rondo sets or extends it */
+};
+
+static const struct {
+	struct str name;
+	enum field_kind kind;
+} known_fields[] = {
+    {{"Connection", 10}, FIELD_CONNECTION},
+    {{"Content-Length", 14}, FIELD_CONTENT_LENGTH},
+    {{"Date", 4}, FIELD_KEPT},
+    {{"Expect", 6}, FIELD_EXPECT},
+    {{"Forwarded", 9}, FIELD_KEPT},
+    {{"Host", 4}, FIELD_HOST},
+    {{"Keep-Alive", 10}, FIELD_HOP},
+    {{"Proxy-Authenticate", 18}, FIELD_HOP},
+    {{"Proxy-Authorization", 19}, FIELD_HOP},
+    {{"Proxy-Connection", 16}, FIELD_HOP},
+    {{"TE", 2}, FIELD_TE},
+    {{"Trailer", 7}, FIELD_HOP},
+    {{"Transfer-Encoding", 17}, FIELD_TRANSFER_ENCODING},
+    {{"Upgrade", 7}, FIELD_UPGRADE},
+    {{"Via", 3}, FIELD_KEPT},
+    {{"X-Forwarded-For", 15}, FIELD_KEPT},
+    {{"X-Forwarded-Host", 16}, FIELD_KEPT},
+    {{"X-Forwarded-Proto", 17}, FIELD_KEPT},
+};
+
+static enum field_kind kind_of(struct str name)
+{
+	for (size_t i = 0; i < sizeof(known_fields) / sizeof(*known_fields); i++)
+		if (str_equals_nocase(known_fields[i].name, name))
+			return known_fields[i].kind;
+	return FIELD_OTHER;
+}
+
+/* What one pass over the fields found. */
+struct findings {
+	unsigned hosts, lengths, codings, upgrades;
+	struct str host, length, coding;
+	bool closes, keeps_alive, names_upgrade, names_te;
+	bool takes_trailers;
+	bool offers_websocket; /* an element of Upgrade */
+	bool is_websocket;     /* all that Upgrade says */
+	bool expects_continue, expects_other;
+};
+
+static void find_expectation(struct findings *found, struct http_field *field, unsigned minor)
+{
+	if (minor == 0) {
+		/* To be ignored in HTTP/1.0, and we speak 1.1 to the backend. RFC 9110, 10.1.1. */
+		field->hop_by_hop = true;
+	} else if (!str_equals_nocase(field->value, STR("100-continue"))) {
+		found->expects_other = true;
+	} else {
+		field->hop_by_hop = found->expects_continue;
+		found->expects_continue = true;
+	}
+}
+
+static void find_options(struct findings *found, struct str options)
+{
+	struct str option;
+
+	while (next_element(&options, &option)) {
+		found->closes |= str_equals_nocase(option, STR("close"));
+		found->keeps_alive |= str_equals_nocase(option, STR("keep-alive"));
+		found->names_upgrade |= str_equals_nocase(option, STR("upgrade"));
+		found->names_te |= str_equals_nocase(option, STR("te"));
+	}
+}
+
+static void find_field(struct findings *found, struct http_field *field, unsigned minor)
+{
+	enum field_kind kind = kind_of(field->name);
+
+	field->hop_by_hop = false;
+	switch (kind) {
+	case FIELD_OTHER:
+	case FIELD_KEPT:
+		return;
+	case FIELD_HOST:
+		found->hosts++;
+		found->host = field->value;
+		return;
+	case FIELD_CONTENT_LENGTH:
+		found->lengths++;
+		found->length = field->value;
+		return;
+	case FIELD_EXPECT:
+		find_expectation(found, field, minor);
+		return;
+	case FIELD_CONNECTION:
+		find_options(found, field->value);
+		break;
+	case FIELD_TE:
+		found->takes_trailers |= http_list_has(field->value, STR("trailers"));
+		break;
+	case FIELD_TRANSFER_ENCODING:
+		found->codings++;
+		found->coding = field->value;
+		break;
+	case FIELD_UPGRADE:
+		found->upgrades++;
+		found->offers_websocket |= http_list_has(field->value, STR("websocket"));
+		found->is_websocket = str_equals_nocase(field->value, STR("websocket"));
+		break;
+	case FIELD_HOP:
+		break;
+	}
+	field->hop_by_hop = true;
+}
+
+/* Marks the fields that Connection names, but for those that it must not take away. */
+static void mark_named_fields(struct http_head *head, struct str options)
+{
+	struct str option;
+
+	while (next_element(&options, &option)) {
+		/* These are no field names, even if a field has the name. RFC 9112, 9.6. */
+		if (str_equals_nocase(option, STR("close")) ||
+		    str_equals_nocase(option, STR("keep-alive")))
+			continue;
+		for (size_t i = 0; i < head->field_count; i++) {
+			struct http_field *field = &head->fields[i];
+
+			if (!field->hop_by_hop && str_equals_nocase(field->name, option) &&
+			    kind_of(field->name) == FIELD_OTHER)
+				field->hop_by_hop = true;
+		}
+	}
+}
+
+static void find_all(struct findings *found, struct http_head *head)
+{
+	memset(found, 0, sizeof(*found));
+	for (size_t i = 0; i < head->field_count; i++)
+		find_field(found, &head->fields[i], head->minor);
+	for (size_t i = 0; i < head->field_count; i++)
+		if (str_equals_nocase(head->fields[i].name, STR("Connection")))
+			mark_named_fields(head, head->fields[i].value);
+	head->keep_alive = !found->closes && (head->minor == 1 || found->keeps_alive);
+}
+
+/* What both directions have in common: at most one of the two, once, and well-formed. RFC 9112,
+ * 6. */
+static bool framing_is_sound(const struct findings *found, uint64_t *length)
+{
+	if (found->lengths + found->codings > 1)
+		return false;
+	if (found->lengths)
+		return str_to_number(found->length, length);
+	return !found->codings || str_equals_nocase(found->coding, STR("chunked"));
+}
+
+/* The port behind a host: nothing, or ":" and up to five digits. RFC 3986, 3.2.3. */
+static bool is_port(struct str rest)
+{
+	unsigned port = 0;
+
+	if (!rest.len)
+		return true;
+	if (rest.data[0] != ':' || rest.len > 6)
+		return false;
+	for (size_t i = 1; i < rest.len; i++) {
+		if (rest.data[i] < '0' || rest.data[i] > '9')
+			return false;
+		port = port * 10 + (unsigned)(rest.data[i] - '0');
+	}
+	return port <= 65535;
+}
+
+/* "%41" and the like; what would be a control byte or a space decoded is no name. */
+static bool is_percent_encoded(struct str s)
+{
+	if (s.len < 3 || http_hex_digit(s.data[1]) < 0 || http_hex_digit(s.data[2]) < 0)
+		return false;
+
+	int byte = http_hex_digit(s.data[1]) * 16 + http_hex_digit(s.data[2]);
+
+	return byte > 0x20 && byte != 0x7f;
+}
+
+/* A name or IPv4 address as RFC 3986, 3.2.2 has it, but without commas and empty labels; one dot at
+ * the end is the root of the domain names. */
+static bool is_name(struct str name)
+{
+	bool label_is_empty = true;
+
+	if (!name.len)
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		char byte = name.data[i];
+
+		if (byte == '.') {
+			if (label_is_empty)
+				return false;
+			label_is_empty = true;
+			continue;
+		}
+		label_is_empty = false;
+		if (byte == '%') {
+			if (!is_percent_encoded((struct str){name.data + i, name.len - i}))
+				return false;
+			i += 2;
+		} else if (http_hex_digit(byte) < 0 && !(byte >= 'g' && byte <= 'z') &&
+			   !(byte >= 'G' && byte <= 'Z') &&
+			   (!byte || !strchr("-_~!$&'()*+;=", byte))) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* "host" or "host:port" and nothing else. RFC 9110, 7.2. */
+static bool is_authority(struct str authority)
+{
+	if (!authority.len || authority.data[0] != '[') {
+		size_t host = str_find(authority, ':');
+
+		return is_name((struct str){authority.data, host}) &&
+		       is_port((struct str){authority.data + host, authority.len - host});
+	}
+
+	size_t bracket = str_find(authority, ']');
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr address;
+
+	if (bracket == authority.len || bracket - 1 >= sizeof(text))
+		return false;
+	memcpy(text, authority.data + 1, bracket - 1);
+	text[bracket - 1] = '\0';
+	return inet_pton(AF_INET6, text, &address) == 1 &&
+	       is_port((struct str){authority.data + bracket + 1, authority.len - bracket - 1});
+}
+
+/* Splits an absolute-form target. RFC 9112, 3.2.2. */
+static bool split_absolute(struct http_head *head)
+{
+	static const char scheme[] = "http://";
+	struct str rest = head->target;
+	size_t end = 0;
+
+	if (rest.len < sizeof(scheme) - 1 ||
+	    !str_equals_nocase((struct str){rest.data, sizeof(scheme) - 1}, STR(scheme)))
+		return false;
+	rest.data += sizeof(scheme) - 1;
+	rest.len -= sizeof(scheme) - 1;
+	while (end < rest.len && rest.data[end] != '/' && rest.data[end] != '?')
+		end++;
+
+	head->host = (struct str){rest.data, end};
+	head->path = (struct str){rest.data + end, rest.len - end};
+	if (!head->path.len) /* RFC 9112, 3.2.4 */
+		head->path = head->method == HTTP_METHOD_OPTIONS ? STR("*") : STR("/");
+	return is_authority(head->host);
+}
+
+static bool split_target(struct http_head *head)
+{
+	struct str target = head->target;
+
+	if (!target.len || str_find(target, '#') < target.len)
+		return false;
+	if (target.data[0] != '/' && !str_equals(target, STR("*")))
+		return split_absolute(head);
+	head->path = target;
+	return target.data[0] == '/' || head->method == HTTP_METHOD_OPTIONS;
+}
+
+/* The authority of an absolute-form target overrides Host, which must be good all the same. */
+static enum http_fault settle_host(struct http_head *head, const struct findings *found)
+{
+	if (found->hosts > 1 || (found->hosts == 0 && head->minor == 1))
+		return HTTP_FAULT_HOST;
+	if (found->hosts && !is_authority(found->host))
+		return HTTP_FAULT_HOST;
+	head->host = found->host;
+	return split_target(head) ? HTTP_FAULT_NONE : HTTP_FAULT_TARGET;
+}
+
+enum http_fault http_head_classify_request(struct http_head *head)
+{
+	struct findings found;
+
+	find_all(&found, head);
+	if (head->method == HTTP_METHOD_CONNECT || head->method == HTTP_METHOD_TRACE)
+		return HTTP_FAULT_METHOD_FORBIDDEN;
+
+	if (!framing_is_sound(&found, &head->content_length) || (found.codings && head->minor == 0))
+		return HTTP_FAULT_FRAMING;
+	head->has_content_length = found.lengths > 0;
+	head->framing = found.codings   ? HTTP_FRAMING_CHUNKED
+			: found.lengths ? HTTP_FRAMING_LENGTH
+					: HTTP_FRAMING_NONE;
+
+	enum http_fault fault = settle_host(head, &found);
+
+	if (fault != HTTP_FAULT_NONE)
+		return fault;
+	if (found.expects_other)
+		return HTTP_FAULT_EXPECTATION;
+
+	head->expects_continue = found.expects_continue;
+	head->accepts_trailers = head->minor == 1 && found.takes_trailers && found.names_te;
+	head->upgrades_websocket = head->method == HTTP_METHOD_GET && head->minor == 1 &&
+				   found.names_upgrade && found.offers_websocket &&
+				   !found.codings && head->content_length == 0;
+	return HTTP_FAULT_NONE;
+}
+
+enum http_fault http_head_classify_response(struct http_head *head, const struct http_head *request)
+{
+	struct findings found;
+	uint64_t length = 0;
+
+	find_all(&found, head);
+	if (!framing_is_sound(&found, &length))
+		return HTTP_FAULT_FRAMING;
+	if (head->status == 101) {
+		if (!request->upgrades_websocket || head->minor == 0 || !found.names_upgrade ||
+		    found.upgrades != 1 || !found.is_websocket)
+			return HTTP_FAULT_SYNTAX;
+		head->upgrades_websocket = true;
+	}
+
+	/* In this order: RFC 9112, 6.3. */
+	if (head->status < 200 || head->status == 204) {
+		head->framing = HTTP_FRAMING_NONE;
+		return HTTP_FAULT_NONE;
+	}
+	head->has_content_length = found.lengths > 0;
+	head->content_length = length;
+	if (request->method == HTTP_METHOD_HEAD || head->status == 304)
+		head->framing = HTTP_FRAMING_NONE;
+	else if (found.codings)
+		head->framing = HTTP_FRAMING_CHUNKED;
+	else
+		head->framing = found.lengths ? HTTP_FRAMING_LENGTH : HTTP_FRAMING_CLOSE;
+
+	/* Transfer-Encoding from HTTP/1.0 is faulty framing: take it, but trust nothing after it.
+	 * RFC 9112, 6.1. */
+	if (head->framing == HTTP_FRAMING_CLOSE || (found.codings && head->minor == 0))
+		head->keep_alive = false;
+	return HTTP_FAULT_NONE;
+}
+
+/* RFC 9110, 6.5.1: framing, routing, modifiers, authentication, response control, content
+ * format. */
+static const struct str barred_trailers[] = {
+    {"Age", 3},
+    {"Authentication-Info", 19},
+    {"Authorization", 13},
+    {"Cache-Control", 13},
+    {"Content-Disposition", 19},
+    {"Content-Encoding", 16},
+    {"Content-Language", 16},
+    {"Content-Location", 16},
+    {"Content-Range", 13},
+    {"Content-Type", 12},
+    {"Cookie", 6},
+    {"Expires", 7},
+    {"Location", 8},
+    {"Max-Forwards", 12},
+    {"Pragma", 6},
+    {"Proxy-Authentication-Info", 25},
+    {"Proxy-Status", 12},
+    {"Range", 5},
+    {"Retry-After", 11},
+    {"Set-Cookie", 10},
+    {"Vary", 4},
+    {"Warning", 7},
+    {"WWW-Authenticate", 16},
+};
+
+bool http_trailer_is_allowed(struct str name)
+{
+	if (kind_of(name) != FIELD_OTHER)
+		return false;
+	for (size_t i = 0; i < sizeof(barred_trailers) / sizeof(*barred_trailers); i++)
+		if (str_equals_nocase(barred_trailers[i], name))
+			return false;
+	return true;
+}

@@ -1,0 +1,569 @@
+#include "http/write.h"
+#include "http/body.h"
+
+#include <assert.h>
+#include <time.h>
+
+/* Where the next byte goes. Nothing counts until close_writer finds that all of it had room. */
+struct writer {
+	struct buf *out;
+	size_t end;
+	bool had_storage;
+	bool full;
+};
+
+static struct writer open_writer(struct buf *out)
+{
+	bool had_storage = out->data != NULL;
+
+	return (struct writer){
+	    .had_storage = had_storage, .full = !buf_reserve(out), .out = out, .end = out->end};
+}
+
+static bool close_writer(struct writer *writer)
+{
+	if (!writer->full)
+		buf_filled(writer->out, writer->end - writer->out->end);
+	else if (!writer->had_storage)
+		buf_release(writer->out);
+	return !writer->full;
+}
+
+static void put(struct writer *writer, struct str bytes)
+{
+	if (writer->full || bytes.len > writer->out->size - writer->end) {
+		writer->full = true;
+		return;
+	}
+	if (bytes.len)
+		memcpy(writer->out->data + writer->end, bytes.data, bytes.len);
+	writer->end += bytes.len;
+}
+
+static void put_number(struct writer *writer, uint64_t number)
+{
+	char text[20];
+	size_t at = sizeof(text);
+
+	do {
+		text[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	put(writer, (struct str){text + at, sizeof(text) - at});
+}
+
+static void put_name(struct writer *writer, struct str name)
+{
+	put(writer, name);
+	put(writer, STR(": "));
+}
+
+static void put_end(struct writer *writer)
+{
+	put(writer, STR("\r\n"));
+}
+
+static void put_field(struct writer *writer, struct str name, struct str value)
+{
+	put_name(writer, name);
+	put(writer, value);
+	put_end(writer);
+}
+
+static void put_number_field(struct writer *writer, struct str name, uint64_t number)
+{
+	put_name(writer, name);
+	put_number(writer, number);
+	put_end(writer);
+}
+
+/* A field that is only there when it is configured. */
+static void put_optional_field(struct writer *writer, struct str name, struct str value)
+{
+	if (name.len && value.len)
+		put_field(writer, name, value);
+}
+
+static void put_framing(struct writer *writer, enum http_framing framing, uint64_t length)
+{
+	switch (framing) {
+	case HTTP_FRAMING_LENGTH:
+		put_number_field(writer, STR("Content-Length"), length);
+		break;
+	case HTTP_FRAMING_CHUNKED:
+		put(writer, STR("Transfer-Encoding: chunked\r\n"));
+		break;
+	case HTTP_FRAMING_NONE:
+	case HTTP_FRAMING_CLOSE:
+		break;
+	}
+}
+
+static bool is_named(const struct http_field *field, struct str name)
+{
+	return str_equals_nocase(field->name, name);
+}
+
+/*
+ * Does the field claim who the client is? Applications that get their fields as environment
+ * variables cannot tell "_" from "-", so neither is told here.
+ */
+static bool is_claim(struct str name)
+{
+	static const char prefix[] = "x-forwarded-";
+
+	if (str_equals_nocase(name, STR("Forwarded")))
+		return true;
+	if (name.len < sizeof(prefix) - 1)
+		return false;
+	for (size_t i = 0; i < sizeof(prefix) - 1; i++) {
+		struct str byte = {name.data[i] == '_' ? "-" : name.data + i, 1};
+
+		if (!str_equals_nocase(byte, (struct str){prefix + i, 1}))
+			return false;
+	}
+	return true;
+}
+
+/* The field that rondo extends by the client it sees; the old ones of that name are put into it. */
+static struct str chain_name(const struct write_request *request)
+{
+	switch (request->forwarded) {
+	case WRITE_FORWARDED_X:
+		return STR("X-Forwarded-For");
+	case WRITE_FORWARDED_RFC7239:
+		return STR("Forwarded");
+	case WRITE_FORWARDED_NONE:
+		break;
+	}
+	return (struct str){NULL, 0};
+}
+
+static bool passes(const struct write_request *request, const struct http_field *field)
+{
+	if (field->hop_by_hop || is_named(field, STR("Host")) ||
+	    is_named(field, STR("Content-Length")))
+		return false;
+	if (!is_claim(field->name))
+		return true;
+	return request->client_is_trusted && !is_named(field, chain_name(request));
+}
+
+/* Opens the line of the chain with what a trusted client says about those before it. */
+static void put_chain(struct writer *writer, const struct write_request *request, bool *is_empty)
+{
+	const struct http_head *head = request->head;
+	struct str name = chain_name(request);
+
+	*is_empty = true;
+	for (size_t i = 0; request->client_is_trusted && i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+
+		if (!is_named(field, name) || !field->value.len)
+			continue;
+		if (*is_empty)
+			put_name(writer, name);
+		else
+			put(writer, STR(", "));
+		put(writer, field->value);
+		*is_empty = false;
+	}
+}
+
+static void put_x_forwarded(struct writer *writer, const struct write_request *request)
+{
+	const struct http_head *head = request->head;
+	bool keeps = request->client_is_trusted;
+	bool is_empty;
+
+	put_chain(writer, request, &is_empty);
+	if (request->client_ip.len) {
+		if (is_empty)
+			put_name(writer, chain_name(request));
+		else
+			put(writer, STR(", "));
+		put(writer, request->client_ip);
+	}
+	if (!is_empty || request->client_ip.len)
+		put_end(writer);
+
+	if (!keeps || !http_head_find(head, STR("X-Forwarded-Proto")))
+		put_field(writer, STR("X-Forwarded-Proto"), STR("http"));
+	if (head->host.len && (!keeps || !http_head_find(head, STR("X-Forwarded-Host"))))
+		put_field(writer, STR("X-Forwarded-Host"), head->host);
+}
+
+/* RFC 7239, 4: for=192.0.2.1;host="a:80";proto=http. An IPv6 address is in brackets and quotes. */
+static void put_rfc7239(struct writer *writer, const struct write_request *request)
+{
+	struct str ip = request->client_ip;
+	bool is_empty;
+
+	put_chain(writer, request, &is_empty);
+	if (is_empty)
+		put_name(writer, STR("Forwarded"));
+	else
+		put(writer, STR(", "));
+
+	put(writer, STR("for="));
+	if (!ip.len) {
+		put(writer, STR("unknown"));
+	} else if (str_find(ip, ':') < ip.len) {
+		put(writer, STR("\"["));
+		put(writer, ip);
+		put(writer, STR("]\""));
+	} else {
+		put(writer, ip);
+	}
+	if (request->head->host.len) {
+		put(writer, STR(";host=\""));
+		put(writer, request->head->host);
+		put(writer, STR("\""));
+	}
+	put(writer, STR(";proto=http\r\n"));
+}
+
+static void put_forwarded(struct writer *writer, const struct write_request *request)
+{
+	switch (request->forwarded) {
+	case WRITE_FORWARDED_X:
+		put_x_forwarded(writer, request);
+		break;
+	case WRITE_FORWARDED_RFC7239:
+		put_rfc7239(writer, request);
+		break;
+	case WRITE_FORWARDED_NONE:
+		break;
+	}
+}
+
+static void put_request_line(struct writer *writer, const struct http_head *head)
+{
+	put(writer, head->method_text);
+	put(writer, STR(" "));
+	/* "http://a?q" has no path to take over. RFC 9112, 3.2.1. */
+	if (!head->path.len || head->path.data[0] == '?')
+		put(writer, STR("/"));
+	put(writer, head->path);
+	put(writer, STR(" HTTP/1.1\r\n"));
+}
+
+/* The request id goes on as the client sent it, unless its own Connection took it away. */
+static bool has_end_to_end(const struct http_head *head, struct str name)
+{
+	for (size_t i = 0; i < head->field_count; i++)
+		if (!head->fields[i].hop_by_hop && is_named(&head->fields[i], name))
+			return true;
+	return false;
+}
+
+bool write_request_head(struct buf *out, const struct write_request *request)
+{
+	const struct http_head *head = request->head;
+	struct writer writer = open_writer(out);
+
+	put_request_line(&writer, head);
+	put_field(&writer, STR("Host"), head->host.len ? head->host : request->backend_host);
+	for (size_t i = 0; i < head->field_count; i++)
+		if (passes(request, &head->fields[i]))
+			put_field(&writer, head->fields[i].name, head->fields[i].value);
+
+	put(&writer, head->minor ? STR("Via: 1.1 rondo\r\n") : STR("Via: 1.0 rondo\r\n"));
+	put_forwarded(&writer, request);
+	if (!has_end_to_end(head, request->request_id_name))
+		put_optional_field(&writer, request->request_id_name, request->request_id);
+
+	if (head->upgrades_websocket) {
+		put(&writer, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
+	} else {
+		if (head->accepts_trailers) /* RFC 9110, 10.1.4 */
+			put(&writer, STR("Connection: TE\r\nTE: trailers\r\n"));
+		put_framing(&writer, head->framing, head->content_length);
+	}
+	put_end(&writer);
+	return close_writer(&writer);
+}
+
+static bool is_printable(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] < ' ' || text.data[i] > '~')
+			return false;
+	return true;
+}
+
+static void put_status_line(struct writer *writer, unsigned status, struct str reason)
+{
+	put(writer, STR("HTTP/1.1 "));
+	put_number(writer, status);
+	put(writer, STR(" "));
+	put(writer, reason.len && is_printable(reason) ? reason : write_reason(status));
+	put_end(writer);
+}
+
+/* Is the field of a response one that rondo writes itself? */
+static bool is_replaced(const struct write_response *response, const struct http_field *field)
+{
+	return is_named(field, STR("Content-Length")) ||
+	       (response->app_url.len && is_named(field, response->app_url_name)) ||
+	       (response->attempts.len && is_named(field, response->attempts_name)) ||
+	       (response->request_id.len && is_named(field, response->request_id_name));
+}
+
+static void put_response_framing(struct writer *writer, const struct write_response *response)
+{
+	const struct http_head *head = response->head;
+
+	/* A response without content may tell how long it would be. RFC 9110, 8.6. */
+	if (response->framing == HTTP_FRAMING_NONE && head->has_content_length &&
+	    (response->request->method == HTTP_METHOD_HEAD || head->status == 304))
+		put_framing(writer, HTTP_FRAMING_LENGTH, head->content_length);
+	else
+		put_framing(writer, response->framing, head->content_length);
+
+	if (head->upgrades_websocket)
+		put(writer, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
+	else if (!response->keep_alive)
+		put(writer, STR("Connection: close\r\n"));
+	else if (response->request->minor == 0)
+		put(writer, STR("Connection: keep-alive\r\n"));
+}
+
+bool write_response_head(struct buf *out, const struct write_response *response)
+{
+	const struct http_head *head = response->head;
+	struct writer writer = open_writer(out);
+
+	put_status_line(&writer, head->status, head->reason);
+	for (size_t i = 0; i < head->field_count; i++)
+		if (!head->fields[i].hop_by_hop && !is_replaced(response, &head->fields[i]))
+			put_field(&writer, head->fields[i].name, head->fields[i].value);
+	if (!http_head_find(head, STR("Date")))
+		put_optional_field(&writer, STR("Date"), response->date);
+	put_optional_field(&writer, response->app_url_name, response->app_url);
+	put_optional_field(&writer, response->attempts_name, response->attempts);
+	put_optional_field(&writer, response->request_id_name, response->request_id);
+	put_response_framing(&writer, response);
+	put_end(&writer);
+	return close_writer(&writer);
+}
+
+bool write_interim_head(struct buf *out, const struct http_head *head)
+{
+	struct writer writer = open_writer(out);
+
+	put_status_line(&writer, head->status, head->reason);
+	for (size_t i = 0; i < head->field_count; i++)
+		if (!head->fields[i].hop_by_hop &&
+		    !is_named(&head->fields[i], STR("Content-Length")))
+			put_field(&writer, head->fields[i].name, head->fields[i].value);
+	put_end(&writer);
+	return close_writer(&writer);
+}
+
+/* How one byte stands in a JSON string. Only ASCII is meant to come; what is not is replaced. */
+static struct str json_byte(char text[static 6], char byte)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	if ((unsigned char)byte >= 0x80)
+		return STR("\\ufffd");
+	if (byte >= ' ' && byte != '"' && byte != '\\' && byte != 0x7f) {
+		text[0] = byte;
+		return (struct str){text, 1};
+	}
+	memcpy(text, "\\u00", 4);
+	text[4] = digits[byte >> 4];
+	text[5] = digits[byte & 15];
+	return (struct str){text, 6};
+}
+
+static size_t json_length(struct str s)
+{
+	size_t length = 0;
+	char text[6];
+
+	for (size_t i = 0; i < s.len; i++)
+		length += json_byte(text, s.data[i]).len;
+	return length;
+}
+
+static void put_json(struct writer *writer, struct str s)
+{
+	char text[6];
+
+	for (size_t i = 0; i < s.len; i++)
+		put(writer, json_byte(text, s.data[i]));
+}
+
+/* What stands between the values of the problem object. */
+static const char problem_status[] = "{\"status\":";
+static const char problem_title[] = ",\"title\":\"";
+static const char problem_detail[] = "\",\"detail\":\"";
+static const char problem_end[] = "\"}\n";
+
+static size_t problem_length(const struct write_error *error)
+{
+	return sizeof(problem_status) + sizeof(problem_title) + sizeof(problem_detail) +
+	       sizeof(problem_end) - 4 + 3 + write_reason(error->status).len +
+	       json_length(error->detail);
+}
+
+static void put_problem(struct writer *writer, const struct write_error *error)
+{
+	put(writer, STR(problem_status));
+	put_number(writer, error->status);
+	put(writer, STR(problem_title));
+	put(writer, write_reason(error->status));
+	put(writer, STR(problem_detail));
+	put_json(writer, error->detail);
+	put(writer, STR(problem_end));
+}
+
+bool write_error_response(struct buf *out, const struct write_error *error)
+{
+	struct writer writer = open_writer(out);
+
+	assert(error->status >= 400 && error->status <= 599);
+	put_status_line(&writer, error->status, write_reason(error->status));
+	put_optional_field(&writer, STR("Date"), error->date);
+	put(&writer, STR("Content-Type: application/problem+json\r\n"));
+	put_number_field(&writer, STR("Content-Length"), problem_length(error));
+	if (error->status == 405)
+		put(&writer, STR("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"));
+	if (error->retry_after_s)
+		put_number_field(&writer, STR("Retry-After"), error->retry_after_s);
+	if (error->proxy_error.len) {
+		put(&writer, STR("Proxy-Status: rondo; error="));
+		put(&writer, error->proxy_error);
+		put_end(&writer);
+	}
+	put_optional_field(&writer, error->attempts_name, error->attempts);
+	put_optional_field(&writer, error->request_id_name, error->request_id);
+	/* A client of HTTP/1.0 has to be told; it does not hurt the others. */
+	put(&writer,
+	    error->keep_alive ? STR("Connection: keep-alive\r\n") : STR("Connection: close\r\n"));
+	put_end(&writer);
+	if (!error->without_content)
+		put_problem(&writer, error);
+	return close_writer(&writer);
+}
+
+struct str write_reason(unsigned status)
+{
+	static const struct {
+		unsigned status;
+		struct str reason;
+	} reasons[] = {
+	    {100, {"Continue", 8}},
+	    {101, {"Switching Protocols", 19}},
+	    {102, {"Processing", 10}},
+	    {103, {"Early Hints", 11}},
+	    {200, {"OK", 2}},
+	    {201, {"Created", 7}},
+	    {202, {"Accepted", 8}},
+	    {203, {"Non-Authoritative Information", 29}},
+	    {204, {"No Content", 10}},
+	    {205, {"Reset Content", 13}},
+	    {206, {"Partial Content", 15}},
+	    {207, {"Multi-Status", 12}},
+	    {208, {"Already Reported", 16}},
+	    {226, {"IM Used", 7}},
+	    {300, {"Multiple Choices", 16}},
+	    {301, {"Moved Permanently", 17}},
+	    {302, {"Found", 5}},
+	    {303, {"See Other", 9}},
+	    {304, {"Not Modified", 12}},
+	    {305, {"Use Proxy", 9}},
+	    {307, {"Temporary Redirect", 18}},
+	    {308, {"Permanent Redirect", 18}},
+	    {400, {"Bad Request", 11}},
+	    {401, {"Unauthorized", 12}},
+	    {402, {"Payment Required", 16}},
+	    {403, {"Forbidden", 9}},
+	    {404, {"Not Found", 9}},
+	    {405, {"Method Not Allowed", 18}},
+	    {406, {"Not Acceptable", 14}},
+	    {407, {"Proxy Authentication Required", 29}},
+	    {408, {"Request Timeout", 15}},
+	    {409, {"Conflict", 8}},
+	    {410, {"Gone", 4}},
+	    {411, {"Length Required", 15}},
+	    {412, {"Precondition Failed", 19}},
+	    {413, {"Content Too Large", 17}},
+	    {414, {"URI Too Long", 12}},
+	    {415, {"Unsupported Media Type", 22}},
+	    {416, {"Range Not Satisfiable", 21}},
+	    {417, {"Expectation Failed", 18}},
+	    {421, {"Misdirected Request", 19}},
+	    {422, {"Unprocessable Content", 21}},
+	    {423, {"Locked", 6}},
+	    {424, {"Failed Dependency", 17}},
+	    {425, {"Too Early", 9}},
+	    {426, {"Upgrade Required", 16}},
+	    {428, {"Precondition Required", 21}},
+	    {429, {"Too Many Requests", 17}},
+	    {431, {"Request Header Fields Too Large", 31}},
+	    {451, {"Unavailable For Legal Reasons", 29}},
+	    {500, {"Internal Server Error", 21}},
+	    {501, {"Not Implemented", 15}},
+	    {502, {"Bad Gateway", 11}},
+	    {503, {"Service Unavailable", 19}},
+	    {504, {"Gateway Timeout", 15}},
+	    {505, {"HTTP Version Not Supported", 26}},
+	    {506, {"Variant Also Negotiates", 23}},
+	    {507, {"Insufficient Storage", 20}},
+	    {508, {"Loop Detected", 13}},
+	    {510, {"Not Extended", 12}},
+	    {511, {"Network Authentication Required", 31}},
+	};
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
+		if (reasons[i].status == status)
+			return reasons[i].reason;
+	return STR("Unknown");
+}
+
+static void put_digits(char *text, int value, size_t digits)
+{
+	while (digits--) {
+		text[digits] = (char)('0' + value % 10);
+		value /= 10;
+	}
+}
+
+struct str write_date(char text[static WRITE_DATE_SIZE], int64_t unix_seconds)
+{
+	static const int64_t last = 253402300799; /* of the year 9999 */
+	static const char days[] = "SunMonTueWedThuFriSat";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	time_t seconds = unix_seconds < 0 ? 0 : unix_seconds > last ? last : unix_seconds;
+	struct tm date;
+
+	memcpy(text, "Day, 00 Mon 0000 00:00:00 GMT", WRITE_DATE_SIZE);
+	if (gmtime_r(&seconds, &date)) {
+		memcpy(text, days + (ptrdiff_t)date.tm_wday * 3, 3);
+		put_digits(text + 5, date.tm_mday, 2);
+		memcpy(text + 8, months + (ptrdiff_t)date.tm_mon * 3, 3);
+		put_digits(text + 12, date.tm_year + 1900, 4);
+		put_digits(text + 17, date.tm_hour, 2);
+		put_digits(text + 20, date.tm_min, 2);
+		put_digits(text + 23, date.tm_sec, 2);
+	}
+	return (struct str){text, WRITE_DATE_SIZE - 1};
+}
+
+bool write_last_chunk(struct buf *out, bool ends_previous, struct str section)
+{
+	struct writer writer = open_writer(out);
+	struct http_field trailer;
+
+	if (ends_previous)
+		put_end(&writer);
+	put(&writer, STR("0\r\n"));
+	while (body_next_trailer(&section, &trailer))
+		if (http_trailer_is_allowed(trailer.name))
+			put_field(&writer, trailer.name, trailer.value);
+	put_end(&writer);
+	return close_writer(&writer);
+}
