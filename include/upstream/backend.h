@@ -2,12 +2,17 @@
  * backend - one server that answers requests.
  *
  * Its identity (url) and settings, its state with reason and times, its addresses, its pool of idle
- * connections and its counters. A backend outlives a reload of the configuration in which it is listed
- * before and after; one that was removed lives until its last user (backend_hold, backend_drop) lets go.
+ * connections and its counters. A backend outlives a reload of the configuration in which it is
+ * listed before and after; one that was removed lives until its last user (backend_hold,
+ * backend_drop) lets go.
  *
- * Only backend_set_state changes the state; it also logs the change, once, with the reason. Who decides that
- * it changes is verdict. `draining` and `unresolved` stand beside the state: they are the operator's and the
- * resolver's word, not a judgement. Counters only grow and are read by whoever shows them.
+ * Only backend_set_state changes the state; it also logs the change, once, with the reason. Who
+ * decides that it changes is verdict. `draining` and `unresolved` stand beside the state: they are the
+ * operator's and the resolver's word, not a judgement. Counters only grow and are read by whoever
+ * shows them.
+ *
+ * Idle connections are watched: a byte, an end or an error on one closes it, as does the idle limit. A
+ * connection's memory lasts to the end of the turn in which it was closed.
  */
 #ifndef RONDO_UPSTREAM_BACKEND_H
 #define RONDO_UPSTREAM_BACKEND_H
@@ -18,27 +23,32 @@
 
 /* How one try at a backend ended. What each means for the backend is verdict's business. */
 enum outcome {
-	OUTCOME_GOOD,		 /* an answer that is passed on */
-	OUTCOME_REFUSED,	 /* connection refused */
-	OUTCOME_UNREACHABLE,	 /* no route, host down, no such socket */
+	OUTCOME_GOOD,            /* an answer that is passed on */
+	OUTCOME_REFUSED,         /* connection refused */
+	OUTCOME_UNREACHABLE,     /* no route, host down, no such socket */
 	OUTCOME_CONNECT_TIMEOUT, /* no connection in time */
-	OUTCOME_CHECK,		 /* health checks failed */
-	OUTCOME_LATE,		 /* no first byte, or no whole head, within max_delay_response */
-	OUTCOME_STALLED,	 /* took no bytes of the request for timeouts.send */
-	OUTCOME_RESET,		 /* reset or ended before the head, on a fresh connection */
-	OUTCOME_BAD_RESPONSE,	 /* a head that is not HTTP or breaks a limit */
-	OUTCOME_STATUS,		 /* a status in retry.statuses */
-	OUTCOME_CUT_OFF,	 /* ended, broke or fell silent in the content */
-	OUTCOME_STALE,		 /* a reused connection died before the first byte */
-	OUTCOME_CLIENT,		 /* the client went away or was at fault */
-	OUTCOME_SHORTAGE,	 /* rondo's own: descriptors, ports, memory */
-	OUTCOME_DEADLINE,	 /* retry.deadline passed while waiting for it */
+	OUTCOME_CHECK,           /* health checks failed */
+	OUTCOME_LATE,            /* no first byte, or no whole head, within max_delay_response */
+	OUTCOME_STALLED,         /* took no bytes of the request for timeouts.send */
+	OUTCOME_RESET,           /* reset or ended before the head, on a fresh connection */
+	OUTCOME_BAD_RESPONSE,    /* a head that is not HTTP or breaks a limit */
+	OUTCOME_STATUS,          /* a status in retry.statuses */
+	OUTCOME_CUT_OFF,         /* ended, broke or fell silent in the content */
+	OUTCOME_STALE,           /* a reused connection died before the first byte */
+	OUTCOME_CLIENT,          /* the client went away or was at fault */
+	OUTCOME_SHORTAGE,        /* rondo's own: descriptors, ports, memory */
+	OUTCOME_DEADLINE,        /* retry.deadline passed while waiting for it */
 	OUTCOMES
 };
 
 /* One word for logs and metrics: "refused", "timeout"; and words for people: "connection refused". */
 const char *outcome_word(enum outcome outcome);
 const char *outcome_text(enum outcome outcome);
+
+/* Whose fault an outcome is: hard and soft ones are the backend's. */
+enum blame { BLAME_NONE, BLAME_SOFT, BLAME_HARD };
+
+enum blame outcome_blame(enum outcome outcome);
 
 enum backend_state { BACKEND_UP, BACKEND_DOWN, BACKEND_TRIAL, BACKEND_STATES };
 
@@ -48,22 +58,22 @@ struct backend_options {
 	const char *host; /* to resolve; NULL for a Unix socket */
 	const char *path; /* of the Unix socket; else NULL */
 	uint16_t port;
-	unsigned weight;	     /* 1 to 1000 */
-	unsigned max_connections;    /* 0 = no limit */
+	unsigned weight;          /* 1 to 1000 */
+	unsigned max_connections; /* 0 = no limit */
 	int64_t max_delay_response_us;
 	bool backup;
 };
 
-enum { BACKEND_LATENCY_BUCKETS = 15, BACKEND_FAILURE_HISTORY = 16 };
+enum { BACKEND_LATENCY_BUCKETS = 15, BACKEND_FAILURE_HISTORY = 16, BACKEND_WHOLE_SHARE = 1000 };
 
 /* Upper bounds of the latency buckets in microseconds; the last bucket has none. */
 extern const int64_t backend_latency_bounds_us[BACKEND_LATENCY_BUCKETS - 1];
 
 struct backend_counters {
-	uint64_t requests;	     /* tries whose request head was sent */
-	uint64_t answers[6];	     /* by class: [2] counts 2xx */
+	uint64_t requests;   /* tries whose request head was sent */
+	uint64_t answers[6]; /* by class: [2] counts 2xx */
 	uint64_t failures[OUTCOMES];
-	uint64_t retries;	     /* tries that went on to another backend */
+	uint64_t retries;                          /* tries that went on to another backend */
 	uint64_t latency[BACKEND_LATENCY_BUCKETS]; /* time to first byte */
 	uint64_t latency_sum_us;
 	uint64_t connects; /* connections opened */
@@ -73,7 +83,7 @@ struct backend_counters {
 struct backend_failure {
 	int64_t when_unix_us;
 	enum outcome outcome;
-	unsigned status; /* with OUTCOME_STATUS */
+	unsigned status;  /* with OUTCOME_STATUS */
 	int64_t after_us; /* how long the try had taken */
 };
 
@@ -81,36 +91,40 @@ struct backend {
 	char *url, *name, *host, *path; /* its own copies */
 	uint16_t port;
 	struct backend_options options; /* strings point at the copies */
-	unsigned weight;		/* options.weight, or what the operator set */
+	unsigned weight;                /* options.weight, or what the operator set */
 	bool weight_is_override;
-	bool draining;	 /* no new requests: the operator's wish, or removed from the configuration */
-	bool removed;	 /* not in the configuration any more */
+	bool draining; /* no new requests: the operator's wish, or removed from the configuration */
+	bool removed;  /* not in the configuration any more */
 	bool unresolved; /* no address known */
 
 	enum backend_state state;
-	enum outcome reason;   /* why it is down */
-	unsigned reason_status; /* with OUTCOME_STATUS */
-	int64_t since_us;      /* of this state, loop clock */
-	int64_t since_unix_us; /* the same for people */
-	int64_t until_us;      /* BACKEND_DOWN: when rondo looks at it again */
-	int64_t window_us;     /* the current window; doubles at each failed return */
-	int64_t ramp_from_us;  /* slow start since; 0 = not ramping */
-	unsigned suspicions;   /* soft failures in a row that could not be compared */
+	enum outcome reason;      /* why it is down, or was before its trial */
+	unsigned reason_status;   /* with OUTCOME_STATUS */
+	int64_t since_us;         /* of this state, loop clock */
+	int64_t since_unix_us;    /* the same for people */
+	int64_t left_up_us;       /* when it was up last */
+	int64_t until_us;         /* BACKEND_DOWN: when rondo looks at it again */
+	int64_t window_us;        /* the current window; doubles at each failed return */
+	int64_t ramp_from_us;     /* when it came back, for slow start; 0 = it was never down */
+	unsigned suspicions;      /* soft failures in a row that could not be compared */
 	uint64_t suspect_request; /* the request of the last of them */
-	unsigned checks_failed;	  /* in a row */
+	unsigned checks_failed;   /* in a row */
 	unsigned checks_good;
 	bool on_trial; /* BACKEND_TRIAL: its one request is under way */
 
-	int64_t turn; /* the ring's running weight */
+	/* The ring's. */
+	int64_t turn;           /* running weight */
+	bool in_turn;           /* took part in the last pick */
+	unsigned latency_share; /* thousandths of its weight that its response time leaves it */
 	struct latency latency;
 
 	struct net_addr *addrs; /* in the resolver's order */
 	size_t addr_count;
-	size_t addr_first; /* the one that worked last */
+	size_t addr_first; /* the one that worked last: where a try begins */
 
 	struct backend_conn *idle; /* utlist DL, the freshest first */
 	unsigned idle_count;
-	unsigned active; /* connections in use by exchanges */
+	unsigned active; /* connections in use by exchanges, those still connecting included */
 
 	struct backend_counters counters;
 	struct backend_failure failures[BACKEND_FAILURE_HISTORY];
@@ -119,55 +133,64 @@ struct backend {
 	struct backend_env *env;
 };
 
-/* A connection to a backend: idle in the pool, or held by an exchange or a probe. */
+/* A connection to a backend: idle in the pool, or held by an exchange. */
 struct backend_conn {
 	struct conn conn;
-	struct backend *backend;
+	struct backend *backend; /* outlives it: whoever holds a connection holds the backend too */
+	struct backend_env *env;
+	bool is_idle;
 	struct backend_conn *prev, *next; /* in backend->idle */
-	void *holder;	     /* whoever took it; for its on_event */
-	uint64_t exchanges;  /* requests sent on it before this one: 0 = fresh */
-	size_t addr;	     /* the address it is connected to, or tries */
-	struct timer timer;  /* the idle limit while it is in the pool */
+	void *holder;                     /* whoever took it; for its on_event */
+	uint64_t exchanges;               /* requests sent on it before this one: 0 = fresh */
+	size_t addr;        /* the address it is connected to, or tries; of backend->addrs then */
+	struct timer timer; /* the idle limit while it is in the pool */
 	struct loop_task grave;
 };
 
 /* What all backends share. Lives as long as the daemon. */
 struct backend_env {
 	struct loop *loop;
-	struct slab *blocks;	  /* buffers */
-	struct slab *connections; /* struct backend_conn */
-	int64_t idle_timeout_us;  /* timeouts.backend_idle */
+	struct slab *blocks;      /* buffers */
+	struct slab *connections; /* struct backend_conn; timers are reserved for all of them */
+	int64_t idle_timeout_us;  /* timeouts.backend_idle; 0 = nothing is pooled */
 	/* After every change of state, once the new one stands. May be NULL. */
 	void (*on_change)(struct backend *backend, void *context);
 	void *context;
 };
 
-/* A backend that is up, with copies of the options and one holder, or NULL without memory. A literal address is
- * resolved at once; a name leaves it `unresolved` until backend_set_addrs. */
+/* A backend that is up, with copies of the options and one holder, or NULL without memory. A literal
+ * address or a path is resolved at once; a name leaves it `unresolved` until backend_set_addrs. */
 struct backend *backend_create(struct backend_env *env, const struct backend_options *options);
 
-/* Takes over new options with the same url (a reload). */
+/* Takes over new options with the same url (a reload). False without memory: nothing changed. */
 bool backend_update(struct backend *backend, const struct backend_options *options);
 
 /* Users that need it to stay. The last drop closes idle connections and frees it. */
 void backend_hold(struct backend *backend);
 void backend_drop(struct backend *backend);
 
-/* The resolver's answer: copies `addrs`; 0 of them leaves the old ones. Connections are not disturbed. */
+/* The resolver's answer: copies `addrs`; 0 of them leaves the old ones. Connections are not disturbed.
+ * False without memory: nothing changed. */
 bool backend_set_addrs(struct backend *backend, const struct net_addr *addrs, size_t count);
 
 struct backend_change {
 	enum backend_state state;
-	enum outcome reason;
-	unsigned status;   /* with OUTCOME_STATUS */
-	int64_t window_us; /* for BACKEND_DOWN */
+	enum outcome reason; /* of going down; of coming up OUTCOME_GOOD or OUTCOME_CHECK */
+	unsigned status;     /* with OUTCOME_STATUS */
+	int64_t window_us;   /* for BACKEND_DOWN */
+	int64_t now_us;
 };
 
-/* The one place that changes the state. Logs it: "backend app2 is down: connection refused (10 s)". Going down closes
- * the idle connections; coming up clears suspicions and starts the ramp of `slow_start`. */
+/*
+ * The one place that changes the state. Logs it: "backend app2 is down: connection refused (10 s)". Going
+ * down closes the idle connections; coming up clears suspicions and starts the ramp of slow start; any
+ * change ends the trial under way and the count of checks in a row. From BACKEND_DOWN to BACKEND_DOWN
+ * the reason and the window change, and nobody is told.
+ */
 void backend_set_state(struct backend *backend, const struct backend_change *change);
 
-/* Remembers a failure for counters and "why". Changes nothing else. */
+/* Remembers a failure for counters and "why", and what it took, if it is the backend's fault, for its
+ * response time. */
 void backend_note_failure(struct backend *backend, const struct backend_failure *failure);
 
 /* Remembers a time to first byte. */
@@ -183,22 +206,33 @@ const char *backend_state_word(const struct backend *backend);
 struct backend_conn *backend_take(struct backend *backend);
 
 /*
- * A new connection to address number `attempt` (0 = the preferred one, then in the resolver's order). NULL when
- * it failed at once, with a negative errno in *error; *connecting as net_connect says.
+ * A new connection to address `number` (modulo how many there are). A try begins with backend->addr_first
+ * and counts up from there: asking for "the next of the preferred one" later would go wrong when another
+ * request changes the preference meanwhile. NULL when it failed at once, with a negative errno in
+ * *error; *connecting as net_connect says.
  */
-struct backend_conn *backend_connect(struct backend *backend, size_t attempt, int *error, bool *connecting);
+struct backend_conn *backend_connect(
+    struct backend *backend, size_t number, int *error, bool *connecting);
 
-/* How many addresses backend_connect can try. */
+/* It is connected: its address is where the next try begins. For connections of backend_connect, once,
+ * when net_connect_result was good or *connecting was false. */
+void backend_connected(struct backend_conn *connection);
+
+/* How many addresses a try may go through; 0 when unresolved. */
 size_t backend_address_count(const struct backend *backend);
 
-/* Gives it back to the pool: response complete, request completely sent, nothing left in its buffers, both sides
- * keep alive. Closed instead when the backend is down, draining or removed. */
+/* Tries begin with this one of backend->addrs from now on. */
+void backend_prefer_address(struct backend *backend, size_t number);
+
+/* Gives it back to the pool: response complete, request completely sent, nothing left in its buffers,
+ * both sides keep alive. Closed instead when the backend is down, draining or removed. */
 void backend_give(struct backend_conn *connection);
 
 /* Ends it. `reset`: the peer is to notice that it was cut off. */
 void backend_close(struct backend_conn *connection, bool reset);
 
-/* What an errno of connect(2) means: refused, unreachable, connect timeout, or our own shortage. */
+/* What an errno of connect(2), positive or negative, means: refused, unreachable, connect timeout, or our
+ * own shortage. */
 enum outcome backend_connect_outcome(int error);
 
 #endif

@@ -47,8 +47,8 @@ struct ring_tried {
 
 enum ring_pick_result {
 	RING_PICKED,
-	RING_ALL_FULL,	/* everybody usable is at max_connections */
-	RING_NOBODY	/* nobody is usable, or all were tried */
+	RING_ALL_FULL, /* everybody usable is at max_connections */
+	RING_NOBODY    /* nobody is usable, or all were tried */
 };
 
 /*
@@ -58,12 +58,13 @@ enum ring_pick_result {
  * is down for a hard reason. Draining and unresolved ones and those in `tried` are passed over, as are those at their
  * max_connections. Sets on_trial on a backend picked in BACKEND_TRIAL.
  */
-enum ring_pick_result ring_pick(struct ring *ring, const struct ring_tried *tried, bool refused_before,
-    int64_t now_us, struct backend **picked);
+enum ring_pick_result ring_pick(struct ring *ring, const struct ring_tried *tried,
+    bool refused_before, int64_t now_us, struct backend **picked);
 
 /* The weight a backend is picked with, in thousandths: weight, times slow start (10 % to 100 %), times the latency
  * factor when adaptive. Never 0. */
-int64_t ring_effective_weight(const struct ring *ring, const struct backend *backend, int64_t now_us);
+int64_t ring_effective_weight(
+    const struct ring *ring, const struct backend *backend, int64_t now_us);
 
 /* Backends that are up and not draining or unresolved. */
 size_t ring_count_up(const struct ring *ring);

@@ -1,0 +1,536 @@
+#include "upstream/backend.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <utlist.h>
+
+/* ---- outcomes */
+
+static const struct {
+	enum blame blame;
+	const char *word, *text;
+} outcomes[OUTCOMES] = {
+    [OUTCOME_GOOD] = {BLAME_NONE, "good", "answered"},
+    [OUTCOME_REFUSED] = {BLAME_HARD, "refused", "connection refused"},
+    [OUTCOME_UNREACHABLE] = {BLAME_HARD, "unreachable", "unreachable"},
+    [OUTCOME_CONNECT_TIMEOUT] = {BLAME_HARD, "connect_timeout", "no connection in time"},
+    [OUTCOME_CHECK] = {BLAME_HARD, "check", "health checks failed"},
+    [OUTCOME_LATE] = {BLAME_SOFT, "timeout", "no answer in time"},
+    [OUTCOME_STALLED] = {BLAME_SOFT, "stalled", "took no more of the request"},
+    [OUTCOME_RESET] = {BLAME_SOFT, "reset", "connection ended before the answer"},
+    [OUTCOME_BAD_RESPONSE] = {BLAME_SOFT, "bad_response", "broken response head"},
+    [OUTCOME_STATUS] = {BLAME_SOFT, "status", "status"},
+    [OUTCOME_CUT_OFF] = {BLAME_SOFT, "cut_off", "answer cut off"},
+    [OUTCOME_STALE] = {BLAME_NONE, "stale", "idle connection had ended"},
+    [OUTCOME_CLIENT] = {BLAME_NONE, "client", "client went away"},
+    [OUTCOME_SHORTAGE] = {BLAME_NONE, "shortage", "out of descriptors, ports or memory"},
+    [OUTCOME_DEADLINE] = {BLAME_NONE, "deadline", "deadline of the request passed"},
+};
+
+const char *outcome_word(enum outcome outcome)
+{
+	return outcomes[outcome].word;
+}
+
+const char *outcome_text(enum outcome outcome)
+{
+	return outcomes[outcome].text;
+}
+
+enum blame outcome_blame(enum outcome outcome)
+{
+	return outcomes[outcome].blame;
+}
+
+enum outcome backend_connect_outcome(int error)
+{
+	switch (error < 0 ? -error : error) {
+	case ECONNREFUSED:
+	case ECONNRESET:
+	case ENOENT: /* a Unix socket that nobody has made yet */
+		return OUTCOME_REFUSED;
+	case ETIMEDOUT:
+		return OUTCOME_CONNECT_TIMEOUT;
+	case EADDRNOTAVAIL:
+	case EAGAIN:
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+	case ENOSPC:
+		return OUTCOME_SHORTAGE;
+	default:
+		return OUTCOME_UNREACHABLE;
+	}
+}
+
+/* ---- identity */
+
+static void backend_free_strings(struct backend *backend)
+{
+	free(backend->url);
+	free(backend->name);
+	free(backend->host);
+	free(backend->path);
+}
+
+/* Replaces identity and options as a whole, or nothing. */
+static bool backend_copy_options(struct backend *backend, const struct backend_options *options)
+{
+	struct backend copy = {
+	    .url = strdup(options->url),
+	    .name = strdup(options->name),
+	    .host = options->host ? strdup(options->host) : NULL,
+	    .path = options->path ? strdup(options->path) : NULL,
+	};
+
+	if (!copy.url || !copy.name || (options->host && !copy.host) ||
+	    (options->path && !copy.path)) {
+		backend_free_strings(&copy);
+		return false;
+	}
+	backend_free_strings(backend);
+	backend->url = copy.url;
+	backend->name = copy.name;
+	backend->host = copy.host;
+	backend->path = copy.path;
+	backend->port = options->port;
+	backend->options = *options;
+	backend->options.url = backend->url;
+	backend->options.name = backend->name;
+	backend->options.host = backend->host;
+	backend->options.path = backend->path;
+	return true;
+}
+
+/* A path or a literal address needs no resolver. False without memory. */
+static bool backend_resolve_literal(struct backend *backend)
+{
+	struct net_addr addr = {0};
+
+	if (backend->path) {
+		size_t len = strlen(backend->path);
+
+		assert(len < sizeof(addr.path.sun_path));
+		addr.path.sun_family = AF_UNIX;
+		memcpy(addr.path.sun_path, backend->path, len);
+		addr.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+	} else if (!net_addr_from_ip(&addr, str_from(backend->host), backend->port)) {
+		backend->unresolved = true;
+		return true;
+	}
+	return backend_set_addrs(backend, &addr, 1);
+}
+
+static void backend_free(struct backend *backend)
+{
+	backend_free_strings(backend);
+	free(backend->addrs);
+	free(backend);
+}
+
+struct backend *backend_create(struct backend_env *env, const struct backend_options *options)
+{
+	struct backend *backend = calloc(1, sizeof(*backend));
+
+	if (!backend)
+		return NULL;
+	backend->env = env;
+	backend->holders = 1;
+	backend->weight = options->weight;
+	backend->latency_share = BACKEND_WHOLE_SHARE;
+	if (!backend_copy_options(backend, options) || !backend_resolve_literal(backend)) {
+		backend_free(backend);
+		return NULL;
+	}
+	return backend;
+}
+
+bool backend_update(struct backend *backend, const struct backend_options *options)
+{
+	assert(strcmp(backend->url, options->url) == 0);
+	if (!backend_copy_options(backend, options))
+		return false;
+	if (!backend->weight_is_override)
+		backend->weight = options->weight;
+	return true;
+}
+
+static void backend_close_idle(struct backend *backend)
+{
+	while (backend->idle)
+		backend_close(backend->idle, false);
+}
+
+void backend_hold(struct backend *backend)
+{
+	backend->holders++;
+}
+
+void backend_drop(struct backend *backend)
+{
+	assert(backend->holders > 0);
+	if (--backend->holders > 0)
+		return;
+	assert(backend->active == 0);
+	backend_close_idle(backend);
+	backend_free(backend);
+}
+
+/* ---- addresses */
+
+bool backend_set_addrs(struct backend *backend, const struct net_addr *addrs, size_t count)
+{
+	if (count == 0)
+		return true;
+	struct net_addr *copy = malloc(count * sizeof(*copy));
+	if (!copy)
+		return false;
+	memcpy(copy, addrs, count * sizeof(*copy));
+
+	size_t first = 0;
+	for (size_t i = 0; i < count && backend->addr_count > 0; i++) {
+		if (net_addr_equals(&copy[i], &backend->addrs[backend->addr_first]))
+			first = i;
+	}
+	free(backend->addrs);
+	backend->addrs = copy;
+	backend->addr_count = count;
+	backend->addr_first = first;
+	backend->unresolved = false;
+	return true;
+}
+
+size_t backend_address_count(const struct backend *backend)
+{
+	return backend->addr_count;
+}
+
+void backend_prefer_address(struct backend *backend, size_t number)
+{
+	/* The resolver may have shortened the list since the connect began. */
+	if (number < backend->addr_count)
+		backend->addr_first = number;
+}
+
+/* ---- state */
+
+enum { DURATION_TEXT_SIZE = 32 };
+
+/* "250 ms", "10 s", "2 m": the largest unit that keeps two digits. */
+static const char *format_duration(int64_t duration_us, char text[static DURATION_TEXT_SIZE])
+{
+	static const struct {
+		int64_t us, below_us;
+		const char *name;
+	} units[] = {
+	    {1000, 1000000, "ms"},
+	    {1000000, 120 * 1000000LL, "s"},
+	    {60 * 1000000LL, 7200 * 1000000LL, "m"},
+	    {3600 * 1000000LL, INT64_MAX, "h"},
+	};
+	size_t unit = 0;
+
+	while (duration_us >= units[unit].below_us)
+		unit++;
+	int64_t rounded = (duration_us + units[unit].us / 2) / units[unit].us;
+	snprintf(text, DURATION_TEXT_SIZE, "%lld %s", (long long)rounded, units[unit].name);
+	return text;
+}
+
+static void backend_log_down(const struct backend *backend)
+{
+	const char *reason = outcome_text(backend->reason);
+	char window[DURATION_TEXT_SIZE];
+
+	format_duration(backend->window_us, window);
+	if (backend->reason == OUTCOME_STATUS)
+		log_warning("backend %s is down: %s %u (%s)", backend->name, reason,
+		    backend->reason_status, window);
+	else if (backend->reason == OUTCOME_CHECK)
+		/* It waits for good checks, not for a time. */
+		log_warning("backend %s is down: %s", backend->name, reason);
+	else
+		log_warning("backend %s is down: %s (%s)", backend->name, reason, window);
+}
+
+static void backend_log_up(
+    const struct backend *backend, enum backend_state from, enum outcome reason)
+{
+	const char *how = "it answered";
+	char away[DURATION_TEXT_SIZE];
+
+	if (reason == OUTCOME_CHECK)
+		how = "checks succeeded";
+	else if (from == BACKEND_TRIAL)
+		how = "trial succeeded";
+	format_duration(backend->since_us - backend->left_up_us, away);
+	log_info("backend %s is up: %s, after %s", backend->name, how, away);
+}
+
+static int64_t read_wall_clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void backend_go_down(struct backend *backend, const struct backend_change *change)
+{
+	assert(outcome_blame(change->reason) != BLAME_NONE);
+	backend->reason = change->reason;
+	backend->reason_status = change->status;
+	backend->window_us = change->window_us;
+	backend->until_us = change->now_us + change->window_us;
+	backend_close_idle(backend);
+}
+
+static void backend_come_up(struct backend *backend, int64_t now_us)
+{
+	backend->reason = OUTCOME_GOOD;
+	backend->reason_status = 0;
+	backend->window_us = 0;
+	backend->suspicions = 0;
+	backend->ramp_from_us = now_us;
+}
+
+static void backend_log_state(
+    const struct backend *backend, enum backend_state from, enum outcome reason)
+{
+	switch (backend->state) {
+	case BACKEND_UP:
+		backend_log_up(backend, from, reason);
+		break;
+	case BACKEND_DOWN:
+		backend_log_down(backend);
+		break;
+	case BACKEND_TRIAL:
+		log_info("backend %s is on trial", backend->name);
+		break;
+	case BACKEND_STATES:
+		break;
+	}
+}
+
+void backend_set_state(struct backend *backend, const struct backend_change *change)
+{
+	enum backend_state from = backend->state;
+
+	assert(change->state < BACKEND_STATES);
+	if (change->state == BACKEND_DOWN)
+		backend_go_down(backend, change);
+	if (change->state == from)
+		return;
+	if (change->state == BACKEND_UP)
+		backend_come_up(backend, change->now_us);
+	if (from == BACKEND_UP)
+		backend->left_up_us = change->now_us;
+	backend->state = change->state;
+	backend->since_us = change->now_us;
+	backend->since_unix_us = read_wall_clock_us();
+	backend->on_trial = false;
+	backend->checks_failed = 0;
+	backend->checks_good = 0;
+	backend_log_state(backend, from, change->reason);
+	if (backend->env->on_change)
+		backend->env->on_change(backend, backend->env->context);
+}
+
+const char *backend_state_word(const struct backend *backend)
+{
+	static const char *const words[BACKEND_STATES] = {
+	    [BACKEND_UP] = "up",
+	    [BACKEND_DOWN] = "down",
+	    [BACKEND_TRIAL] = "trial",
+	};
+
+	if (backend->draining || backend->removed)
+		return "draining";
+	if (backend->unresolved)
+		return "unresolved";
+	return words[backend->state];
+}
+
+/* ---- what it did */
+
+const int64_t backend_latency_bounds_us[BACKEND_LATENCY_BUCKETS - 1] = {
+    1000,
+    2000,
+    5000,
+    10000,
+    20000,
+    50000,
+    100000,
+    200000,
+    500000,
+    1000000,
+    2000000,
+    5000000,
+    10000000,
+    30000000,
+};
+
+void backend_note_failure(struct backend *backend, const struct backend_failure *failure)
+{
+	backend->counters.failures[failure->outcome]++;
+	backend->failures[backend->failure_next] = *failure;
+	backend->failure_next = (backend->failure_next + 1) % BACKEND_FAILURE_HISTORY;
+	if (outcome_blame(failure->outcome) != BLAME_NONE)
+		latency_fail(&backend->latency, failure->after_us, loop_now_us(backend->env->loop));
+}
+
+void backend_note_latency(struct backend *backend, int64_t took_us)
+{
+	size_t bucket = 0;
+
+	while (bucket < BACKEND_LATENCY_BUCKETS - 1 && took_us > backend_latency_bounds_us[bucket])
+		bucket++;
+	backend->counters.latency[bucket]++;
+	backend->counters.latency_sum_us += (uint64_t)took_us;
+	latency_sample(&backend->latency, took_us, loop_now_us(backend->env->loop));
+}
+
+/* ---- connections */
+
+static void backend_conn_on_idle_event(struct conn *conn, unsigned events)
+{
+	/* Whatever came, an end, an error or bytes nobody asked for: it is of no more use. */
+	(void)events;
+	backend_close(container_of(conn, struct backend_conn, conn), false);
+}
+
+static void backend_conn_on_idle_limit(struct timer *timer)
+{
+	backend_close(container_of(timer, struct backend_conn, timer), false);
+}
+
+static void backend_conn_bury(struct loop_task *task)
+{
+	struct backend_conn *connection = container_of(task, struct backend_conn, grave);
+	struct backend_env *env = connection->env;
+
+	timer_remove(loop_timers(env->loop), &connection->timer);
+	slab_give(env->connections, connection);
+}
+
+/* Opens an empty connection over a descriptor. Negative errno, and nothing taken over. */
+static int backend_open(struct backend *backend, int fd, struct backend_conn **opened)
+{
+	struct backend_env *env = backend->env;
+	struct backend_conn *connection = slab_take(env->connections);
+
+	if (!connection)
+		return -ENOMEM;
+	*connection = (struct backend_conn){.backend = backend, .env = env};
+	int error = conn_open(&connection->conn, env->loop, env->blocks, fd);
+	if (error != 0) {
+		slab_give(env->connections, connection);
+		return error;
+	}
+	timer_init(&connection->timer, backend_conn_on_idle_limit);
+	connection->grave.run = backend_conn_bury;
+	*opened = connection;
+	return 0;
+}
+
+struct backend_conn *backend_connect(
+    struct backend *backend, size_t number, int *error, bool *connecting)
+{
+	struct backend_conn *connection = NULL;
+
+	*connecting = false;
+	if (backend->addr_count == 0) {
+		*error = -EHOSTUNREACH;
+		return NULL;
+	}
+	size_t addr = number % backend->addr_count;
+	int fd = net_connect(&backend->addrs[addr], connecting);
+	if (fd < 0) {
+		*error = fd;
+		return NULL;
+	}
+	*error = backend_open(backend, fd, &connection);
+	if (*error != 0) {
+		net_close(fd, false);
+		return NULL;
+	}
+	connection->addr = addr;
+	backend->active++;
+	backend->counters.connects++;
+	return connection;
+}
+
+void backend_connected(struct backend_conn *connection)
+{
+	backend_prefer_address(connection->backend, connection->addr);
+}
+
+struct backend_conn *backend_take(struct backend *backend)
+{
+	struct backend_conn *connection = backend->idle;
+
+	if (!connection)
+		return NULL;
+	DL_DELETE(backend->idle, connection);
+	backend->idle_count--;
+	backend->active++;
+	connection->is_idle = false;
+	timer_cancel(&connection->timer);
+	return connection;
+}
+
+static bool backend_may_pool(const struct backend_conn *connection)
+{
+	const struct backend *backend = connection->backend;
+	const struct conn *conn = &connection->conn;
+
+	return backend->state != BACKEND_DOWN && !backend->draining && !backend->removed &&
+	       connection->env->idle_timeout_us > 0 && !conn->ended && conn->error == 0;
+}
+
+void backend_give(struct backend_conn *connection)
+{
+	struct backend *backend = connection->backend;
+	struct backend_env *env = connection->env;
+
+	assert(!connection->is_idle);
+	assert(buf_len(&connection->conn.in) == 0 && buf_len(&connection->conn.out) == 0);
+	if (!backend_may_pool(connection)) {
+		backend_close(connection, false);
+		return;
+	}
+	buf_release(&connection->conn.in);
+	buf_release(&connection->conn.out);
+	connection->exchanges++;
+	connection->holder = NULL;
+	connection->conn.on_event = backend_conn_on_idle_event;
+	conn_want(&connection->conn, LOOP_READ);
+	timer_arm(loop_timers(env->loop), &connection->timer,
+	    loop_now_us(env->loop) + env->idle_timeout_us);
+	backend->active--;
+	backend->idle_count++;
+	connection->is_idle = true;
+	DL_PREPEND(backend->idle, connection);
+}
+
+void backend_close(struct backend_conn *connection, bool reset)
+{
+	struct backend *backend = connection->backend;
+
+	assert(conn_is_open(&connection->conn));
+	if (connection->is_idle) {
+		DL_DELETE(backend->idle, connection);
+		backend->idle_count--;
+	} else {
+		backend->active--;
+	}
+	conn_close(&connection->conn, reset);
+	timer_cancel(&connection->timer);
+	loop_bury(connection->env->loop, &connection->grave);
+}
