@@ -1,0 +1,50 @@
+/*
+ * load_plan - which request comes n-th, and what its answer must be.
+ *
+ * Every POST carries content that no other request has, so that an answer meant for somebody else
+ * cannot pass. Paths that the mock backends answer in a known way are checked byte for byte; of any
+ * other GET only the framing is checked.
+ */
+#ifndef MOCK_LOAD_PLAN_H
+#define MOCK_LOAD_PLAN_H
+
+#include "message.h"
+
+struct load_plan {
+	char host[256];
+	char port[8];
+	char authority[300]; /* for Host: as in the URL */
+	const char *path;
+	const char *field;  /* one more "Name: value" of every request; NULL: none */
+	int64_t post_bytes; /* -1: GET */
+	bool is_chunked;    /* POST content in chunks */
+	bool is_mix;     /* in turn: GET path, POST, GET /size/N, POST in chunks, GET /chunked/N */
+	int64_t process; /* makes the content unlike that of another load */
+};
+
+enum load_expectation { EXPECT_FRAMING, EXPECT_MESSAGE, EXPECT_PATTERN, EXPECT_ECHO };
+
+/* One request: the bytes to send, and what should come back. All zero to begin with. */
+struct load_request {
+	uint64_t number;
+	bool is_post;
+	char target[1024];
+	struct bytes out;
+	struct bytes content; /* of a POST */
+	enum load_expectation expectation;
+	size_t expected_length; /* of a pattern */
+};
+
+/* Takes an http URL apart; false if it is none. The plan keeps pointing into it. */
+bool plan_parse_url(struct load_plan *plan, const char *url);
+
+/* Makes it the request with this number, whatever it was before. */
+void plan_compose(const struct load_plan *plan, uint64_t number, struct load_request *request);
+
+/* Whether this content answers the request. `from_mock`: the answer carries X-Mock, so GET / too has
+ * a known answer. */
+bool plan_is_right(const struct load_request *request, const struct bytes *content, bool from_mock);
+
+void plan_free_request(struct load_request *request);
+
+#endif
