@@ -1,0 +1,120 @@
+/*
+ * exchange - one request and its tries: read, pick, send, wait, fall through, answer.
+ *
+ * Begins with the first byte of a request head and ends with the last byte of its answer, or with one
+ * honest failure. It reads the head, asks the ring for a backend, sends head and content through a relay, judges how
+ * each try ends (one place: try_failed), falls through to the next backend as long as the rules allow,
+ * and passes the answer on through a second relay. The head, and content up to retry.body, stay in the client's
+ * receive buffer until then, so that every try starts from the same bytes.
+ *
+ * It belongs to a session, which owns the client's connection and timer and calls exchange_run after every
+ * event; `run_owner` is called for events of the backend's connection. An exchange holds its rules and the backends it tried.
+ */
+#ifndef RONDO_PROXY_EXCHANGE_H
+#define RONDO_PROXY_EXCHANGE_H
+
+#include "proxy/relay.h"
+#include "proxy/retry.h"
+#include "proxy/service.h"
+
+enum exchange_state {
+	EXCHANGE_READING,    /* the request head is not complete */
+	EXCHANGE_PICKING,    /* a backend is to be chosen */
+	EXCHANGE_CONNECTING, /* to an address of it */
+	EXCHANGE_SENDING,    /* the request, as it comes from the client */
+	EXCHANGE_WAITING,    /* the request is sent; for the first byte of the final answer */
+	EXCHANGE_HEADING,    /* for the rest of its head */
+	EXCHANGE_STREAMING,  /* the answer goes to the client */
+	EXCHANGE_TUNNELLING, /* bytes go both ways until both ends are done */
+	EXCHANGE_REPLYING,   /* an answer of rondo's own goes to the client */
+	EXCHANGE_ENDED,
+	EXCHANGE_STATES
+};
+
+/* How the client's connection goes on after the exchange. */
+enum exchange_sequel {
+	SEQUEL_KEEP,   /* another request may follow */
+	SEQUEL_CLOSE,  /* orderly */
+	SEQUEL_LINGER, /* the client may still be sending; let it read the answer first */
+	SEQUEL_RESET   /* the client must notice that the answer is not whole */
+};
+
+enum exchange_upload { UPLOAD_RUNNING, UPLOAD_DONE, UPLOAD_BROKEN };
+
+struct exchange_start {
+	struct service *service;
+	struct conn *client;
+	const struct net_addr *peer;
+	const char *client_ip;
+	struct timer *timer; /* the session's; the exchange arms it */
+	void (*run_owner)(void *owner);
+	void *owner;
+};
+
+struct exchange {
+	struct exchange_start with;
+	struct rules *rules;
+	enum exchange_state state;
+	struct parse parse; /* of the request, then of each answer */
+	struct http_head request;
+	uint64_t number;
+
+	int64_t began_us;    /* first byte of the head */
+	int64_t deadline_us; /* of all tries together; TIMER_NEVER until the head is complete */
+	int64_t try_us;      /* the current try began */
+	int64_t connect_us;  /* its connect began */
+	int64_t sent_us;     /* its last byte was accepted */
+	int64_t heading_us;  /* the first byte of its answer came */
+
+	struct relay up, down;
+	enum exchange_upload upload;
+	bool down_ended; /* tunnelling: that way is closed */
+
+	struct backend_conn *link; /* of the current try */
+	bool link_reused;          /* it came from the pool */
+	bool fresh_only;           /* the current try had its free second chance */
+	size_t address; /* number of the one the try is at, and how many it went through */
+	size_t addresses_tried;
+	uint64_t link_sent;        /* link->conn.sent when the try began */
+	uint64_t link_received;
+	struct backend_conn
+	    *parked; /* an answer that fell through, kept in case nothing better comes */
+	size_t parked_try;
+
+	struct try_record tries[VERDICT_MAX_TRIES];
+	struct backend *tried[VERDICT_MAX_TRIES];
+	size_t try_count;
+	bool settled;      /* verdict has judged the tries */
+	unsigned interims; /* 1xx passed on or dropped */
+
+	unsigned status; /* of the answer the client gets; 0 = none begun */
+	bool answer_keeps_link;
+	bool keep_client;
+	enum access_end end;
+	enum exchange_sequel sequel;
+	int64_t connect_took_us, first_byte_us; /* of the last try; -1 = none */
+	char request_id[SERVICE_REQUEST_ID_SIZE];
+	struct loop_task grave;
+	struct http_field fields[]; /* of the request; as many as limits.headers */
+};
+
+/* Bytes of an exchange under these rules. */
+size_t exchange_size(const struct rules *rules);
+
+/* NULL when none is left (limits.connections). `start` is copied; what it points to must outlive the exchange. */
+struct exchange *exchange_create(const struct exchange_start *start);
+
+/* Runs until it must wait (false) or is over (true): then exchange->sequel tells what becomes of the client, and the
+ * bytes of the request are consumed from its buffer. */
+bool exchange_run(struct exchange *exchange);
+
+/* The deadline armed on the timer passed. exchange_run is to be called afterwards. */
+void exchange_on_due(struct exchange *exchange);
+
+/* The client's connection is broken, or a stop cannot wait any longer. The exchange is over. */
+void exchange_abort(struct exchange *exchange);
+
+/* Frees it; it must be over. */
+void exchange_destroy(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * listener - accepts connections, within limits.
+ *
+ * One for each address. At limits.connections it stops accepting until a session ends: clients wait in the kernel's
+ * queue, they are not refused. Out of descriptors or memory it pauses the same way, and tries again when a session ends or after
+ * a moment. A bounded number is accepted for one event, so that established connections have their turn.
+ */
+#ifndef RONDO_PROXY_LISTENER_H
+#define RONDO_PROXY_LISTENER_H
+
+#include "proxy/session.h"
+
+struct listener {
+	struct watch watch;
+	struct service *service;
+	struct timer timer; /* the pause */
+	struct net_addr addr;
+	bool paused;
+	int64_t warned_us; /* the last line about a shortage; one in ten seconds is enough */
+};
+
+/* Takes over a listening descriptor. Negative errno when the loop has no room. */
+int listener_open(struct listener *listener, struct service *service, int fd);
+
+/* Stops accepting and closes the descriptor. */
+void listener_close(struct listener *listener);
+
+/* There is room again: accepts on. */
+void listener_resume(struct listener *listener);
+
+#endif

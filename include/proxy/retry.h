@@ -1,0 +1,42 @@
+/*
+ * retry - what may be tried again, and what is answered when nothing is left to try.
+ *
+ * Pure decisions over a request, its rules and the tries made so far; exchange asks them and acts.
+ */
+#ifndef RONDO_PROXY_RETRY_H
+#define RONDO_PROXY_RETRY_H
+
+#include "proxy/access_log.h"
+#include "proxy/rules.h"
+#include "upstream/verdict.h"
+
+/*
+ * May the request be sent a second time once bytes of it reached a backend? Its method is allowed by
+ * retry.methods, or it carries the idempotency header and retry.methods is not "none". RFC 9110, 9.2.2.
+ */
+bool retry_may_repeat(const struct rules_retry *rules, const struct http_head *request);
+
+/* Is this an answer that falls through to the next backend? */
+bool retry_is_status(const struct rules_retry *rules, unsigned status);
+
+/* The answer to a request that nobody answered. */
+struct retry_answer {
+	unsigned status;         /* 502, 503, 504 */
+	const char *detail;      /* a sentence for people */
+	const char *proxy_error; /* RFC 9209, 2.3 */
+	unsigned retry_after_s;  /* with 503 */
+	enum access_end end;
+};
+
+/* By the most informative failure: 504 when a try ran into a time limit, 502 when there were tries, 503 when
+ * nobody could be tried; `picked` says why nobody was left. */
+struct retry_answer retry_final_answer(
+    const struct try_record *tries, size_t count, enum ring_pick_result picked);
+
+enum { RETRY_ATTEMPTS_SIZE = 1024 };
+
+/* "app2(timeout,5000ms) app3(200,13ms)": every try, for headers.attempts. Cut at the end when it does not fit. */
+struct str retry_attempts(
+    const struct try_record *tries, size_t count, char text[static RETRY_ATTEMPTS_SIZE]);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * service - what all sessions share.
+ *
+ * One for the process. The daemon fills it and swaps `rules` at a reload; sessions and exchanges read it and
+ * count in it. The slabs are the admission control: one session for each client connection, one exchange for each
+ * request being served. Counters only grow; metrics reads them.
+ */
+#ifndef RONDO_PROXY_SERVICE_H
+#define RONDO_PROXY_SERVICE_H
+
+#include "proxy/access_log.h"
+#include "proxy/rules.h"
+#include "upstream/ring.h"
+
+enum { SERVICE_STATUSES = 600, SERVICE_LATENCY_BUCKETS = 15 };
+
+/* Upper bounds of the buckets of service_counters.duration; the last bucket has none. */
+extern const int64_t service_duration_bounds_us[SERVICE_LATENCY_BUCKETS - 1];
+
+struct service_counters {
+	uint64_t connections;                /* accepted since the start */
+	uint64_t requests[SERVICE_STATUSES]; /* finished, by the status sent; [0]: none was */
+	uint64_t duration
+	    [SERVICE_LATENCY_BUCKETS]; /* first byte of the head to last byte of the answer */
+	uint64_t duration_sum_us;
+	uint64_t retries[OUTCOMES];       /* tries after one that ended so */
+	uint64_t retries_impossible_body; /* the content was too large to be kept */
+	uint64_t retries_over_budget;
+	uint64_t accept_pauses; /* times accepting paused for want of descriptors */
+};
+
+struct session;
+
+struct service {
+	struct loop *loop;
+	struct ring *ring;
+	struct rules *rules; /* of new requests; held */
+	struct access_log *access_log;
+	struct slab *blocks; /* buffers */
+	struct slab sessions;
+	struct slab exchanges;
+	struct session *first; /* all sessions, utlist DL */
+	bool draining;         /* no new connections; answers close theirs */
+	struct service_counters counters;
+	uint64_t last_request; /* number of the newest request */
+	uint64_t random;       /* state of the request id generator */
+	/* The response head being looked at. Its slices are used up before another is parsed. */
+	struct http_head response;
+	char date[WRITE_DATE_SIZE];
+	int64_t date_seconds;
+	/* A session ended: room for another connection. May be NULL. */
+	void (*on_room)(struct service *service);
+	void *owner;
+};
+
+struct service_start {
+	struct loop *loop;
+	struct ring *ring;
+	struct rules *rules;
+	struct access_log *access_log;
+	struct slab *blocks;
+	size_t session_size; /* bytes of the objects in the slabs */
+	size_t exchange_size;
+};
+
+/* False without memory. Holds the rules. */
+bool service_init(struct service *service, const struct service_start *start);
+void service_finish(struct service *service);
+
+/* Requests from now on are served by `rules` (a reload). */
+void service_set_rules(struct service *service, struct rules *rules);
+
+/* The size of a buffer block that these rules need: a head, its kept content, and a trailer section. */
+size_t service_block_size(const struct rules *rules);
+
+/* The Date of now, made once a second. */
+struct str service_date(struct service *service);
+
+enum { SERVICE_REQUEST_ID_SIZE = 33 };
+
+/* A new request id: 32 hexadecimal digits, unlike any other. */
+void service_make_request_id(struct service *service, char id[static SERVICE_REQUEST_ID_SIZE]);
+
+#endif

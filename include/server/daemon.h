@@ -1,0 +1,16 @@
+/*
+ * daemon - the process: everything is made here, wired together, and taken apart.
+ *
+ * Owns the loop, the slabs, the ring and its backends, the prober, the service and the listeners. Answers signals: TERM and INT
+ * drain and stop (a second one stops at once), HUP reloads, USR1 opens log files again. A new configuration takes effect
+ * between two turns of the loop, whole or not at all; requests in flight finish under the one they began with.
+ */
+#ifndef RONDO_SERVER_DAEMON_H
+#define RONDO_SERVER_DAEMON_H
+
+#include "server/options.h"
+
+/* Serves until it is told to stop. Answers the exit status; what went wrong is logged. */
+int daemon_run(const struct options *options);
+
+#endif

@@ -1,0 +1,431 @@
+#include "proxy/exchange.h"
+
+#include "exchange_impl.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+
+static enum step step_reading(struct exchange *exchange);
+static int64_t due_reading(const struct exchange *exchange);
+static void late_reading(struct exchange *exchange);
+static enum step step_replying(struct exchange *exchange);
+static int64_t due_replying(const struct exchange *exchange);
+
+#define TO(state) (1U << EXCHANGE_##state)
+
+/* All that depends on the state: what to do, until when to wait, what it means when that time passes, and
+ * what may follow. */
+static const struct state {
+	const char *name;
+	enum step (*step)(struct exchange *exchange);
+	int64_t (*due)(const struct exchange *exchange);
+	void (*late)(struct exchange *exchange);
+	unsigned next;
+} states[EXCHANGE_STATES] = {
+    [EXCHANGE_READING] = {"reading", step_reading, due_reading, late_reading,
+	TO(PICKING) | TO(REPLYING) | TO(ENDED)},
+    [EXCHANGE_PICKING] = {"picking", exchange_step_picking, NULL, NULL,
+	TO(PICKING) | TO(CONNECTING) | TO(SENDING) | TO(WAITING) | TO(REPLYING) | TO(ENDED)},
+    [EXCHANGE_CONNECTING] = {"connecting", exchange_step_connecting, exchange_due_connecting,
+	exchange_late_connecting,
+	TO(CONNECTING) | TO(SENDING) | TO(PICKING) | TO(WAITING) | TO(REPLYING) | TO(ENDED)},
+    [EXCHANGE_SENDING] = {"sending", exchange_step_sending, exchange_due_sending,
+	exchange_late_sending,
+	TO(WAITING) | TO(STREAMING) | TO(TUNNELLING) | TO(PICKING) | TO(CONNECTING) | TO(SENDING) |
+	    TO(REPLYING) | TO(ENDED)},
+    [EXCHANGE_WAITING] = {"waiting", exchange_step_answer_head, exchange_due_waiting,
+	exchange_late_waiting,
+	TO(HEADING) | TO(STREAMING) | TO(TUNNELLING) | TO(PICKING) | TO(CONNECTING) | TO(SENDING) |
+	    TO(WAITING) | TO(REPLYING) | TO(ENDED)},
+    [EXCHANGE_HEADING] = {"heading", exchange_step_answer_head, exchange_due_heading,
+	exchange_late_waiting,
+	TO(WAITING) | TO(STREAMING) | TO(TUNNELLING) | TO(PICKING) | TO(REPLYING) | TO(ENDED)},
+    [EXCHANGE_STREAMING] = {"streaming", exchange_step_streaming, exchange_due_streaming,
+	exchange_late_streaming, TO(ENDED)},
+    [EXCHANGE_TUNNELLING] = {"tunnelling", exchange_step_tunnelling, exchange_due_tunnelling,
+	exchange_abort, TO(ENDED)},
+    [EXCHANGE_REPLYING] = {"replying", step_replying, due_replying, exchange_abort, TO(ENDED)},
+    [EXCHANGE_ENDED] = {"ended", NULL, NULL, NULL, 0},
+};
+
+void exchange_enter(struct exchange *exchange, enum exchange_state next)
+{
+	assert(states[exchange->state].next & (1U << next));
+	exchange->state = next;
+}
+
+/* ---- the end */
+
+void exchange_drop_parked(struct exchange *exchange)
+{
+	if (exchange->parked)
+		backend_close(exchange->parked, false);
+	exchange->parked = NULL;
+}
+
+void exchange_drop_link(struct exchange *exchange)
+{
+	if (exchange->link)
+		backend_close(exchange->link, true);
+	exchange->link = NULL;
+}
+
+/* The tries of this request are all there will be: verdict judges them, once. */
+void exchange_settle(struct exchange *exchange)
+{
+	if (exchange->settled)
+		return;
+	exchange->settled = true;
+	struct verdict_case request = {
+	    .tries = exchange->tries,
+	    .count = exchange->try_count,
+	    .request_id = exchange->number,
+	    .compared = exchange->try_count > 1,
+	};
+	verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
+}
+
+static void note_end(struct exchange *exchange)
+{
+	struct service *service = exchange->with.service;
+	struct service_counters *counters = &service->counters;
+	int64_t took_us = exchange_now_us(exchange) - exchange->began_us;
+	size_t bucket = 0;
+	while (bucket < SERVICE_LATENCY_BUCKETS - 1 && took_us > service_duration_bounds_us[bucket])
+		bucket++;
+	counters->requests[exchange->status < SERVICE_STATUSES ? exchange->status : 0]++;
+	counters->duration[bucket]++;
+	counters->duration_sum_us += (uint64_t)took_us;
+	if (!access_log_is_on(service->access_log))
+		return;
+	struct access_record record = {
+	    .client = exchange->with.peer,
+	    .request = exchange->request.length > 0 ? &exchange->request : NULL,
+	    .status = exchange->status,
+	    .content_bytes = exchange->down.passed,
+	    .began_us = exchange->began_us,
+	    .ended_us = exchange_now_us(exchange),
+	    .connect_us = exchange->connect_took_us,
+	    .first_byte_us = exchange->first_byte_us,
+	    .tries = exchange->tries,
+	    .try_count = exchange->try_count,
+	    .end = exchange->end,
+	    .request_id = str_from(exchange->request_id),
+	};
+	access_log_write(service->access_log, &record);
+}
+
+/* One line for a request that failed, naming every try. */
+static void log_failure(const struct exchange *exchange)
+{
+	char text[RETRY_ATTEMPTS_SIZE];
+	struct str tries = retry_attempts(exchange->tries, exchange->try_count, text);
+	struct str target = exchange->request.target;
+	if (target.len > 200)
+		target.len = 200;
+	log_warning("%.*s %.*s from %s failed (%s, status %u): %.*s",
+	    STR_ARGS(exchange->request.method_text), STR_ARGS(target), exchange->with.client_ip,
+	    access_end_word(exchange->end), exchange->status, STR_ARGS(tries));
+}
+
+/* The one end of every exchange. */
+void exchange_end(struct exchange *exchange, enum access_end how, enum exchange_sequel sequel)
+{
+	struct conn *client = exchange->with.client;
+	exchange->end = how;
+	exchange->sequel = sequel;
+	exchange_settle(exchange);
+	exchange_drop_link(exchange);
+	exchange_drop_parked(exchange);
+	if (how != ACCESS_OK && how != ACCESS_CLIENT_GONE && exchange->try_count > 0)
+		log_failure(exchange);
+	note_end(exchange);
+	if (sequel == SEQUEL_KEEP) {
+		buf_consume(&client->in, exchange->up.raw - client->in.begin);
+		if (buf_len(&client->in) == 0)
+			buf_release(&client->in);
+	}
+	exchange_enter(exchange, EXCHANGE_ENDED);
+}
+
+/* The client is to blame, or gone: whatever was tried says nothing about a backend. */
+void exchange_end_by_client(struct exchange *exchange)
+{
+	if (exchange->link && !exchange->settled && exchange->try_count > 0)
+		exchange->tries[exchange->try_count - 1].outcome = OUTCOME_CLIENT;
+	exchange_end(exchange, ACCESS_CLIENT_GONE, SEQUEL_RESET);
+}
+
+void exchange_abort(struct exchange *exchange)
+{
+	if (exchange->state == EXCHANGE_ENDED)
+		return;
+	if (exchange->state == EXCHANGE_TUNNELLING || exchange->state == EXCHANGE_REPLYING)
+		exchange_end(exchange, exchange->end, SEQUEL_RESET);
+	else
+		exchange_end_by_client(exchange);
+}
+
+/* ---- rondo's own answers */
+
+struct str exchange_attempts_value(
+    const struct exchange *exchange, char text[static RETRY_ATTEMPTS_SIZE])
+{
+	if (exchange->rules->headers.attempts[0] == '\0')
+		return (struct str){NULL, 0};
+	return retry_attempts(exchange->tries, exchange->try_count, text);
+}
+
+/* Answers for the backends. An answer to a client that may still be sending is the connection's last. */
+enum step exchange_reply(struct exchange *exchange, const struct retry_answer *answer)
+{
+	struct conn *client = exchange->with.client;
+	const struct rules_headers *headers = &exchange->rules->headers;
+	char attempts[RETRY_ATTEMPTS_SIZE];
+	bool request_is_whole = exchange->state != EXCHANGE_READING && relay_has_all(&exchange->up);
+	exchange->status = answer->status;
+	exchange->end = answer->end;
+	exchange->deadline_us = exchange_now_us(exchange) + exchange->rules->timeouts.send_us;
+	exchange->keep_client = request_is_whole && exchange->request.keep_alive &&
+				answer->status >= 500 && !exchange->with.service->draining;
+	struct write_error error = {
+	    .status = answer->status,
+	    .detail = str_from(answer->detail),
+	    .proxy_error = str_from(answer->proxy_error),
+	    .retry_after_s = answer->retry_after_s,
+	    .keep_alive = exchange->keep_client,
+	    .without_content = exchange->request.method == HTTP_METHOD_HEAD,
+	    .date = service_date(exchange->with.service),
+	    .attempts_name = str_from(headers->attempts),
+	    .attempts = exchange_attempts_value(exchange, attempts),
+	    .request_id_name = str_from(headers->request_id),
+	    .request_id = str_from(exchange->request_id),
+	};
+	exchange_drop_link(exchange);
+	exchange_drop_parked(exchange);
+	if (!write_error_response(&client->out, &error)) {
+		exchange->status = 0;
+		exchange_end(exchange, ACCESS_LIMIT, SEQUEL_RESET);
+		return STEP_AGAIN;
+	}
+	exchange_enter(exchange, EXCHANGE_REPLYING);
+	return STEP_AGAIN;
+}
+
+enum step exchange_reply_fault(struct exchange *exchange, enum http_fault fault)
+{
+	unsigned status = http_fault_status(fault);
+	if (fault == HTTP_FAULT_DISAGREEMENT)
+		log_warning("request from %s refused: %s", exchange->with.client_ip,
+		    http_fault_text(fault));
+	struct retry_answer answer = {
+	    .status = status,
+	    .detail = http_fault_text(fault),
+	    .proxy_error = status == 405 ? "http_request_denied" : "http_request_error",
+	    .end = ACCESS_LIMIT,
+	};
+	return exchange_reply(exchange, &answer);
+}
+
+enum step exchange_reply_timeout(struct exchange *exchange)
+{
+	struct retry_answer answer = {
+	    .status = 408,
+	    .detail = "The request did not arrive in time.",
+	    .proxy_error = "http_request_error",
+	    .end = ACCESS_LIMIT,
+	};
+	return exchange_reply(exchange, &answer);
+}
+
+static enum step step_replying(struct exchange *exchange)
+{
+	switch (conn_flush(exchange->with.client)) {
+	case IO_OK:
+		exchange_end(
+		    exchange, exchange->end, exchange->keep_client ? SEQUEL_KEEP : SEQUEL_LINGER);
+		return STEP_AGAIN;
+	case IO_AGAIN:
+		return STEP_WAIT;
+	case IO_END:
+	case IO_FULL:
+	case IO_SHORTAGE:
+	case IO_ERROR:
+		break;
+	}
+	exchange_end(exchange, exchange->end, SEQUEL_RESET);
+	return STEP_AGAIN;
+}
+
+static int64_t due_replying(const struct exchange *exchange)
+{
+	return exchange->deadline_us;
+}
+
+/* ---- reading the request head */
+
+/* The request id the client sent, or a new one. */
+static void take_request_id(struct exchange *exchange)
+{
+	const char *name = exchange->rules->headers.request_id;
+	if (name[0] == '\0')
+		return;
+	const struct http_field *field = http_head_find(&exchange->request, str_from(name));
+	if (!field || field->value.len == 0 || field->value.len >= sizeof(exchange->request_id)) {
+		service_make_request_id(exchange->with.service, exchange->request_id);
+		return;
+	}
+	memcpy(exchange->request_id, field->value.data, field->value.len);
+	exchange->request_id[field->value.len] = '\0';
+}
+
+static enum step head_is_complete(struct exchange *exchange)
+{
+	const struct rules *rules = exchange->rules;
+	struct conn *client = exchange->with.client;
+	struct service *service = exchange->with.service;
+	take_request_id(exchange);
+	struct relay_start up = {
+	    .from = client,
+	    .head = &exchange->request,
+	    .limits = &rules->limits.head,
+	    .base = client->in.begin + exchange->request.length,
+	    .max_bytes = rules->limits.body_bytes,
+	    .keep_bytes = rules->retry.body_bytes,
+	};
+	relay_start(&exchange->up, &up);
+	exchange->number = ++service->last_request;
+	exchange->deadline_us = exchange_now_us(exchange) + rules->retry.deadline_us;
+	budget_request(&service->ring->budget, exchange_now_us(exchange));
+	if (rules->limits.body_bytes > 0 &&
+	    exchange->request.content_length > rules->limits.body_bytes)
+		return exchange_reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
+	exchange_enter(exchange, EXCHANGE_PICKING);
+	return STEP_AGAIN;
+}
+
+static enum step step_reading(struct exchange *exchange)
+{
+	struct conn *client = exchange->with.client;
+	const struct http_limits *limits = &exchange->rules->limits.head;
+	switch (parse_request(&exchange->parse, limits, &client->in, &exchange->request)) {
+	case PARSE_DONE:
+		return head_is_complete(exchange);
+	case PARSE_BAD:
+		return exchange_reply_fault(exchange, exchange->parse.fault);
+	case PARSE_MORE:
+		break;
+	}
+	switch (conn_read(client, EXCHANGE_READ_BYTES)) {
+	case IO_OK:
+		return STEP_AGAIN;
+	case IO_AGAIN:
+		return STEP_WAIT;
+	case IO_FULL:
+		return exchange_reply_fault(exchange, HTTP_FAULT_HEAD_TOO_LARGE);
+	case IO_END:
+	case IO_SHORTAGE:
+	case IO_ERROR:
+		break;
+	}
+	exchange_end_by_client(exchange);
+	return STEP_AGAIN;
+}
+
+static int64_t due_reading(const struct exchange *exchange)
+{
+	return exchange->began_us + exchange->rules->timeouts.request_head_us;
+}
+
+static void late_reading(struct exchange *exchange)
+{
+	exchange_reply_timeout(exchange);
+}
+
+/* ---- running and waiting */
+
+/* What both connections and the clock are waited for follows from the state alone. */
+static void wait(struct exchange *exchange)
+{
+	struct conn *client = exchange->with.client;
+	bool reads_client = exchange->state == EXCHANGE_READING;
+	bool writes_client = buf_len(&client->out) > 0;
+	bool reads_link = true, writes_link = exchange->state == EXCHANGE_CONNECTING;
+	bool uploads = exchange->upload == UPLOAD_RUNNING;
+	if (exchange->link && exchange->state >= EXCHANGE_SENDING && uploads) {
+		reads_client = relay_wants_read(&exchange->up);
+		writes_link = relay_wants_write(&exchange->up);
+	}
+	if (exchange->state == EXCHANGE_STREAMING || exchange->state == EXCHANGE_TUNNELLING) {
+		reads_link = relay_wants_read(&exchange->down);
+		writes_client |= relay_wants_write(&exchange->down);
+	}
+	conn_want(client, (reads_client ? LOOP_READ : 0U) | (writes_client ? LOOP_WRITE : 0U));
+	if (exchange->link)
+		conn_want(&exchange->link->conn,
+		    (reads_link ? LOOP_READ : 0U) | (writes_link ? LOOP_WRITE : 0U));
+	timer_arm(loop_timers(exchange->with.service->loop), exchange->with.timer,
+	    states[exchange->state].due(exchange));
+}
+
+bool exchange_run(struct exchange *exchange)
+{
+	while (exchange->state != EXCHANGE_ENDED) {
+		if (states[exchange->state].step(exchange) == STEP_AGAIN)
+			continue;
+		wait(exchange);
+		return false;
+	}
+	return true;
+}
+
+void exchange_on_due(struct exchange *exchange)
+{
+	if (exchange->state != EXCHANGE_ENDED)
+		states[exchange->state].late(exchange);
+}
+
+/* ---- life */
+
+size_t exchange_size(const struct rules *rules)
+{
+	return sizeof(struct exchange) + rules->limits.head.headers * sizeof(struct http_field);
+}
+
+struct exchange *exchange_create(const struct exchange_start *start)
+{
+	struct service *service = start->service;
+	struct exchange *exchange = slab_take(&service->exchanges);
+	if (!exchange)
+		return NULL;
+	*exchange = (struct exchange){
+	    .with = *start,
+	    .rules = rules_hold(service->rules),
+	    .state = EXCHANGE_READING,
+	    .began_us = loop_now_us(service->loop),
+	    .deadline_us = TIMER_NEVER,
+	    .connect_took_us = -1,
+	    .first_byte_us = -1,
+	};
+	exchange->request.fields = exchange->fields;
+	exchange->request.field_limit = service->response.field_limit;
+	parse_init(&exchange->parse, GUARD_REQUEST);
+	return exchange;
+}
+
+static void free_exchange(struct loop_task *task)
+{
+	struct exchange *exchange = container_of(task, struct exchange, grave);
+	slab_give(&exchange->with.service->exchanges, exchange);
+}
+
+void exchange_destroy(struct exchange *exchange)
+{
+	assert(exchange->state == EXCHANGE_ENDED);
+	for (size_t i = 0; i < exchange->try_count; i++)
+		backend_drop(exchange->tries[i].backend);
+	rules_drop(exchange->rules);
+	exchange->grave.run = free_exchange;
+	loop_bury(exchange->with.service->loop, &exchange->grave);
+}

@@ -1,0 +1,365 @@
+#include "proxy/exchange.h"
+
+#include "exchange_impl.h"
+
+#include <assert.h>
+
+/* Most interim responses one request gets. */
+enum { MAX_INTERIMS = 16 };
+
+/* Both ways of a tunnel end with their stream. */
+static const struct http_head tunnel_head = {.framing = HTTP_FRAMING_CLOSE};
+
+static enum step begin_tunnel(struct exchange *exchange);
+static enum step pass_interim(struct exchange *exchange);
+
+/* Keeps an answer that falls through, in case no other backend has a better one. */
+static void park(struct exchange *exchange)
+{
+	exchange_drop_parked(exchange);
+	exchange->parked = exchange->link;
+	exchange->parked_try = exchange->try_count - 1;
+	exchange->link = NULL;
+	conn_want(&exchange->parked->conn, 0);
+}
+
+static enum step on_answer_head(struct exchange *exchange)
+{
+	struct service *service = exchange->with.service;
+	const struct http_head *answer = &service->response;
+	struct try_record *try = exchange_current_try(exchange);
+	if (answer->status == 101)
+		return begin_tunnel(exchange);
+	if (answer->status < 200)
+		return pass_interim(exchange);
+	try->status = answer->status;
+	try->backend->counters.answers[answer->status / 100]++;
+	int64_t from_us = exchange->upload == UPLOAD_RUNNING ? exchange->try_us : exchange->sent_us;
+	exchange->first_byte_us =
+	    (exchange->state == EXCHANGE_HEADING ? exchange->heading_us
+						 : exchange_now_us(exchange)) -
+	    from_us;
+	if (!retry_is_status(&exchange->rules->retry, answer->status)) {
+		backend_note_latency(try->backend, exchange->first_byte_us);
+		exchange_record_try(exchange, OUTCOME_GOOD);
+		return exchange_begin_answer(exchange);
+	}
+	exchange_record_try(exchange, OUTCOME_STATUS);
+	if (!exchange_may_try_again(exchange, true))
+		return exchange_begin_answer(exchange);
+	park(exchange);
+	service->counters.retries[OUTCOME_STATUS]++;
+	try->backend->counters.retries++;
+	exchange_enter(exchange, EXCHANGE_PICKING);
+	return STEP_AGAIN;
+}
+
+/* The connection ended before the answer's head was whole. */
+static enum outcome lost_outcome(const struct exchange *exchange)
+{
+	bool silent = exchange->link->conn.received == exchange->link_received;
+	return silent && exchange->link_reused ? OUTCOME_STALE : OUTCOME_RESET;
+}
+
+enum step exchange_step_answer_head(struct exchange *exchange)
+{
+	struct conn *conn = &exchange->link->conn;
+	struct parse_response_rules rules = {exchange->rules->limits.head, &exchange->request};
+	if (buf_len(&exchange->with.client->out) > 0 &&
+	    conn_flush(exchange->with.client) == IO_ERROR) {
+		exchange_end_by_client(exchange);
+		return STEP_AGAIN;
+	}
+	if (buf_len(&conn->in) > 0) {
+		switch (parse_response(
+		    &exchange->parse, &rules, &conn->in, &exchange->with.service->response)) {
+		case PARSE_DONE:
+			return on_answer_head(exchange);
+		case PARSE_BAD:
+			return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
+		case PARSE_MORE:
+			break;
+		}
+		if (exchange->state == EXCHANGE_WAITING) {
+			exchange->heading_us = exchange_now_us(exchange);
+			exchange_enter(exchange, EXCHANGE_HEADING);
+		}
+	}
+	switch (conn_read(conn, EXCHANGE_READ_BYTES)) {
+	case IO_OK:
+		return STEP_AGAIN;
+	case IO_AGAIN:
+		return STEP_WAIT;
+	case IO_FULL:
+		return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
+	case IO_SHORTAGE:
+		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
+	case IO_END:
+	case IO_ERROR:
+		break;
+	}
+	return exchange_try_failed(exchange, lost_outcome(exchange));
+}
+
+static int64_t max_delay_us(const struct exchange *exchange)
+{
+	return exchange->tries[exchange->try_count - 1].backend->options.max_delay_response_us;
+}
+
+int64_t exchange_due_waiting(const struct exchange *exchange)
+{
+	return exchange_earlier(exchange->sent_us + max_delay_us(exchange), exchange->deadline_us);
+}
+
+int64_t exchange_due_heading(const struct exchange *exchange)
+{
+	return exchange->heading_us + max_delay_us(exchange);
+}
+
+void exchange_late_waiting(struct exchange *exchange)
+{
+	bool is_late = exchange_now_us(exchange) >= exchange->sent_us + max_delay_us(exchange);
+	exchange_try_failed(exchange, is_late ? OUTCOME_LATE : OUTCOME_DEADLINE);
+}
+
+/* Passes a 1xx on, to clients that know them; a 100 only to one that waits for it. */
+static enum step pass_interim(struct exchange *exchange)
+{
+	struct conn *client = exchange->with.client;
+	struct conn *conn = &exchange->link->conn;
+	const struct http_head *interim = &exchange->with.service->response;
+	if (++exchange->interims > MAX_INTERIMS)
+		return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
+	bool passes = exchange->request.minor >= 1 &&
+		      (interim->status != 100 || exchange->request.expects_continue);
+	if (passes && !write_interim_head(&client->out, interim))
+		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
+	buf_consume(&conn->in, interim->length);
+	if (buf_len(&conn->in) == 0)
+		buf_release(&conn->in);
+	parse_init(&exchange->parse, GUARD_RESPONSE);
+	if (exchange->state == EXCHANGE_HEADING)
+		exchange_enter(exchange, EXCHANGE_WAITING);
+	if (passes && conn_flush(client) == IO_ERROR)
+		exchange_end_by_client(exchange);
+	return STEP_AGAIN;
+}
+
+/* ---- passing the answer on */
+
+static struct write_response response_facts(struct exchange *exchange, struct str attempts)
+{
+	const struct rules_headers *headers = &exchange->rules->headers;
+	return (struct write_response){
+	    .head = &exchange->with.service->response,
+	    .request = &exchange->request,
+	    .framing = exchange->with.service->response.framing,
+	    .keep_alive = exchange->keep_client,
+	    .app_url_name = str_from(headers->app_url),
+	    .app_url = str_from(exchange->link->backend->url),
+	    .attempts_name = str_from(headers->attempts),
+	    .attempts = attempts,
+	    .request_id_name = str_from(headers->request_id),
+	    .request_id = str_from(exchange->request_id),
+	    .date = service_date(exchange->with.service),
+	};
+}
+
+/* What the client understands: a 1.0 client knows no chunks, and then only the end of the connection ends the content. */
+static enum http_framing client_framing(const struct exchange *exchange)
+{
+	enum http_framing framing = exchange->with.service->response.framing;
+	if (framing != HTTP_FRAMING_CHUNKED && framing != HTTP_FRAMING_CLOSE)
+		return framing;
+	return exchange->request.minor >= 1 ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_CLOSE;
+}
+
+enum step exchange_begin_answer(struct exchange *exchange)
+{
+	struct conn *client = exchange->with.client;
+	struct conn *conn = &exchange->link->conn;
+	const struct http_head *answer = &exchange->with.service->response;
+	char text[RETRY_ATTEMPTS_SIZE];
+	exchange_settle(exchange);
+	exchange_drop_parked(exchange);
+	enum http_framing framing = client_framing(exchange);
+	exchange->status = answer->status;
+	exchange->answer_keeps_link = answer->keep_alive;
+	exchange->keep_client = exchange->request.keep_alive && exchange->upload == UPLOAD_DONE &&
+				framing != HTTP_FRAMING_CLOSE && !exchange->with.service->draining;
+	struct write_response response =
+	    response_facts(exchange, exchange_attempts_value(exchange, text));
+	response.framing = framing;
+	if (!write_response_head(&client->out, &response)) {
+		exchange->status = 0;
+		struct retry_answer shortage = {500, "The answer's head does not fit.",
+		    "proxy_internal_error", 0, ACCESS_LIMIT};
+		return exchange_reply(exchange, &shortage);
+	}
+	buf_consume(&conn->in, answer->length);
+	struct relay_start down = {
+	    .from = conn,
+	    .head = answer,
+	    .limits = &exchange->rules->limits.head,
+	    .base = conn->in.begin,
+	};
+	relay_start(&exchange->down, &down);
+	relay_aim(&exchange->down, client, framing);
+	exchange->down.passes_trailers = exchange->request.accepts_trailers;
+	exchange_enter(exchange, EXCHANGE_STREAMING);
+	return STEP_AGAIN;
+}
+
+/* The answer is with the client. A connection with bytes beyond the response, or with a request that was not sent whole,
+ * cannot be used again. */
+static void answer_is_sent(struct exchange *exchange)
+{
+	struct conn *conn = &exchange->link->conn;
+	bool reusable = exchange->answer_keeps_link && exchange->upload == UPLOAD_DONE &&
+			!conn->ended && exchange->down.raw == conn->in.end &&
+			buf_len(&conn->out) == 0;
+	if (reusable) {
+		buf_release(&conn->in);
+		backend_give(exchange->link);
+		exchange->link = NULL;
+	}
+	bool client_may_send = exchange->upload != UPLOAD_DONE || exchange->with.client->readable ||
+			       exchange->up.raw < exchange->with.client->in.end;
+	if (exchange->keep_client)
+		exchange_end(exchange, ACCESS_OK, SEQUEL_KEEP);
+	else
+		exchange_end(exchange, ACCESS_OK, client_may_send ? SEQUEL_LINGER : SEQUEL_CLOSE);
+}
+
+/* The backend did not finish what it began: the client must be able to tell. */
+static void cut_off(struct exchange *exchange)
+{
+	struct try_record cut = *exchange_current_try(exchange);
+	cut.outcome = OUTCOME_CUT_OFF;
+	cut.backend = exchange->link->backend;
+	cut.took_us = exchange_now_us(exchange) - exchange->try_us;
+	struct backend_failure failure = {.outcome = OUTCOME_CUT_OFF, .after_us = cut.took_us};
+	backend_note_failure(cut.backend, &failure);
+	struct verdict_case request = {.tries = &cut, .count = 1, .request_id = exchange->number};
+	verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
+	exchange_current_try(exchange)->outcome = OUTCOME_CUT_OFF;
+	/* A counted or chunked message shows by itself that it is not whole; one that ends with the connection does not. */
+	bool shows = exchange->down.framing != HTTP_FRAMING_CLOSE;
+	exchange_end(exchange, ACCESS_BAD_RESPONSE, shows ? SEQUEL_CLOSE : SEQUEL_RESET);
+}
+
+enum step exchange_step_streaming(struct exchange *exchange)
+{
+	if (exchange->upload == UPLOAD_RUNNING) {
+		enum relay_result up = relay_run(&exchange->up);
+		if (up == RELAY_DONE)
+			exchange->upload = UPLOAD_DONE;
+		else if (up != RELAY_WAITS)
+			exchange->upload = UPLOAD_BROKEN;
+	}
+	switch (relay_run(&exchange->down)) {
+	case RELAY_WAITS:
+		return STEP_WAIT;
+	case RELAY_DONE:
+		answer_is_sent(exchange);
+		break;
+	case RELAY_SEND_FAILED:
+		exchange_end_by_client(exchange);
+		break;
+	case RELAY_ENDED:
+	case RELAY_BAD:
+	case RELAY_TOO_LARGE:
+	case RELAY_SHORTAGE:
+		cut_off(exchange);
+		break;
+	}
+	return STEP_AGAIN;
+}
+
+int64_t exchange_due_streaming(const struct exchange *exchange)
+{
+	const struct rules_timeouts *timeouts = &exchange->rules->timeouts;
+	bool for_client = relay_wants_write(&exchange->down);
+	return exchange->down.moved_us + (for_client ? timeouts->send_us : timeouts->response_us);
+}
+
+void exchange_late_streaming(struct exchange *exchange)
+{
+	if (relay_wants_write(&exchange->down))
+		exchange_end_by_client(exchange);
+	else
+		cut_off(exchange);
+}
+
+/* ---- tunnels */
+
+static enum step begin_tunnel(struct exchange *exchange)
+{
+	struct conn *client = exchange->with.client;
+	struct conn *conn = &exchange->link->conn;
+	const struct http_head *answer = &exchange->with.service->response;
+	char text[RETRY_ATTEMPTS_SIZE];
+	if (exchange->upload != UPLOAD_DONE)
+		return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
+	exchange_current_try(exchange)->status = answer->status;
+	exchange_current_try(exchange)->backend->counters.answers[1]++;
+	exchange_record_try(exchange, OUTCOME_GOOD);
+	exchange_settle(exchange);
+	exchange_drop_parked(exchange);
+	exchange->status = answer->status;
+	struct write_response response =
+	    response_facts(exchange, exchange_attempts_value(exchange, text));
+	if (!write_response_head(&client->out, &response))
+		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
+	buf_consume(&conn->in, answer->length);
+	struct relay_start down = {
+	    .from = conn,
+	    .head = &tunnel_head,
+	    .limits = &exchange->rules->limits.head,
+	    .base = conn->in.begin,
+	};
+	relay_start(&exchange->down, &down);
+	relay_aim(&exchange->down, client, HTTP_FRAMING_CLOSE);
+	/* What the client sent early comes first. */
+	struct relay_start up = down;
+	up.from = client;
+	up.base = exchange->up.raw;
+	relay_start(&exchange->up, &up);
+	relay_aim(&exchange->up, conn, HTTP_FRAMING_CLOSE);
+	exchange->upload = UPLOAD_RUNNING;
+	exchange->end = ACCESS_OK;
+	exchange_enter(exchange, EXCHANGE_TUNNELLING);
+	return STEP_AGAIN;
+}
+
+/* Moves one way; false when the tunnel broke. *ended: that way was closed, and the other side was told. */
+static bool run_tunnel(struct relay *relay, bool *ended)
+{
+	if (*ended)
+		return true;
+	enum relay_result result = relay_run(relay);
+	if (result == RELAY_DONE) {
+		*ended = true;
+		net_shutdown_write(relay->to->watch.fd);
+	}
+	return result == RELAY_DONE || result == RELAY_WAITS;
+}
+
+enum step exchange_step_tunnelling(struct exchange *exchange)
+{
+	bool up_ended = exchange->upload == UPLOAD_DONE;
+	bool alive = run_tunnel(&exchange->up, &up_ended) &&
+		     run_tunnel(&exchange->down, &exchange->down_ended);
+	if (up_ended)
+		exchange->upload = UPLOAD_DONE;
+	if (alive && !(up_ended && exchange->down_ended))
+		return STEP_WAIT;
+	exchange_end(exchange, ACCESS_OK, alive ? SEQUEL_CLOSE : SEQUEL_RESET);
+	return STEP_AGAIN;
+}
+
+int64_t exchange_due_tunnelling(const struct exchange *exchange)
+{
+	int64_t up = exchange->up.moved_us, down = exchange->down.moved_us;
+	return (up > down ? up : down) + exchange->rules->timeouts.tunnel_us;
+}

@@ -1,0 +1,310 @@
+#include "proxy/exchange.h"
+
+#include "exchange_impl.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+
+struct try_record *exchange_current_try(struct exchange *exchange)
+{
+	assert(exchange->try_count > 0);
+	return &exchange->tries[exchange->try_count - 1];
+}
+
+/* Bytes of the request that the kernel accepted in this try. */
+static bool has_sent(const struct exchange *exchange)
+{
+	return exchange->link && exchange->link->conn.sent > exchange->link_sent;
+}
+
+/* May the request go to yet another backend, after one that got bytes of it (`sent`) or not? */
+bool exchange_may_try_again(struct exchange *exchange, bool sent)
+{
+	struct service *service = exchange->with.service;
+	const struct rules_retry *rules = &exchange->rules->retry;
+	if (exchange->try_count >= rules->tries || exchange->try_count >= service->ring->count ||
+	    exchange_now_us(exchange) >= exchange->deadline_us)
+		return false;
+	if (!sent)
+		return true;
+	if (!retry_may_repeat(rules, &exchange->request))
+		return false;
+	if (!exchange->up.keeps && exchange->up.passed > 0) {
+		service->counters.retries_impossible_body++;
+		log_debug("retry not possible: body");
+		return false;
+	}
+	if (!budget_take_retry(
+		&service->ring->budget, rules->budget_percent, exchange_now_us(exchange))) {
+		service->counters.retries_over_budget++;
+		return false;
+	}
+	return true;
+}
+
+/* Closes the book on the current try. */
+void exchange_record_try(struct exchange *exchange, enum outcome outcome)
+{
+	struct try_record *try = exchange_current_try(exchange);
+	try->outcome = outcome;
+	try->took_us = exchange_now_us(exchange) - exchange->try_us;
+	if (outcome == OUTCOME_GOOD)
+		return;
+	struct backend_failure failure = {
+	    .outcome = outcome, .status = try->status, .after_us = try->took_us};
+	backend_note_failure(try->backend, &failure);
+	if (outcome_blame(outcome) == BLAME_HARD)
+		verdict_hard(exchange->with.service->ring, try, exchange_now_us(exchange));
+}
+
+/* Nobody is left to try: an answer that fell through before is better than none. */
+static enum step give_up(struct exchange *exchange, enum ring_pick_result picked)
+{
+	if (!exchange->parked) {
+		exchange_settle(exchange);
+		struct retry_answer answer =
+		    retry_final_answer(exchange->tries, exchange->try_count, picked);
+		return exchange_reply(exchange, &answer);
+	}
+	exchange_drop_link(exchange);
+	exchange->link = exchange->parked;
+	exchange->parked = NULL;
+	exchange_enter(exchange, EXCHANGE_WAITING);
+	parse_init(&exchange->parse, GUARD_RESPONSE);
+	struct parse_response_rules rules = {exchange->rules->limits.head, &exchange->request};
+	enum parse_result result = parse_response(
+	    &exchange->parse, &rules, &exchange->link->conn.in, &exchange->with.service->response);
+	assert(result == PARSE_DONE); /* as it was when it was parked */
+	exchange->upload = relay_has_all(&exchange->up) ? UPLOAD_DONE : UPLOAD_BROKEN;
+	return exchange_begin_answer(exchange);
+}
+
+static enum step open_link(struct exchange *exchange);
+
+/* The one judge of a try that ended without a good answer. */
+enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome)
+{
+	struct service *service = exchange->with.service;
+	bool sent = has_sent(exchange);
+	bool repeatable = !sent || (retry_may_repeat(&exchange->rules->retry, &exchange->request) &&
+				       (exchange->up.keeps || exchange->up.passed == 0));
+	exchange_drop_link(exchange);
+	if (outcome == OUTCOME_STALE && repeatable && !exchange->fresh_only) {
+		/* The pooled connection had died unnoticed: the same backend again, on a fresh one. */
+		exchange->fresh_only = true;
+		exchange_enter(exchange, EXCHANGE_PICKING);
+		return open_link(exchange);
+	}
+	exchange_record_try(exchange, outcome);
+	if (!exchange_may_try_again(exchange, sent))
+		return give_up(exchange, RING_NOBODY);
+	service->counters.retries[outcome]++;
+	exchange_current_try(exchange)->backend->counters.retries++;
+	exchange_enter(exchange, EXCHANGE_PICKING);
+	return STEP_AGAIN;
+}
+
+enum step exchange_step_picking(struct exchange *exchange)
+{
+	struct service *service = exchange->with.service;
+	struct ring_tried tried = {exchange->tried, exchange->try_count};
+	struct backend *backend;
+	bool refused = false;
+	for (size_t i = 0; i < exchange->try_count; i++)
+		refused |= outcome_blame(exchange->tries[i].outcome) == BLAME_HARD;
+	enum ring_pick_result picked =
+	    ring_pick(service->ring, &tried, refused, exchange_now_us(exchange), &backend);
+	if (picked != RING_PICKED)
+		return give_up(exchange, picked);
+	backend_hold(backend);
+	exchange->tried[exchange->try_count] = backend;
+	exchange->tries[exchange->try_count++] = (struct try_record){
+	    .backend = backend,
+	    .outcome = OUTCOME_CLIENT,
+	    .was_trial = backend->state == BACKEND_TRIAL,
+	};
+	exchange->try_us = loop_refresh_us(service->loop);
+	exchange->address = backend->addr_first;
+	exchange->addresses_tried = 0;
+	exchange->fresh_only = false;
+	exchange->connect_took_us = -1;
+	exchange->first_byte_us = -1;
+	return open_link(exchange);
+}
+
+static void link_on_event(struct conn *conn, unsigned events)
+{
+	struct backend_conn *link = container_of(conn, struct backend_conn, conn);
+	struct exchange *exchange = link->holder;
+	(void)events;
+	if (link != exchange->parked)
+		exchange->with.run_owner(exchange->with.owner);
+}
+
+/* A live connection from the pool: one that a request which must not be sent twice can trust. */
+static struct backend_conn *take_pooled(struct exchange *exchange, struct backend *backend)
+{
+	bool may_repeat = retry_may_repeat(&exchange->rules->retry, &exchange->request);
+	struct backend_conn *link;
+	while ((link = backend_take(backend)) && !may_repeat && !net_is_quiet(link->conn.watch.fd))
+		backend_close(link, false);
+	return link;
+}
+
+static enum step start_sending(struct exchange *exchange)
+{
+	struct backend_conn *link = exchange->link;
+	const struct rules_headers *headers = &exchange->rules->headers;
+	bool trusted = false;
+	for (size_t i = 0; i < headers->trusted_count && !trusted; i++)
+		trusted = net_block_contains(&headers->trusted[i], exchange->with.peer);
+	struct write_request request = {
+	    .head = &exchange->request,
+	    .forwarded = headers->forwarded,
+	    .client_is_trusted = trusted,
+	    .client_ip = str_from(exchange->with.client_ip),
+	    .request_id_name = str_from(headers->request_id),
+	    .request_id = str_from(exchange->request_id),
+	    .backend_host = str_from(link->backend->name),
+	};
+	if (!write_request_head(&link->conn.out, &request))
+		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
+	relay_aim(&exchange->up, &link->conn, exchange->request.framing);
+	parse_init(&exchange->parse, GUARD_RESPONSE);
+	exchange->upload = UPLOAD_RUNNING;
+	exchange->up.moved_us = exchange_now_us(exchange);
+	link->backend->counters.requests++;
+	exchange_enter(exchange, EXCHANGE_SENDING);
+	return STEP_AGAIN;
+}
+
+/* Moves on to the next address of the current try's backend; false when the try went through all. */
+static bool next_address(struct exchange *exchange)
+{
+	exchange->address++;
+	return ++exchange->addresses_tried <
+	       backend_address_count(exchange_current_try(exchange)->backend);
+}
+
+/* Takes a connection to the current try's backend from the pool, or connects to its next address. */
+static enum step open_link(struct exchange *exchange)
+{
+	struct backend *backend = exchange_current_try(exchange)->backend;
+	struct backend_conn *link = exchange->fresh_only ? NULL : take_pooled(exchange, backend);
+	bool connecting = false;
+	int error = 0;
+	exchange->link_reused = link != NULL;
+	exchange->connect_us = exchange_now_us(exchange);
+	while (!link) {
+		link = backend_connect(backend, exchange->address, &error, &connecting);
+		if (!link && !next_address(exchange))
+			return exchange_try_failed(exchange, backend_connect_outcome(error));
+	}
+	exchange->link = link;
+	exchange->link_sent = link->conn.sent;
+	exchange->link_received = link->conn.received;
+	link->holder = exchange;
+	link->conn.on_event = link_on_event;
+	if (!connecting)
+		return start_sending(exchange);
+	exchange_enter(exchange, EXCHANGE_CONNECTING);
+	return STEP_WAIT;
+}
+
+static enum step connect_failed(struct exchange *exchange, enum outcome outcome)
+{
+	if (!next_address(exchange))
+		return exchange_try_failed(exchange, outcome);
+	exchange_drop_link(exchange);
+	exchange->fresh_only = true;
+	return open_link(exchange);
+}
+
+enum step exchange_step_connecting(struct exchange *exchange)
+{
+	struct conn *conn = &exchange->link->conn;
+	if (!conn->writable)
+		return STEP_WAIT;
+	int error = net_connect_result(conn->watch.fd);
+	if (error)
+		return connect_failed(exchange, backend_connect_outcome(error));
+	backend_connected(exchange->link);
+	exchange->connect_took_us = exchange_now_us(exchange) - exchange->connect_us;
+	return start_sending(exchange);
+}
+
+int64_t exchange_due_connecting(const struct exchange *exchange)
+{
+	return exchange_earlier(
+	    exchange->connect_us + exchange->rules->timeouts.connect_us, exchange->deadline_us);
+}
+
+void exchange_late_connecting(struct exchange *exchange)
+{
+	if (exchange_now_us(exchange) >= exchange->deadline_us)
+		exchange_try_failed(exchange, OUTCOME_DEADLINE);
+	else
+		connect_failed(exchange, OUTCOME_CONNECT_TIMEOUT);
+}
+
+/* ---- sending the request */
+
+/* The content cannot go on: what the client sent is broken, or it went away. */
+static enum step upload_failed(struct exchange *exchange, enum relay_result result)
+{
+	exchange_current_try(exchange)->outcome = OUTCOME_CLIENT;
+	if (result == RELAY_BAD)
+		return exchange_reply_fault(exchange, HTTP_FAULT_FRAMING);
+	if (result == RELAY_TOO_LARGE)
+		return exchange_reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
+	exchange_end_by_client(exchange);
+	return STEP_AGAIN;
+}
+
+enum step exchange_step_sending(struct exchange *exchange)
+{
+	enum relay_result result = relay_run(&exchange->up);
+	switch (result) {
+	case RELAY_WAITS:
+		return exchange_step_answer_head(exchange);
+	case RELAY_DONE:
+		exchange->upload = UPLOAD_DONE;
+		break;
+	case RELAY_SEND_FAILED:
+		/* The backend may have answered before it closed: what it said decides. */
+		exchange->upload = UPLOAD_BROKEN;
+		exchange->link->conn.readable = true;
+		break;
+	case RELAY_SHORTAGE:
+		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
+	case RELAY_ENDED:
+	case RELAY_BAD:
+	case RELAY_TOO_LARGE:
+		return upload_failed(exchange, result);
+	}
+	/* The limits count from here, and the turn may have been long: never early. */
+	exchange->sent_us = loop_refresh_us(exchange->with.service->loop);
+	if (exchange->request.framing != HTTP_FRAMING_NONE)
+		exchange->deadline_us = exchange->sent_us + exchange->rules->retry.deadline_us;
+	exchange_enter(exchange, EXCHANGE_WAITING);
+	return STEP_AGAIN;
+}
+
+int64_t exchange_due_sending(const struct exchange *exchange)
+{
+	const struct rules_timeouts *timeouts = &exchange->rules->timeouts;
+	bool for_backend = relay_wants_write(&exchange->up);
+	return exchange->up.moved_us +
+	       (for_backend ? timeouts->send_us : timeouts->request_body_us);
+}
+
+void exchange_late_sending(struct exchange *exchange)
+{
+	if (relay_wants_write(&exchange->up)) {
+		exchange_try_failed(exchange, OUTCOME_STALLED);
+		return;
+	}
+	exchange_current_try(exchange)->outcome = OUTCOME_CLIENT;
+	exchange_reply_timeout(exchange);
+}

@@ -1,0 +1,108 @@
+#include "proxy/retry.h"
+
+#include <stdio.h>
+
+static bool is_idempotent(enum http_method method)
+{
+	switch (method) {
+	case HTTP_METHOD_GET:
+	case HTTP_METHOD_HEAD:
+	case HTTP_METHOD_OPTIONS:
+	case HTTP_METHOD_TRACE:
+	case HTTP_METHOD_PUT:
+	case HTTP_METHOD_DELETE:
+		return true;
+	case HTTP_METHOD_OTHER:
+	case HTTP_METHOD_POST:
+	case HTTP_METHOD_CONNECT:
+		break;
+	}
+	return false;
+}
+
+bool retry_may_repeat(const struct rules_retry *rules, const struct http_head *request)
+{
+	switch (rules->methods) {
+	case RETRY_NONE:
+		return false;
+	case RETRY_ALL:
+		return true;
+	case RETRY_IDEMPOTENT:
+		break;
+	}
+	struct str name = str_from(rules->idempotency_header);
+	return is_idempotent(request->method) || (name.len > 0 && http_head_find(request, name));
+}
+
+bool retry_is_status(const struct rules_retry *rules, unsigned status)
+{
+	for (size_t i = 0; i < rules->status_count; i++)
+		if (rules->statuses[i] == status)
+			return true;
+	return false;
+}
+
+/* How each outcome is told to the client; the higher rank is the more informative. */
+struct telling {
+	unsigned rank;
+	struct retry_answer answer;
+};
+
+static const struct telling tellings[OUTCOMES] = {
+    [OUTCOME_SHORTAGE] = {1,
+	{503, "The proxy is short of resources.", "proxy_internal_error", 1, ACCESS_LIMIT}},
+    [OUTCOME_REFUSED] = {2,
+	{502, "The backends refused the connection.", "connection_refused", 0, ACCESS_REFUSED}},
+    [OUTCOME_UNREACHABLE] = {2,
+	{502, "The backends cannot be reached.", "destination_ip_unroutable", 0, ACCESS_REFUSED}},
+    [OUTCOME_RESET] = {3, {502, "A backend closed the connection before it answered.",
+			      "connection_terminated", 0, ACCESS_RESET}},
+    [OUTCOME_STALE] = {3, {502, "A backend closed the connection before it answered.",
+			      "connection_terminated", 0, ACCESS_RESET}},
+    [OUTCOME_BAD_RESPONSE] = {4, {502, "A backend sent something that is no HTTP response.",
+				     "http_protocol_error", 0, ACCESS_BAD_RESPONSE}},
+    [OUTCOME_STATUS] = {4,
+	{502, "The backends failed.", "http_response_incomplete", 0, ACCESS_BAD_RESPONSE}},
+    [OUTCOME_CONNECT_TIMEOUT] = {5,
+	{504, "No connection to a backend in time.", "connection_timeout", 0, ACCESS_TIMEOUT}},
+    [OUTCOME_STALLED] = {6, {504, "A backend did not take the request in time.",
+				"connection_write_timeout", 0, ACCESS_TIMEOUT}},
+    [OUTCOME_DEADLINE] = {7,
+	{504, "No backend answered in time.", "http_response_timeout", 0, ACCESS_TIMEOUT}},
+    [OUTCOME_LATE] = {8,
+	{504, "No backend answered in time.", "http_response_timeout", 0, ACCESS_TIMEOUT}},
+};
+
+struct retry_answer retry_final_answer(
+    const struct try_record *tries, size_t count, enum ring_pick_result picked)
+{
+	struct telling best = {
+	    0, {503, "No backend is available.", "destination_unavailable", 1, ACCESS_NO_BACKEND}};
+	if (picked == RING_ALL_FULL)
+		best.answer =
+		    (struct retry_answer){503, "All backends are at their connection limit.",
+			"connection_limit_reached", 1, ACCESS_LIMIT};
+	for (size_t i = 0; i < count; i++)
+		if (tellings[tries[i].outcome].rank > best.rank)
+			best = tellings[tries[i].outcome];
+	return best.answer;
+}
+
+struct str retry_attempts(
+    const struct try_record *tries, size_t count, char text[static RETRY_ATTEMPTS_SIZE])
+{
+	size_t len = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct try_record *try = &tries[i];
+		char status[16];
+		snprintf(status, sizeof(status), "%u", try->status);
+		int written = snprintf(text + len, RETRY_ATTEMPTS_SIZE - len, "%s%s(%s,%lldms)",
+		    i > 0 ? " " : "", try->backend->name,
+		    try->status > 0 ? status : outcome_word(try->outcome),
+		    (long long)(try->took_us / 1000));
+		if (written < 0 || (size_t)written >= RETRY_ATTEMPTS_SIZE - len)
+			break;
+		len += (size_t)written;
+	}
+	return (struct str){text, len};
+}

@@ -1,0 +1,83 @@
+#include "proxy/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+const int64_t service_duration_bounds_us[SERVICE_LATENCY_BUCKETS - 1] = {500, 1000, 2500, 5000,
+    10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
+
+bool service_init(struct service *service, const struct service_start *start)
+{
+	const struct rules_limits *limits = &start->rules->limits;
+	*service = (struct service){
+	    .loop = start->loop,
+	    .ring = start->ring,
+	    .access_log = start->access_log,
+	    .blocks = start->blocks,
+	    .date_seconds = -1,
+	};
+	if (getrandom(&service->random, sizeof(service->random), GRND_NONBLOCK) < 0)
+		service->random = (uint64_t)loop_now_us(start->loop);
+	service->response.field_limit = limits->head.headers;
+	service->response.fields = calloc(limits->head.headers, sizeof(struct http_field));
+	if (!service->response.fields)
+		return false;
+	slab_init(&service->sessions, "sessions", start->session_size, limits->connections);
+	slab_init(&service->exchanges, "exchanges", start->exchange_size, limits->connections);
+	service->rules = rules_hold(start->rules);
+	return true;
+}
+
+void service_finish(struct service *service)
+{
+	free(service->response.fields);
+	slab_finish(&service->exchanges);
+	slab_finish(&service->sessions);
+	rules_drop(service->rules);
+}
+
+void service_set_rules(struct service *service, struct rules *rules)
+{
+	rules_hold(rules);
+	rules_drop(service->rules);
+	service->rules = rules;
+	service->sessions.limit = rules->limits.connections;
+	service->exchanges.limit = rules->limits.connections;
+}
+
+size_t service_block_size(const struct rules *rules)
+{
+	/* A response of 64 KiB and its head are read at once, however little is kept of requests. */
+	size_t least = 64 * 1024;
+	size_t content = rules->retry.body_bytes > least ? rules->retry.body_bytes : least;
+	return content + 2 * rules->limits.head.header_bytes;
+}
+
+struct str service_date(struct service *service)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	if (now.tv_sec != service->date_seconds) {
+		write_date(service->date, now.tv_sec);
+		service->date_seconds = now.tv_sec;
+	}
+	return (struct str){service->date, WRITE_DATE_SIZE - 1};
+}
+
+/* splitmix64: every state gives another number. */
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t mixed = *state += 0x9e3779b97f4a7c15U;
+	mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9U;
+	mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebU;
+	return mixed ^ (mixed >> 31);
+}
+
+void service_make_request_id(struct service *service, char id[static SERVICE_REQUEST_ID_SIZE])
+{
+	unsigned long long high = next_random(&service->random);
+	unsigned long long low = next_random(&service->random);
+	snprintf(id, SERVICE_REQUEST_ID_SIZE, "%016llx%016llx", high, low);
+}
