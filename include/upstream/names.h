@@ -1,0 +1,36 @@
+/*
+ * names - keeps the addresses of backends fresh.
+ *
+ * Every backend with a host name is looked up at the start, when the ring changes, and again when the time to
+ * live of its last answer ends (not before 5 s, at the latest after 60 s; 60 s where the source of the answer has none,
+ * as a hosts file). A lookup that fails leaves the last good answer in place and is tried again after 5 s; a backend that never
+ * had one stays `unresolved`. Nothing waits: answers come in the loop.
+ */
+#ifndef RONDO_UPSTREAM_NAMES_H
+#define RONDO_UPSTREAM_NAMES_H
+
+#include "event/resolve.h"
+#include "upstream/ring.h"
+
+struct names;
+
+struct names_start {
+	struct loop *loop;
+	struct resolver *resolver;
+	struct ring *ring;
+	/* Every lookup of the last names_refresh has ended, well or not; called once for each names_refresh, never from
+	 * within it. May be NULL. */
+	void (*on_settled)(void *context);
+	/* A backend got its first addresses, or others. May be NULL. */
+	void (*on_change)(struct backend *backend, void *context);
+	void *context;
+};
+
+/* NULL without memory. What `start` names must outlive it. */
+struct names *names_create(const struct names_start *start);
+void names_destroy(struct names *names);
+
+/* Looks up every name of the ring now (start, reload). Lookups for backends that left the ring are forgotten. */
+void names_refresh(struct names *names);
+
+#endif
