@@ -36,6 +36,8 @@ struct conn {
 	struct buf out;
 	int error;         /* errno of the first error */
 	bool ended;        /* the peer's end of stream was read */
+	bool readable;     /* there may be bytes in the kernel */
+	bool writable;     /* there may be room in the kernel; false while it connects */
 	uint64_t received; /* bytes, since it was opened */
 	uint64_t sent;
 };
@@ -58,9 +60,9 @@ static inline bool conn_is_open(const struct conn *conn)
 void conn_want(struct conn *conn, unsigned wanted);
 
 /*
- * Reads once, at most `limit` bytes, behind what is in `in`, taking a block when there is none. IO_AGAIN costs no
- * system call when the last read took all there was and no event came since. IO_FULL when the block has no
- * room behind its content: the caller makes room and tries again.
+ * Reads once, at most `limit` bytes, behind what is in `in`, taking a block when there is none. IO_AGAIN
+ * costs no system call when the last read took all there was and no event came since. IO_FULL when the
+ * block has no room behind its content: the caller makes room and tries again.
  */
 enum io conn_read(struct conn *conn, size_t limit);
 
@@ -71,7 +73,8 @@ enum io conn_flush(struct conn *conn);
 /*
  * Sends `out` followed by two more pieces (either may be empty) in one system call, and reports in
  * *taken how many bytes of the pieces the kernel accepted. IO_OK: something was accepted (maybe not
- * all), or there was nothing to send. IO_AGAIN: nothing was accepted.
+ * all), or there was nothing to send. IO_AGAIN: nothing was accepted, or the last call filled the kernel
+ * and no event came since, which costs no system call.
  */
 enum io conn_send(struct conn *conn, const struct str pieces[2], size_t *taken);
 
