@@ -1,0 +1,217 @@
+#include "upstream/names.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+enum {
+	SECOND_US = 1000 * 1000,
+	SHORTEST_US = 5 * SECOND_US, /* between two lookups of a name, and after one that failed */
+	LONGEST_US = 60 * SECOND_US
+};
+
+/* One backend with a host name. */
+struct name {
+	struct resolve_query query;
+	struct timer timer; /* to the next lookup */
+	struct names *names;
+	struct backend *backend; /* held */
+	bool in_ring;            /* seen by the refresh under way */
+	bool is_unsettled;       /* its lookup of the last refresh has not ended */
+	struct name *prev, *next;
+	struct loop_task grave;
+};
+
+struct names {
+	struct names_start with;
+	struct name *first;
+	size_t unsettled; /* lookups of the last refresh that have not ended */
+	struct loop_task task;
+	bool task_is_queued;
+	struct loop_task grave;
+};
+
+/* ---- telling that a refresh has ended */
+
+static void run_settled(struct loop_task *task)
+{
+	struct names *names = container_of(task, struct names, task);
+	names->task_is_queued = false;
+	if (names->unsettled == 0 && names->with.on_settled)
+		names->with.on_settled(names->with.context);
+}
+
+/* At the end of the turn: whoever asked for the refresh is done with its own work then. */
+static void check_settled(struct names *names)
+{
+	if (names->unsettled > 0 || names->task_is_queued)
+		return;
+	names->task_is_queued = true;
+	names->task.run = run_settled;
+	loop_at_end_of_turn(names->with.loop, &names->task);
+}
+
+/* ---- one name */
+
+static int64_t next_lookup_us(const struct resolve_answer *answer)
+{
+	if (answer->count == 0)
+		return SHORTEST_US;
+	int64_t ttl_us = (int64_t)answer->ttl_seconds * SECOND_US;
+	if (ttl_us == 0 || ttl_us > LONGEST_US)
+		return LONGEST_US;
+	return ttl_us < SHORTEST_US ? SHORTEST_US : ttl_us;
+}
+
+static bool same_addrs(const struct backend *backend, const struct resolve_answer *answer)
+{
+	if (backend->addr_count != answer->count)
+		return false;
+	for (size_t i = 0; i < answer->count; i++)
+		if (!net_addr_equals(&backend->addrs[i], &answer->addrs[i]))
+			return false;
+	return true;
+}
+
+static void settle(struct name *name)
+{
+	if (!name->is_unsettled)
+		return;
+	name->is_unsettled = false;
+	name->names->unsettled--;
+	check_settled(name->names);
+}
+
+static void arm(struct name *name, int64_t wait_us)
+{
+	struct loop *loop = name->names->with.loop;
+	timer_arm(loop_timers(loop), &name->timer, loop_now_us(loop) + wait_us);
+}
+
+static void on_done(struct resolve_query *query, const struct resolve_answer *answer)
+{
+	struct name *name = container_of(query, struct name, query);
+	const struct names_start *with = &name->names->with;
+	arm(name, next_lookup_us(answer));
+	bool changed = answer->count > 0 && !same_addrs(name->backend, answer) &&
+		       backend_set_addrs(name->backend, answer->addrs, answer->count);
+	settle(name);
+	if (changed && with->on_change)
+		with->on_change(name->backend, with->context);
+}
+
+static void ask(struct name *name)
+{
+	if (name->query.lookup)
+		return;
+	if (resolve_start(name->names->with.resolver, &name->query, str_from(name->backend->host),
+		name->backend->port))
+		return;
+	arm(name, SHORTEST_US);
+	settle(name);
+}
+
+static void on_due(struct timer *timer)
+{
+	ask(container_of(timer, struct name, timer));
+}
+
+static void free_name(struct loop_task *task)
+{
+	free(container_of(task, struct name, grave));
+}
+
+static void forget(struct names *names, struct name *name)
+{
+	settle(name);
+	resolve_cancel(&name->query);
+	timer_remove(loop_timers(names->with.loop), &name->timer);
+	backend_drop(name->backend);
+	DL_DELETE(names->first, name);
+	name->grave.run = free_name;
+	loop_bury(names->with.loop, &name->grave);
+}
+
+static struct name *find(const struct names *names, const struct backend *backend)
+{
+	struct name *name;
+	DL_FOREACH (names->first, name)
+		if (name->backend == backend)
+			return name;
+	return NULL;
+}
+
+/* Without memory for it the backend stays unresolved until the next refresh. */
+static struct name *add(struct names *names, struct backend *backend)
+{
+	struct name *name = calloc(1, sizeof(*name));
+	if (!name)
+		return NULL;
+	name->names = names;
+	name->backend = backend;
+	backend_hold(backend);
+	resolve_init(&name->query, on_done);
+	timer_init(&name->timer, on_due);
+	DL_APPEND(names->first, name);
+	return name;
+}
+
+/* ---- all of them */
+
+static bool has_name(const struct backend *backend)
+{
+	struct net_addr literal;
+	return backend->host && !net_addr_from_ip(&literal, str_from(backend->host), 0);
+}
+
+void names_refresh(struct names *names)
+{
+	const struct ring *ring = names->with.ring;
+	struct name *name, *next;
+	DL_FOREACH (names->first, name)
+		name->in_ring = false;
+	for (size_t i = 0; i < ring->count; i++) {
+		if (!has_name(ring->backends[i]))
+			continue;
+		name = find(names, ring->backends[i]);
+		if (!name)
+			name = add(names, ring->backends[i]);
+		if (name)
+			name->in_ring = true;
+	}
+	DL_FOREACH_SAFE (names->first, name, next) {
+		if (!name->in_ring) {
+			forget(names, name);
+		} else if (!name->is_unsettled) {
+			name->is_unsettled = true;
+			names->unsettled++;
+		}
+	}
+	DL_FOREACH (names->first, name)
+		ask(name);
+	check_settled(names);
+}
+
+struct names *names_create(const struct names_start *start)
+{
+	struct names *names = calloc(1, sizeof(*names));
+	if (names)
+		names->with = *start;
+	return names;
+}
+
+static void free_names(struct loop_task *task)
+{
+	free(container_of(task, struct names, grave));
+}
+
+void names_destroy(struct names *names)
+{
+	struct name *name, *next;
+	if (!names)
+		return;
+	DL_FOREACH_SAFE (names->first, name, next)
+		forget(names, name);
+	names->with.on_settled = NULL;
+	names->grave.run = free_names;
+	loop_bury(names->with.loop, &names->grave);
+}
