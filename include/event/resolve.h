@@ -1,0 +1,62 @@
+/*
+ * resolve - names to addresses without waiting; the only file that knows c-ares.
+ *
+ * A resolver looks into the hosts file and asks the name servers, as the system is configured; when
+ * resolv.conf changes it is read again. Its sockets and deadlines are in the loop like all others.
+ *
+ * A query is embedded in its owner. It is idle until resolve_start, and again when on_done is called,
+ * exactly once and never from within resolve_start, or when it is cancelled. A lookup ends after
+ * RESOLVE_TIMEOUT_MS at the latest. It fails with a few words for the log; nothing is remembered
+ * between lookups here: who keeps the last good answer, and for how long, is the owner's business.
+ */
+#ifndef RONDO_EVENT_RESOLVE_H
+#define RONDO_EVENT_RESOLVE_H
+
+#include "base/str.h"
+#include "event/loop.h"
+#include "event/net.h"
+
+enum { RESOLVE_ADDRS_MAX = 32, RESOLVE_TIMEOUT_MS = 5000 };
+
+struct resolver;
+struct resolve_lookup;
+
+struct resolver_options {
+	const char
+	    *servers;   /* instead of the system's: "127.0.0.1:5353,[::1]:53"; NULL for those */
+	int timeout_ms; /* for one query, at most RESOLVE_TIMEOUT_MS; 0 means that */
+};
+
+/* Good until on_done returns. */
+struct resolve_answer {
+	const struct net_addr *addrs; /* none twice, in the order in which to try them (RFC 6724) */
+	size_t count;                 /* at most RESOLVE_ADDRS_MAX; 0 only with an error */
+	uint32_t ttl_seconds; /* how long they are good for; 0 when nobody said (hosts file) */
+	const char *error;    /* what went wrong, a literal; NULL when nothing did */
+};
+
+struct resolve_query {
+	/* The owner's. It may start, cancel and destroy whatever it likes. */
+	void (*on_done)(struct resolve_query *query, const struct resolve_answer *answer);
+	struct resolve_lookup *lookup; /* NULL when idle */
+};
+
+/* NULL when there is no memory or `servers` cannot be read. The options are copied. */
+struct resolver *resolver_create(struct loop *loop, const struct resolver_options *options);
+
+/* Cancels all queries. Must come before the loop is destroyed; NULL is allowed. */
+void resolver_destroy(struct resolver *resolver);
+
+/* Idle. */
+void resolve_init(struct resolve_query *query,
+    void (*on_done)(struct resolve_query *query, const struct resolve_answer *answer));
+
+/* Looks `host` up, a name or an address; `port` goes into every address of the answer. The query must
+ * be idle. False, and no answer will come, when there is no memory. */
+bool resolve_start(
+    struct resolver *resolver, struct resolve_query *query, struct str host, uint16_t port);
+
+/* No answer will come. Does nothing when the query is idle. */
+void resolve_cancel(struct resolve_query *query);
+
+#endif
