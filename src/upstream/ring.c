@@ -1,0 +1,395 @@
+#include "upstream/ring.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { WEIGHT_UNIT = 1000, RAMP_FIRST_PERCENT = 10 };
+
+/* Response times change slowly; working out shares at each pick would be waste. */
+static const int64_t SHARES_AGE_US = 100000;
+
+/* ---- the list */
+
+void ring_init(struct ring *ring)
+{
+	*ring = (struct ring){0};
+}
+
+static void ring_drop_all(struct ring *ring)
+{
+	for (size_t i = 0; i < ring->count; i++)
+		backend_drop(ring->backends[i]);
+	free(ring->backends);
+	free(ring->weights);
+	free(ring->averages);
+}
+
+void ring_finish(struct ring *ring)
+{
+	ring_drop_all(ring);
+	ring_init(ring);
+}
+
+/* Where in the new list the round goes on: at the first of those that would have come. */
+static size_t ring_find_next(const struct ring *old, struct backend *const *backends, size_t count)
+{
+	for (size_t i = 0; i < old->count; i++) {
+		const struct backend *expected = old->backends[(old->next + i) % old->count];
+
+		for (size_t j = 0; j < count; j++) {
+			if (backends[j] == expected)
+				return j;
+		}
+	}
+	return 0;
+}
+
+bool ring_set(struct ring *ring, struct backend *const *backends, size_t count)
+{
+	struct ring changed = *ring;
+
+	changed.backends = calloc(count + 1, sizeof(struct backend *));
+	changed.weights = calloc(count + 1, sizeof(int64_t));
+	changed.averages = calloc(count + 1, sizeof(double));
+	if (!changed.backends || !changed.weights || !changed.averages) {
+		free(changed.backends);
+		free(changed.weights);
+		free(changed.averages);
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		backend_hold(backends[i]);
+		changed.backends[i] = backends[i];
+	}
+	changed.count = count;
+	changed.next = ring_find_next(ring, backends, count);
+	ring_drop_all(ring);
+	*ring = changed;
+	return true;
+}
+
+struct backend *ring_find_name(const struct ring *ring, struct str name)
+{
+	for (size_t i = 0; i < ring->count; i++) {
+		if (str_equals(str_from(ring->backends[i]->name), name))
+			return ring->backends[i];
+	}
+	return NULL;
+}
+
+struct backend *ring_find_url(const struct ring *ring, struct str url)
+{
+	for (size_t i = 0; i < ring->count; i++) {
+		if (str_equals(str_from(ring->backends[i]->url), url))
+			return ring->backends[i];
+	}
+	return NULL;
+}
+
+/* ---- who may be asked */
+
+static bool is_open(const struct backend *backend)
+{
+	return !backend->draining && !backend->removed && !backend->unresolved;
+}
+
+static bool is_regular(const struct backend *backend)
+{
+	if (!is_open(backend))
+		return false;
+	return backend->state == BACKEND_UP ||
+	       (backend->state == BACKEND_TRIAL && !backend->on_trial);
+}
+
+static bool is_down_soft(const struct backend *backend)
+{
+	return backend->state == BACKEND_DOWN && outcome_blame(backend->reason) == BLAME_SOFT;
+}
+
+static bool is_full(const struct backend *backend)
+{
+	unsigned limit = backend->options.max_connections;
+
+	return limit > 0 && backend->active >= limit;
+}
+
+size_t ring_count_up(const struct ring *ring)
+{
+	size_t up = 0;
+
+	for (size_t i = 0; i < ring->count; i++)
+		up += is_open(ring->backends[i]) && ring->backends[i]->state == BACKEND_UP;
+	return up;
+}
+
+bool ring_is_usable(const struct ring *ring)
+{
+	for (size_t i = 0; i < ring->count; i++) {
+		const struct backend *backend = ring->backends[i];
+
+		if (is_open(backend) && (backend->state != BACKEND_DOWN || is_down_soft(backend)))
+			return true;
+	}
+	return false;
+}
+
+/* ---- weights */
+
+int64_t ring_effective_weight(
+    const struct ring *ring, const struct backend *backend, int64_t now_us)
+{
+	int64_t weight = (int64_t)backend->weight * WEIGHT_UNIT;
+	int64_t ramp_us = ring->options.slow_start_us;
+	int64_t since_us = now_us - backend->ramp_from_us;
+
+	if (backend->ramp_from_us > 0 && since_us < ramp_us) {
+		int64_t grown = (100 - RAMP_FIRST_PERCENT) * since_us / ramp_us;
+
+		weight = weight * (RAMP_FIRST_PERCENT + grown) / 100;
+	}
+	if (ring->options.balance == RING_ADAPTIVE)
+		weight = weight * backend->latency_share / BACKEND_WHOLE_SHARE;
+	return weight > 0 ? weight : 1;
+}
+
+/* The response time a backend is compared by. */
+static double ring_own_average(const struct backend *backend, double median, int64_t now_us)
+{
+	double average = latency_average_us(&backend->latency, now_us);
+
+	if (average <= 0 || (backend->latency.at_least && average < median))
+		return median;
+	return average;
+}
+
+/* Compares the response times of the backends of one kind that are in turn. */
+static void ring_work_out_shares(struct ring *ring, bool backup, int64_t now_us)
+{
+	size_t sampled = 0;
+	double best = 0;
+
+	for (size_t i = 0; i < ring->count; i++) {
+		const struct backend *backend = ring->backends[i];
+		double average = latency_average_us(&backend->latency, now_us);
+
+		if (backend->options.backup == backup && is_regular(backend) && average > 0 &&
+		    !backend->latency.at_least)
+			ring->averages[sampled++] = average;
+	}
+	double median = latency_median(ring->averages, sampled);
+
+	for (size_t i = 0; i < ring->count; i++) {
+		const struct backend *backend = ring->backends[i];
+		double own = ring_own_average(backend, median, now_us);
+
+		if (backend->options.backup == backup && is_regular(backend) && own > 0 &&
+		    (best <= 0 || own < best))
+			best = own;
+	}
+	for (size_t i = 0; i < ring->count; i++) {
+		struct backend *backend = ring->backends[i];
+		double own = ring_own_average(backend, median, now_us);
+
+		if (backend->options.backup == backup && is_regular(backend))
+			backend->latency_share =
+			    (unsigned)(latency_factor(own, best) * BACKEND_WHOLE_SHARE);
+	}
+}
+
+static void ring_refresh_shares(struct ring *ring, int64_t now_us)
+{
+	if (ring->options.balance != RING_ADAPTIVE)
+		return;
+	if (ring->shares_us > 0 && now_us - ring->shares_us < SHARES_AGE_US)
+		return;
+	ring->shares_us = now_us;
+	ring_work_out_shares(ring, false, now_us);
+	ring_work_out_shares(ring, true, now_us);
+}
+
+/* ---- turns */
+
+struct search {
+	const struct ring_tried *tried;
+	int64_t now_us;
+	bool found_full; /* somebody was passed over for nothing but max_connections */
+};
+
+static bool search_accepts(struct search *search, const struct backend *backend)
+{
+	for (size_t i = 0; i < search->tried->count; i++) {
+		if (search->tried->backends[i] == backend)
+			return false;
+	}
+	if (is_full(backend))
+		search->found_full = true;
+	return !is_full(backend);
+}
+
+/* Fills ring->weights for those of one kind that are in turn; whoever came back starts level with the
+ * others. Do they all weigh the same? */
+static bool ring_weigh(struct ring *ring, bool backup, int64_t now_us)
+{
+	int64_t first = 0;
+	bool equal = true;
+
+	for (size_t i = 0; i < ring->count; i++) {
+		struct backend *backend = ring->backends[i];
+
+		ring->weights[i] = 0;
+		if (backend->options.backup != backup)
+			continue;
+		if (!backend->in_turn)
+			backend->turn = 0;
+		backend->in_turn = is_regular(backend);
+		if (!backend->in_turn)
+			continue;
+		ring->weights[i] = ring_effective_weight(ring, backend, now_us);
+		if (first == 0)
+			first = ring->weights[i];
+		equal = equal && ring->weights[i] == first;
+	}
+	return equal;
+}
+
+/* The next in the order of the list. */
+static struct backend *ring_pick_equal(struct ring *ring, struct search *search)
+{
+	struct backend *picked = NULL;
+
+	for (size_t i = 0; i < ring->count; i++) {
+		size_t position = (ring->next + i) % ring->count;
+		struct backend *backend = ring->backends[position];
+
+		if (ring->weights[position] == 0)
+			continue;
+		backend->turn = 0;
+		if (!picked && search_accepts(search, backend))
+			picked = backend;
+	}
+	return picked;
+}
+
+/* What those who left were owed is forgotten, and nobody is ever owed more than a whole round, however
+ * weights change. */
+static void ring_level(struct ring *ring)
+{
+	int64_t members = 0, turns = 0, sum = 0;
+
+	for (size_t i = 0; i < ring->count; i++) {
+		if (ring->weights[i] == 0)
+			continue;
+		members++;
+		turns += ring->backends[i]->turn;
+		sum += ring->weights[i];
+	}
+	for (size_t i = 0; i < ring->count; i++) {
+		int64_t *turn = &ring->backends[i]->turn;
+
+		if (ring->weights[i] == 0)
+			continue;
+		*turn -= turns / members;
+		if (*turn > sum)
+			*turn = sum;
+		if (*turn < -sum)
+			*turn = -sum;
+	}
+}
+
+/* Smooth weighted round robin. */
+static struct backend *ring_pick_weighted(struct ring *ring, struct search *search)
+{
+	struct backend *picked = NULL;
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < ring->count; i++) {
+		struct backend *backend = ring->backends[i];
+
+		if (ring->weights[i] == 0 || !search_accepts(search, backend))
+			continue;
+		backend->turn += ring->weights[i];
+		sum += ring->weights[i];
+		if (!picked || backend->turn > picked->turn)
+			picked = backend;
+	}
+	if (picked)
+		picked->turn -= sum;
+	return picked;
+}
+
+static struct backend *ring_pick_regular(struct ring *ring, struct search *search, bool backup)
+{
+	if (ring_weigh(ring, backup, search->now_us))
+		return ring_pick_equal(ring, search);
+	ring_level(ring);
+	return ring_pick_weighted(ring, search);
+}
+
+/* ---- when nobody is up */
+
+static bool is_busy_trial(const struct backend *backend)
+{
+	return backend->state == BACKEND_TRIAL && backend->on_trial;
+}
+
+static bool is_down_hard(const struct backend *backend)
+{
+	return backend->state == BACKEND_DOWN && outcome_blame(backend->reason) == BLAME_HARD;
+}
+
+/* Of those for whom `is_wanted` the one whose window ends, or ended, first. */
+static struct backend *ring_pick_soonest(
+    struct ring *ring, struct search *search, bool (*is_wanted)(const struct backend *backend))
+{
+	struct backend *picked = NULL;
+
+	for (size_t i = 0; i < ring->count; i++) {
+		struct backend *backend = ring->backends[i];
+
+		if (!is_open(backend) || !is_wanted(backend) || !search_accepts(search, backend))
+			continue;
+		if (!picked || backend->until_us < picked->until_us)
+			picked = backend;
+	}
+	return picked;
+}
+
+static struct backend *ring_pick_desperate(
+    struct ring *ring, struct search *search, bool refused_before)
+{
+	struct backend *picked = ring_pick_soonest(ring, search, is_busy_trial);
+
+	if (!picked)
+		picked = ring_pick_soonest(ring, search, is_down_soft);
+	if (!picked && !refused_before)
+		picked = ring_pick_soonest(ring, search, is_down_hard);
+	return picked;
+}
+
+static void ring_note_pick(struct ring *ring, struct backend *picked)
+{
+	ring->picks++;
+	for (size_t i = 0; i < ring->count; i++) {
+		if (ring->backends[i] == picked)
+			ring->next = (i + 1) % ring->count;
+	}
+	if (picked->state == BACKEND_TRIAL)
+		picked->on_trial = true;
+}
+
+enum ring_pick_result ring_pick(struct ring *ring, const struct ring_tried *tried,
+    bool refused_before, int64_t now_us, struct backend **picked)
+{
+	struct search search = {.tried = tried, .now_us = now_us};
+
+	ring_refresh_shares(ring, now_us);
+	*picked = ring_pick_regular(ring, &search, false);
+	if (!*picked)
+		*picked = ring_pick_regular(ring, &search, true);
+	if (!*picked && ring_count_up(ring) == 0)
+		*picked = ring_pick_desperate(ring, &search, refused_before);
+	if (!*picked)
+		return search.found_full ? RING_ALL_FULL : RING_NOBODY;
+	ring_note_pick(ring, *picked);
+	return RING_PICKED;
+}
