@@ -108,6 +108,8 @@ struct backend {
 	int64_t ramp_from_us;     /* when it came back, for slow start; 0 = it was never down */
 	unsigned suspicions;      /* soft failures in a row that could not be compared */
 	uint64_t suspect_request; /* the request of the last of them */
+	unsigned pardoned;        /* suspicions that the last good answer dispelled */
+	uint64_t pardon_request;  /* whose answer that was */
 	unsigned checks_failed;   /* in a row */
 	unsigned checks_good;
 	bool on_trial; /* BACKEND_TRIAL: its one request is under way */

@@ -40,7 +40,9 @@ struct try_record {
 void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us);
 
 /*
- * The request is over: judges all its tries, but for what verdict_hard did already. `request_id` is
+ * The request is decided, by an answer or by having none: judges all its tries, but for what verdict_hard did
+ * already. Should an answer judged as good be cut off later, that is another case of one try under the same
+ * request_id; it takes the first judgement back. `request_id` is
  * unique to the request; `compared` tells that the request could have been tried elsewhere (then soft
  * failures without a good answer mean nothing) rather than not (then they are suspicions). Also ends
  * the trials among them.

@@ -461,6 +461,7 @@ struct backend_conn *backend_connect(
 		return NULL;
 	}
 	connection->addr = addr;
+	connection->conn.writable = !*connecting;
 	backend->active++;
 	backend->counters.connects++;
 	return connection;

@@ -1,0 +1,212 @@
+#include "upstream/verdict.h"
+
+/* ---- sentences */
+
+static void verdict_take_down(const struct try_record *try, int64_t window_us, int64_t now_us)
+{
+	const struct backend_change change = {
+	    .state = BACKEND_DOWN,
+	    .reason = try->outcome,
+	    .status = try->status,
+	    .window_us = window_us,
+	    .now_us = now_us,
+	};
+
+	backend_set_state(try->backend, &change);
+}
+
+static void verdict_convict(struct ring *ring, const struct try_record *try, int64_t now_us)
+{
+	verdict_take_down(try, ring->options.retry_window_us, now_us);
+}
+
+/* Its return failed: down again, for twice as long as before. */
+static void verdict_turn_back(struct ring *ring, const struct try_record *try, int64_t now_us)
+{
+	int64_t window_us = try->backend->window_us;
+	int64_t max_us = ring->options.retry_window_max_us;
+
+	if (max_us < ring->options.retry_window_us)
+		max_us = ring->options.retry_window_us;
+	window_us = window_us < max_us / 2 ? 2 * window_us : max_us;
+	verdict_take_down(try, window_us, now_us);
+}
+
+static void verdict_bring_back(struct backend *backend, enum outcome reason, int64_t now_us)
+{
+	const struct backend_change change = {
+	    .state = BACKEND_UP,
+	    .reason = reason,
+	    .now_us = now_us,
+	};
+
+	backend_set_state(backend, &change);
+}
+
+/* ---- what happened to requests */
+
+/* Soft marks never take out the last one. */
+static void verdict_convict_soft(struct ring *ring, const struct try_record *try, int64_t now_us)
+{
+	if (ring_count_up(ring) > 1)
+		verdict_convict(ring, try, now_us);
+}
+
+void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us)
+{
+	if (outcome_blame(try->outcome) != BLAME_HARD)
+		return;
+	switch (try->backend->state) {
+	case BACKEND_UP:
+		verdict_convict(ring, try, now_us);
+		break;
+	case BACKEND_TRIAL:
+		verdict_turn_back(ring, try, now_us);
+		break;
+	case BACKEND_DOWN:
+	case BACKEND_STATES:
+		break;
+	}
+}
+
+static void verdict_pardon(struct backend *backend, uint64_t request_id)
+{
+	backend->pardoned = backend->suspicions;
+	backend->pardon_request = request_id;
+	backend->suspicions = 0;
+}
+
+static void verdict_good(const struct try_record *try, uint64_t request_id, int64_t now_us)
+{
+	struct backend *backend = try->backend;
+
+	verdict_pardon(backend, request_id);
+	/* Who was asked before it went down, and answers now, has proved nothing. */
+	if (backend->state != BACKEND_UP && try->was_trial)
+		verdict_bring_back(backend, OUTCOME_GOOD, now_us);
+}
+
+struct hearing {
+	struct ring *ring;
+	const struct verdict_case *request;
+	const struct backend *answerer; /* NULL when nobody gave a good answer */
+	int64_t now_us;
+};
+
+/* How a soft failure is to be read. */
+enum reading {
+	READING_CONVICTED,  /* another backend could do it */
+	READING_SUSPICIOUS, /* nobody else could be asked */
+	READING_POISON      /* nobody could do it: the request is to blame */
+};
+
+static enum reading verdict_read(const struct hearing *hearing, const struct try_record *try)
+{
+	if (hearing->answerer && hearing->answerer != try->backend)
+		return READING_CONVICTED;
+	if (try->outcome == OUTCOME_CUT_OFF || !hearing->request->compared)
+		return READING_SUSPICIOUS;
+	return READING_POISON;
+}
+
+static void verdict_suspect(const struct hearing *hearing, const struct try_record *try)
+{
+	struct backend *backend = try->backend;
+	uint64_t request_id = hearing->request->request_id;
+
+	if (backend->suspicions > 0 && backend->suspect_request == request_id)
+		return;
+	/* The answer that looked good was the one that is cut off now. */
+	if (backend->suspicions == 0 && backend->pardon_request == request_id)
+		backend->suspicions = backend->pardoned;
+	backend->suspect_request = request_id;
+	if (backend->suspicions < VERDICT_SUSPICIONS)
+		backend->suspicions++;
+	if (backend->suspicions == VERDICT_SUSPICIONS)
+		verdict_convict_soft(hearing->ring, try, hearing->now_us);
+}
+
+static void verdict_soft_while_up(const struct hearing *hearing, const struct try_record *try)
+{
+	switch (verdict_read(hearing, try)) {
+	case READING_CONVICTED:
+		verdict_convict_soft(hearing->ring, try, hearing->now_us);
+		break;
+	case READING_SUSPICIOUS:
+		verdict_suspect(hearing, try);
+		break;
+	case READING_POISON:
+		break;
+	}
+}
+
+static void verdict_try(const struct hearing *hearing, const struct try_record *try)
+{
+	struct backend *backend = try->backend;
+	bool is_soft = outcome_blame(try->outcome) == BLAME_SOFT;
+
+	if (backend->state == BACKEND_UP && is_soft)
+		verdict_soft_while_up(hearing, try);
+	if (backend->state != BACKEND_TRIAL || !try->was_trial)
+		return;
+	if (is_soft && verdict_read(hearing, try) != READING_POISON)
+		verdict_turn_back(hearing->ring, try, hearing->now_us);
+	else
+		/* It proved nothing: the next request is its trial. */
+		backend->on_trial = false;
+}
+
+void verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us)
+{
+	struct hearing hearing = {.ring = ring, .request = request, .now_us = now_us};
+
+	/* The answer first: whoever it brings back counts as up for the others. */
+	for (size_t i = 0; i < request->count; i++) {
+		if (request->tries[i].outcome == OUTCOME_GOOD) {
+			hearing.answerer = request->tries[i].backend;
+			verdict_good(&request->tries[i], request->request_id, now_us);
+		}
+	}
+	for (size_t i = 0; i < request->count; i++) {
+		if (request->tries[i].outcome != OUTCOME_GOOD)
+			verdict_try(&hearing, &request->tries[i]);
+	}
+}
+
+/* ---- what rondo found out itself */
+
+void verdict_probed(struct ring *ring, const struct try_record *probe, int64_t now_us)
+{
+	const struct backend_change trial = {.state = BACKEND_TRIAL, .now_us = now_us};
+
+	if (probe->backend->state != BACKEND_DOWN)
+		return;
+	if (probe->outcome == OUTCOME_GOOD)
+		backend_set_state(probe->backend, &trial);
+	else if (outcome_blame(probe->outcome) != BLAME_NONE)
+		verdict_turn_back(ring, probe, now_us);
+}
+
+static void verdict_check_failed(
+    struct ring *ring, struct backend *backend, unsigned fall, int64_t now_us)
+{
+	const struct try_record try = {.backend = backend, .outcome = OUTCOME_CHECK};
+
+	backend->checks_good = 0;
+	if (++backend->checks_failed >= fall)
+		verdict_hard(ring, &try, now_us);
+}
+
+void verdict_checked(struct ring *ring, struct backend *backend,
+    const struct verdict_check_rules *rules, bool good, int64_t now_us)
+{
+	if (!good) {
+		verdict_check_failed(ring, backend, rules->fall, now_us);
+		return;
+	}
+	backend->checks_failed = 0;
+	if (++backend->checks_good < rules->rise || backend->state == BACKEND_UP)
+		return;
+	if (outcome_blame(backend->reason) == BLAME_HARD)
+		verdict_bring_back(backend, OUTCOME_CHECK, now_us);
+}
