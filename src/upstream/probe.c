@@ -1,0 +1,499 @@
+#include "upstream/probe.h"
+
+#include <stdlib.h>
+
+enum { PROBE_FIELDS = 100, PROBE_HEAD_BYTES = 16384, PROBE_URI_BYTES = 8192, PROBE_INTERIMS = 16 };
+
+/* How long a probe waits that cannot be made now. */
+static const int64_t PAUSE_US = 1000000;
+
+enum probe_state {
+	PROBE_IDLE,
+	PROBE_CONNECTING, /* until deadline_us, then the next address */
+	PROBE_ASKING      /* the GET is under way */
+};
+
+enum probe_purpose { PROBE_RETURN, PROBE_CHECK };
+
+/* What is done for one backend. */
+struct probe {
+	struct prober *prober;
+	struct backend *backend; /* held */
+	enum probe_state state;
+	enum probe_purpose purpose;
+	int64_t check_us;      /* when the next check is due */
+	int64_t not_before_us; /* after a shortage */
+
+	/* While not idle. */
+	struct conn conn;
+	struct parse parse;
+	unsigned interims;
+	int64_t began_us, limit_us, deadline_us;
+	size_t addr, addrs_left;
+	struct loop_task grave;
+};
+
+struct prober {
+	struct ring *ring;
+	struct backend_env *env;
+	struct probe_options options;
+	char *path;
+	struct probe **probes; /* in the order of the ring when it was looked at; NULL: no memory */
+	size_t count;
+	struct timer timer; /* for whatever is due next */
+	struct http_head request, head;
+	struct http_field fields[PROBE_FIELDS];
+};
+
+static int64_t prober_now_us(const struct prober *prober)
+{
+	return loop_now_us(prober->env->loop);
+}
+
+static bool prober_gets(const struct prober *prober)
+{
+	return prober->path && prober->path[0] != '\0';
+}
+
+void prober_wake(struct prober *prober)
+{
+	timer_arm(loop_timers(prober->env->loop), &prober->timer, prober_now_us(prober));
+}
+
+/* ---- one probe, from its end to its beginning */
+
+static void probe_finish(struct probe *probe, enum outcome outcome, unsigned status)
+{
+	struct prober *prober = probe->prober;
+	int64_t now_us = prober_now_us(prober);
+	const struct try_record result = {
+	    .backend = probe->backend,
+	    .outcome = outcome,
+	    .status = status,
+	    .took_us = now_us - probe->began_us,
+	};
+
+	conn_close(&probe->conn, false);
+	probe->state = PROBE_IDLE;
+	prober_wake(prober);
+	if (outcome == OUTCOME_SHORTAGE)
+		probe->not_before_us = now_us + PAUSE_US;
+	else if (probe->purpose == PROBE_RETURN)
+		verdict_probed(prober->ring, &result, now_us);
+	else
+		verdict_checked(prober->ring, probe->backend, &prober->options.rules,
+		    outcome == OUTCOME_GOOD, now_us);
+}
+
+static bool prober_expects(const struct prober *prober, unsigned status)
+{
+	for (size_t i = 0; i < prober->options.expect_count; i++) {
+		const struct probe_range *range = &prober->options.expect[i];
+
+		if (status >= range->from && status <= range->to)
+			return true;
+	}
+	return false;
+}
+
+/* Looks at what was read. False when the probe is over. */
+static bool probe_parse(struct probe *probe)
+{
+	struct prober *prober = probe->prober;
+	struct http_head *head = &prober->head;
+	const struct parse_response_rules rules = {
+	    .limits = {PROBE_HEAD_BYTES, PROBE_FIELDS, PROBE_URI_BYTES},
+	    .request = &prober->request,
+	};
+
+	for (;;) {
+		enum parse_result result =
+		    parse_response(&probe->parse, &rules, &probe->conn.in, head);
+
+		if (result == PARSE_MORE)
+			return true;
+		if (result == PARSE_BAD)
+			break;
+		if (head->status >= 200) {
+			bool good = prober_expects(prober, head->status);
+
+			probe_finish(probe, good ? OUTCOME_GOOD : OUTCOME_STATUS, head->status);
+			return false;
+		}
+		if (++probe->interims > PROBE_INTERIMS)
+			break;
+		buf_consume(&probe->conn.in, head->length);
+		parse_init(&probe->parse, GUARD_RESPONSE);
+	}
+	probe_finish(probe, OUTCOME_BAD_RESPONSE, 0);
+	return false;
+}
+
+static void probe_read(struct probe *probe)
+{
+	do {
+		buf_compact(&probe->conn.in);
+		switch (conn_read(&probe->conn, PROBE_HEAD_BYTES)) {
+		case IO_OK:
+			break;
+		case IO_AGAIN:
+			return;
+		case IO_FULL:
+			probe_finish(probe, OUTCOME_BAD_RESPONSE, 0);
+			return;
+		case IO_SHORTAGE:
+			probe_finish(probe, OUTCOME_SHORTAGE, 0);
+			return;
+		case IO_END:
+		case IO_ERROR:
+			probe_finish(probe, OUTCOME_RESET, 0);
+			return;
+		}
+	} while (probe_parse(probe));
+}
+
+/* Sends what is left of the request, then waits for the answer. */
+static void probe_send(struct probe *probe)
+{
+	switch (conn_flush(&probe->conn)) {
+	case IO_OK:
+		conn_want(&probe->conn, LOOP_READ);
+		break;
+	case IO_AGAIN:
+		conn_want(&probe->conn, LOOP_READ | LOOP_WRITE);
+		break;
+	case IO_SHORTAGE:
+		probe_finish(probe, OUTCOME_SHORTAGE, 0);
+		break;
+	case IO_END:
+	case IO_FULL:
+	case IO_ERROR:
+		probe_finish(probe, OUTCOME_RESET, 0);
+		break;
+	}
+}
+
+static bool probe_compose(struct probe *probe)
+{
+	struct buf *out = &probe->conn.out;
+	const char *host = probe->backend->host;
+	bool is_v6 = host && strchr(host, ':');
+	bool fits = buf_printf(out, "GET %s HTTP/1.1\r\n", probe->prober->path);
+
+	if (host)
+		fits = fits && buf_printf(out, "Host: %s%s%s:%u\r\n", is_v6 ? "[" : "", host,
+				   is_v6 ? "]" : "", probe->backend->port);
+	else
+		fits = fits && buf_append(out, STR("Host: localhost\r\n"));
+	return fits && buf_append(out, STR("User-Agent: rondo\r\nConnection: close\r\n\r\n"));
+}
+
+static void probe_connected(struct probe *probe)
+{
+	backend_prefer_address(probe->backend, probe->addr);
+	if (!prober_gets(probe->prober)) {
+		probe_finish(probe, OUTCOME_GOOD, 0);
+		return;
+	}
+	if (!probe_compose(probe)) {
+		probe_finish(probe, OUTCOME_SHORTAGE, 0);
+		return;
+	}
+	probe->state = PROBE_ASKING;
+	probe->deadline_us = probe->limit_us;
+	probe->interims = 0;
+	parse_init(&probe->parse, GUARD_RESPONSE);
+	probe_send(probe);
+}
+
+static void probe_on_event(struct conn *conn, unsigned events);
+
+/* Connects to the next address; `outcome` is what became of the one before. */
+static void probe_connect(struct probe *probe, enum outcome outcome)
+{
+	struct prober *prober = probe->prober;
+	struct backend *backend = probe->backend;
+	int64_t now_us = prober_now_us(prober);
+	bool connecting = false;
+
+	conn_close(&probe->conn, false);
+	while (probe->addrs_left > 0 && outcome != OUTCOME_SHORTAGE) {
+		int64_t share_us = (probe->limit_us - now_us) / (int64_t)probe->addrs_left--;
+
+		probe->addr = (probe->addr + 1) % backend_address_count(backend);
+		int fd = net_connect(&backend->addrs[probe->addr], &connecting);
+		if (fd < 0) {
+			outcome = backend_connect_outcome(fd);
+			continue;
+		}
+		if (conn_open(&probe->conn, prober->env->loop, prober->env->blocks, fd) != 0) {
+			net_close(fd, false);
+			outcome = OUTCOME_SHORTAGE;
+			continue;
+		}
+		probe->deadline_us = now_us + share_us;
+		probe->conn.writable = !connecting;
+		if (connecting)
+			conn_want(&probe->conn, LOOP_WRITE);
+		else
+			probe_connected(probe);
+		return;
+	}
+	probe_finish(probe, outcome, 0);
+}
+
+static void probe_on_event(struct conn *conn, unsigned events)
+{
+	struct probe *probe = container_of(conn, struct probe, conn);
+
+	if (probe->state == PROBE_CONNECTING) {
+		int error = net_connect_result(conn->watch.fd);
+
+		if (error != 0)
+			probe_connect(probe, backend_connect_outcome(error));
+		else if (events & LOOP_WRITE)
+			probe_connected(probe);
+		return;
+	}
+	if (events & LOOP_WRITE)
+		probe_send(probe);
+	if (probe->state == PROBE_ASKING && (events & (LOOP_READ | LOOP_BROKEN)))
+		probe_read(probe);
+}
+
+static void probe_start(struct probe *probe, enum probe_purpose purpose)
+{
+	const struct probe_options *options = &probe->prober->options;
+	int64_t now_us = prober_now_us(probe->prober);
+	int64_t limit_us = options->connect_timeout_us;
+
+	if (prober_gets(probe->prober))
+		limit_us = options->timeout_us;
+	probe->state = PROBE_CONNECTING;
+	probe->purpose = purpose;
+	probe->began_us = now_us;
+	probe->limit_us = now_us + limit_us;
+	probe->addrs_left = backend_address_count(probe->backend);
+	probe->addr = probe->backend->addr_first + probe->addrs_left - 1;
+	probe->conn.on_event = probe_on_event;
+	probe_connect(probe, OUTCOME_UNREACHABLE);
+}
+
+/* ---- when */
+
+static int64_t probe_return_us(const struct probe *probe)
+{
+	const struct backend *backend = probe->backend;
+
+	if (backend->state != BACKEND_DOWN)
+		return TIMER_NEVER;
+	if (backend->reason == OUTCOME_CHECK && prober_gets(probe->prober))
+		return TIMER_NEVER;
+	return backend->until_us > probe->not_before_us ? backend->until_us : probe->not_before_us;
+}
+
+/* When there is something to do for it. */
+static int64_t probe_next_us(const struct probe *probe)
+{
+	int64_t return_us = probe_return_us(probe);
+
+	if (probe->state != PROBE_IDLE)
+		return probe->deadline_us;
+	return probe->check_us < return_us ? probe->check_us : return_us;
+}
+
+static void probe_on_deadline(struct probe *probe)
+{
+	if (probe->state == PROBE_CONNECTING)
+		probe_connect(probe, OUTCOME_CONNECT_TIMEOUT);
+	else
+		probe_finish(probe, OUTCOME_LATE, 0);
+}
+
+static void probe_begin(struct probe *probe)
+{
+	const struct backend *backend = probe->backend;
+	int64_t now_us = prober_now_us(probe->prober);
+	enum probe_purpose purpose = PROBE_RETURN;
+
+	if (probe_return_us(probe) > now_us) {
+		purpose = PROBE_CHECK;
+		probe->check_us = now_us + probe->prober->options.interval_us;
+	}
+	if (backend->draining || backend->removed || backend_address_count(backend) == 0)
+		probe->not_before_us = now_us + PAUSE_US;
+	else
+		probe_start(probe, purpose);
+}
+
+static void prober_arm(struct prober *prober)
+{
+	int64_t next_us = TIMER_NEVER;
+
+	for (size_t i = 0; i < prober->count; i++) {
+		int64_t due_us = prober_now_us(prober) + PAUSE_US;
+
+		if (prober->probes[i])
+			due_us = probe_next_us(prober->probes[i]);
+		if (due_us < next_us)
+			next_us = due_us;
+	}
+	timer_arm(loop_timers(prober->env->loop), &prober->timer, next_us);
+}
+
+/* ---- for whom */
+
+static void probe_bury(struct loop_task *task)
+{
+	free(container_of(task, struct probe, grave));
+}
+
+static void probe_destroy(struct probe *probe)
+{
+	if (!probe)
+		return;
+	conn_close(&probe->conn, false);
+	backend_drop(probe->backend);
+	probe->grave.run = probe_bury;
+	loop_bury(probe->prober->env->loop, &probe->grave);
+}
+
+static struct probe *probe_create(struct prober *prober, struct backend *backend)
+{
+	struct probe *probe = calloc(1, sizeof(*probe));
+
+	if (!probe)
+		return NULL;
+	probe->prober = prober;
+	probe->backend = backend;
+	probe->check_us = TIMER_NEVER;
+	backend_hold(backend);
+	return probe;
+}
+
+/* Spreads the next checks over the interval. */
+static void prober_spread(struct prober *prober)
+{
+	int64_t now_us = prober_now_us(prober);
+
+	for (size_t i = 0; i < prober->count; i++) {
+		int64_t offset_us = prober->options.interval_us * (int64_t)i;
+
+		if (!prober->probes[i])
+			continue;
+		prober->probes[i]->check_us = TIMER_NEVER;
+		if (prober_gets(prober))
+			prober->probes[i]->check_us = now_us + offset_us / (int64_t)prober->count;
+	}
+}
+
+static bool prober_is_in_step(const struct prober *prober)
+{
+	if (prober->count != prober->ring->count)
+		return false;
+	for (size_t i = 0; i < prober->count; i++) {
+		const struct probe *probe = prober->probes[i];
+
+		if (!probe || probe->backend != prober->ring->backends[i])
+			return false;
+	}
+	return true;
+}
+
+static struct probe *prober_take_over(struct prober *prober, struct backend *backend)
+{
+	for (size_t i = 0; i < prober->count; i++) {
+		struct probe *probe = prober->probes[i];
+
+		if (probe && probe->backend == backend) {
+			prober->probes[i] = NULL;
+			return probe;
+		}
+	}
+	return probe_create(prober, backend);
+}
+
+static void prober_destroy_probes(struct prober *prober)
+{
+	for (size_t i = 0; i < prober->count; i++)
+		probe_destroy(prober->probes[i]);
+	free(prober->probes);
+}
+
+/* Follows the ring: one probe for each of its backends. Probes under way go on. */
+static void prober_follow(struct prober *prober)
+{
+	const struct ring *ring = prober->ring;
+
+	if (prober_is_in_step(prober))
+		return;
+	struct probe **probes = calloc(ring->count + 1, sizeof(struct probe *));
+	if (!probes)
+		return;
+	for (size_t i = 0; i < ring->count; i++)
+		probes[i] = prober_take_over(prober, ring->backends[i]);
+	prober_destroy_probes(prober);
+	prober->probes = probes;
+	prober->count = ring->count;
+	prober_spread(prober);
+}
+
+static void prober_on_due(struct timer *timer)
+{
+	struct prober *prober = container_of(timer, struct prober, timer);
+	int64_t now_us = prober_now_us(prober);
+
+	prober_follow(prober);
+	for (size_t i = 0; i < prober->count; i++) {
+		struct probe *probe = prober->probes[i];
+
+		if (!probe || probe_next_us(probe) > now_us)
+			continue;
+		if (probe->state != PROBE_IDLE)
+			probe_on_deadline(probe);
+		else
+			probe_begin(probe);
+	}
+	prober_arm(prober);
+}
+
+struct prober *prober_create(struct ring *ring, struct backend_env *env)
+{
+	struct prober *prober = calloc(1, sizeof(*prober));
+
+	if (!prober)
+		return NULL;
+	prober->ring = ring;
+	prober->env = env;
+	prober->request.method = HTTP_METHOD_GET;
+	prober->request.method_text = STR("GET");
+	prober->head.fields = prober->fields;
+	prober->head.field_limit = PROBE_FIELDS;
+	timer_init(&prober->timer, prober_on_due);
+	return prober;
+}
+
+void prober_destroy(struct prober *prober)
+{
+	if (!prober)
+		return;
+	timer_remove(loop_timers(prober->env->loop), &prober->timer);
+	prober_destroy_probes(prober);
+	free(prober->path);
+	free(prober);
+}
+
+bool prober_configure(struct prober *prober, const struct probe_options *options)
+{
+	char *path = strdup(options->path);
+
+	if (!path)
+		return false;
+	free(prober->path);
+	prober->path = path;
+	prober->options = *options;
+	prober->options.path = path;
+	prober_spread(prober);
+	prober_wake(prober);
+	return true;
+}
