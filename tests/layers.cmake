@@ -11,7 +11,8 @@ set(ORDER
     upstream/latency upstream/budget upstream/backend upstream/ring upstream/verdict upstream/probe upstream/names
     proxy/access_line proxy/access_log proxy/rules proxy/retry proxy/relay proxy/service proxy/exchange
     proxy/session proxy/listener
-    server/arena server/config server/config_node server/config_text server/config_syntax server/settings
+    server/arena server/config server/config_node server/config_text server/config_token server/config_syntax
+    server/config_file server/settings server/setting_list server/setting_value server/config_load
     server/options server/metrics server/admin server/daemon)
 
 # Library headers that one file alone may include, so that the library can be replaced there.
@@ -19,7 +20,7 @@ set(ALONE
     sys/epoll.h:src/event/loop.c
     llhttp.h:src/http/parse.c
     ares.h:src/event/resolve.c
-    libconfig.h:src/server/config.c)
+    libconfig.h:src/server/config_file.c)
 
 # ---- checking --------------------------------------------------------------------------------------
 set(failures 0)

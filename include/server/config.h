@@ -29,6 +29,7 @@ struct config_listen {
 struct config_backend {
 	struct backend_options options; /* host without brackets; a literal address or a name */
 	const char *origin;             /* "FILE:LINE" or "command line" */
+	bool own_delay;                 /* its max_delay_response was given for itself */
 };
 
 /* The value of one setting: what it is and where it comes from. For showing and comparing. */
@@ -85,6 +86,7 @@ struct config_errors {
 	struct config_error *items;
 	size_t count;
 	size_t capacity;
+	bool incomplete; /* memory was short: some are missing */
 };
 
 /* Frees the list; it is empty afterwards. A list of all zeroes is empty. */
@@ -93,14 +95,14 @@ void config_errors_finish(struct config_errors *errors);
 /* Prints every fault: message, source line, hint. */
 void config_errors_write(const struct config_errors *errors, FILE *out);
 
-/* Reads and checks. NULL, and at least one fault in `errors`, when anything is wrong. */
+/* Reads and checks. NULL when anything is wrong: `errors` then has all the faults, or is incomplete. */
 struct config *config_load(const struct config_source *source, struct config_errors *errors);
 
 /* Lets go of it; the same as rules_drop(&config->rules). */
 void config_drop(struct config *config);
 
 /* Prints every setting with its effective value and, in a comment, its origin; a valid file itself. */
-void config_write(const struct config *config, FILE *out);
+void config_dump(const struct config *config, FILE *out);
 
 /*
  * Says what differs, a line each: "+app3 http://h:3", "-app2 http://h:2", "app1 weight 3 -> 5",

@@ -1,0 +1,20 @@
+/*
+ * config_syntax - what is wrong with a text that is no configuration.
+ *
+ * libconfig says "syntax error" and a line that is often the wrong one; it also takes some mistakes silently (two strings in a
+ * row become one, numbers beyond 32 bits wrap) and leaks memory on others. So every text is walked through here first:
+ * the grammar of libconfig 1.5, which newer versions accept too, with messages for people. It goes on after
+ * a fault, to find them all.
+ */
+#ifndef RONDO_SERVER_CONFIG_SYNTAX_H
+#define RONDO_SERVER_CONFIG_SYNTAX_H
+
+#include "server/config_text.h"
+
+/* Deeper nesting than this is a fault. */
+enum { CONFIG_SYNTAX_DEPTH = 16 };
+
+/* Checks the whole text. False when there are faults: they are in `errors`. */
+bool config_syntax_check(const struct config_text *text, struct config_errors *errors);
+
+#endif

@@ -1,0 +1,87 @@
+#include "server/arena.h"
+
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ARENA_CHUNK = 4096 };
+
+struct arena_chunk {
+	struct arena_chunk *next;
+	size_t used;
+	size_t size;
+	alignas(max_align_t) char bytes[];
+};
+
+void arena_finish(struct arena *arena)
+{
+	struct arena_chunk *chunk = arena->chunks;
+
+	while (chunk) {
+		struct arena_chunk *next = chunk->next;
+
+		free(chunk);
+		chunk = next;
+	}
+	*arena = (struct arena){0};
+}
+
+static struct arena_chunk *add_chunk(struct arena *arena, size_t size)
+{
+	size_t room = size < ARENA_CHUNK ? ARENA_CHUNK : size;
+	struct arena_chunk *chunk;
+
+	if (room > SIZE_MAX - sizeof(*chunk) || !(chunk = calloc(1, sizeof(*chunk) + room))) {
+		arena->failed = true;
+		return NULL;
+	}
+	chunk->size = room;
+	chunk->next = arena->chunks;
+	arena->chunks = chunk;
+	return chunk;
+}
+
+void *arena_take(struct arena *arena, size_t size)
+{
+	size_t step = alignof(max_align_t);
+	struct arena_chunk *chunk = arena->chunks;
+	void *piece;
+
+	if (size > SIZE_MAX - step) {
+		arena->failed = true;
+		return NULL;
+	}
+	size = (size + step - 1) / step * step;
+	if ((!chunk || chunk->size - chunk->used < size) && !(chunk = add_chunk(arena, size)))
+		return NULL;
+	piece = chunk->bytes + chunk->used;
+	chunk->used += size;
+	return piece;
+}
+
+char *arena_copy(struct arena *arena, struct str text)
+{
+	char *copy = arena_take(arena, text.len + 1);
+
+	if (copy && text.len)
+		memcpy(copy, text.data, text.len);
+	return copy;
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
+	va_list args;
+	char *text = NULL;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	if (len < 0 || !(text = arena_take(arena, (size_t)len + 1)))
+		return NULL;
+	va_start(args, format);
+	vsnprintf(text, (size_t)len + 1, format, args);
+	va_end(args);
+	return text;
+}

@@ -1,0 +1,123 @@
+#include "server/config_node.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+enum { SOURCE_SHOWN = 160 };
+
+void config_errors_finish(struct config_errors *errors)
+{
+	for (size_t i = 0; i < errors->count; i++) {
+		free(errors->items[i].message);
+		free(errors->items[i].source);
+		free(errors->items[i].hint);
+	}
+	free(errors->items);
+	*errors = (struct config_errors){0};
+}
+
+void config_errors_write(const struct config_errors *errors, FILE *out)
+{
+	for (size_t i = 0; i < errors->count; i++) {
+		const struct config_error *error = &errors->items[i];
+
+		fprintf(out, "%s\n", error->message ? error->message : "out of memory");
+		if (error->source)
+			fprintf(out, "%s\n", error->source);
+		if (error->hint)
+			fprintf(out, "        hint: %s\n", error->hint);
+	}
+}
+
+/* The line as it is shown below a message; control bytes cannot play with the terminal. */
+static char *show_source(const struct config_line *line)
+{
+	char *shown;
+	size_t start;
+	int len = (int)(line->text.len < SOURCE_SHOWN ? line->text.len : SOURCE_SHOWN);
+
+	if (asprintf(&shown, "%5u | %.*s", line->number, len, len ? line->text.data : "") < 0)
+		return NULL;
+	start = strlen(shown) - (size_t)len;
+	for (char *c = shown + start; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+	return shown;
+}
+
+static char *format_message(const struct config_line *line, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static char *format_message(const struct config_line *line, const char *format, va_list args)
+{
+	char *text;
+	char *message;
+	int len;
+
+	if (vasprintf(&text, format, args) < 0)
+		return NULL;
+	if (line->number)
+		len = asprintf(&message, "%s:%u: %s", line->file, line->number, text);
+	else
+		len = asprintf(&message, "%s: %s", line->file, text);
+	free(text);
+	return len < 0 ? NULL : message;
+}
+
+void config_errors_add(
+    struct config_errors *errors, struct config_fault fault, const char *format, ...)
+{
+	struct config_error *error;
+	va_list args;
+
+	if (errors->count == errors->capacity) {
+		size_t capacity = errors->capacity ? errors->capacity * 2 : 8;
+		void *items = realloc(errors->items, capacity * sizeof(*errors->items));
+
+		if (!items) {
+			errors->incomplete = true;
+			return;
+		}
+		errors->items = items;
+		errors->capacity = capacity;
+	}
+	error = &errors->items[errors->count++];
+	va_start(args, format);
+	error->message = format_message(fault.line, format, args);
+	va_end(args);
+	error->source = fault.line->number ? show_source(fault.line) : NULL;
+	error->hint = fault.hint ? strdup(fault.hint) : NULL;
+}
+
+const char *config_node_kind_text(enum config_node_kind kind)
+{
+	static const char *const texts[] = {
+	    [NODE_STRING] = "a string",
+	    [NODE_INTEGER] = "a number",
+	    [NODE_FLOAT] = "a number with a point",
+	    [NODE_BOOLEAN] = "a boolean",
+	    [NODE_LIST] = "a list",
+	    [NODE_GROUP] = "a group",
+	    [NODE_FAULTY] = "a faulty string",
+	};
+
+	return texts[kind];
+}
+
+bool config_node_is_faulty(const struct config_node *node, struct config_errors *errors)
+{
+	bool faulty = node->kind == NODE_FAULTY;
+
+	if (faulty)
+		config_errors_add(errors, (struct config_fault){node->line, NULL}, "%s",
+		    node->text ? node->text : "out of memory");
+	for (size_t i = 0; i < node->count; i++)
+		faulty |= config_node_is_faulty(&node->items[i], errors);
+	return faulty;
+}
+
+const char *config_line_origin(const struct config_line *line, struct arena *arena)
+{
+	if (line->number == 0)
+		return "command line";
+	return arena_printf(arena, "%s:%u", line->file, line->number);
+}
