@@ -55,7 +55,8 @@ static inline struct str buf_content(const struct buf *buf)
 /* Counts `len` bytes as arrived that were written behind the content. */
 void buf_filled(struct buf *buf, size_t len);
 
-/* Drops `len` bytes from the front. Storage stays; when the content is gone it starts at 0 again. */
+/* Drops `len` bytes from the front. Storage stays; when the content is gone it starts at 0
+ * again. */
 void buf_consume(struct buf *buf, size_t len);
 
 /* Appends a copy of `bytes`, taking storage if there is none. False, and nothing appended, when it

@@ -2,10 +2,10 @@
  * log - what the operator is told, one event a line, to stderr.
  *
  * Lines carry the journal's "<n>" priority when stderr is the journal ($JOURNAL_STREAM names its
- * device and inode), the time of day on a terminal (coloured, without NO_COLOR), else the time in UTC.
- * A line is one write(2) and all but printable ASCII in it is escaped (\xNN), so that no peer can
- * forge one; it is cut at about 2000 characters. Writing never blocks: what stderr does not take is
- * dropped and counted. errno is left alone. Lower floors do not log; they return.
+ * device and inode), the time of day on a terminal (coloured, without NO_COLOR), else the time in
+ * UTC. A line is one write(2) and all but printable ASCII in it is escaped (\xNN), so that no peer
+ * can forge one; it is cut at about 2000 characters. Writing never blocks: what stderr does not
+ * take is dropped and counted. errno is left alone. Lower floors do not log; they return.
  */
 #ifndef RONDO_BASE_LOG_H
 #define RONDO_BASE_LOG_H

@@ -2,9 +2,10 @@
  * slab - same-size objects with a hard limit and a count in use.
  *
  * One slab for each kind of run-time object. Its limit is the admission control for that kind: when
- * it is reached, slab_take answers NULL and the caller refuses or waits. Memory comes from the system
- * in steps as it is needed and is kept for reuse; the object given back last is taken first, so that
- * it is still in the processor's cache. Objects are not cleared. A slab must outlive its objects.
+ * it is reached, slab_take answers NULL and the caller refuses or waits. Memory comes from the
+ * system in steps as it is needed and is kept for reuse; the object given back last is taken first,
+ * so that it is still in the processor's cache. Objects are not cleared. A slab must outlive its
+ * objects.
  */
 #ifndef RONDO_BASE_SLAB_H
 #define RONDO_BASE_SLAB_H
@@ -24,13 +25,15 @@ struct slab {
 	struct slab_chunk *chunks;
 };
 
-/* `object_size` in bytes (rounded up to keep alignment), `limit` in objects. Takes no memory yet. */
+/* `object_size` in bytes (rounded up to keep alignment), `limit` in objects. Takes no memory
+ * yet. */
 void slab_init(struct slab *slab, const char *name, size_t object_size, size_t limit);
 
 /* Gives all memory back to the system. Every object must have been given back. */
 void slab_finish(struct slab *slab);
 
-/* An object with undefined content, or NULL when the limit is reached or the system has no memory. */
+/* An object with undefined content, or NULL when the limit is reached or the system has no
+ * memory. */
 void *slab_take(struct slab *slab);
 
 /* Gives back what slab_take answered; NULL is allowed and does nothing. */

@@ -1,9 +1,9 @@
 /*
  * str - a slice of bytes by value.
  *
- * A str points into memory somebody else owns (a buffer, a literal, a configuration) and is good for
- * as long as that memory is. It is not terminated and may hold any byte, NUL included. An empty str
- * may have a null pointer. Nothing here allocates and nothing can fail.
+ * A str points into memory somebody else owns (a buffer, a literal, a configuration) and is good
+ * for as long as that memory is. It is not terminated and may hold any byte, NUL included. An empty
+ * str may have a null pointer. Nothing here allocates and nothing can fail.
  */
 #ifndef RONDO_BASE_STR_H
 #define RONDO_BASE_STR_H
@@ -54,8 +54,8 @@ struct str str_split(struct str *rest, char separator);
 /* The position of `byte`, or s.len when it is not there. */
 size_t str_find(struct str s, char byte);
 
-/* 1 to 18 decimal digits and nothing else, no sign, no space, no leading zero but "0" itself: always
- * fits an int64_t. False, and *value untouched, for anything else. RFC 9110, 8.6. */
+/* 1 to 18 decimal digits and nothing else, no sign, no space, no leading zero but "0" itself:
+ * always fits an int64_t. False, and *value untouched, for anything else. RFC 9110, 8.6. */
 bool str_to_number(struct str s, uint64_t *value);
 
 #endif

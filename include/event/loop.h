@@ -2,15 +2,16 @@
  * loop - waits for descriptors and for time; the only file that knows epoll.
  *
  * One turn: wait, read the clock, call the watch of each ready descriptor, then run the timers that
- * are due, then the end-of-turn work, then bury what died. Input is handled before deadlines, so that
- * a process that was stopped for a while does not take its own absence for its peers' silence.
+ * are due, then the end-of-turn work, then bury what died. Input is handled before deadlines, so
+ * that a process that was stopped for a while does not take its own absence for its peers' silence.
  *
  * Readiness is level-triggered and interest is lazy: wanting less is only noted, and the kernel is
  * told when an event comes that nobody wants; wanting more is told at once. A small request on warm
  * connections thus costs no epoll_ctl. Errors and hang-ups are always reported, wanted or not.
  *
- * Who wants something and gets LOOP_BROKEN must read on to the end or the error, or stop the watch: until then
- * every turn brings it again. Who wants nothing gets it once, and again only after wanting something.
+ * Who wants something and gets LOOP_BROKEN must read on to the end or the error, or stop the watch:
+ * until then every turn brings it again. Who wants nothing gets it once, and again only after
+ * wanting something.
  *
  * Memory of a watch must stay valid until the end of the turn in which it was stopped: objects that
  * hold one die through loop_bury. The simulator in tests/sim has another body for this header.
@@ -52,7 +53,8 @@ struct loop;
 /* NULL with errno set when epoll or memory is not to be had. */
 struct loop *loop_create(void);
 
-/* Runs what is queued for the end of the turn, then frees. No watch may be left. NULL is allowed. */
+/* Runs what is queued for the end of the turn, then frees. No watch may be left. NULL is
+ * allowed. */
 void loop_destroy(struct loop *loop);
 
 /* Microseconds of the monotonic clock, read once a turn. */
@@ -64,8 +66,8 @@ int64_t loop_refresh_us(struct loop *loop);
 struct timers *loop_timers(struct loop *loop);
 
 /*
- * Starts watching `fd`, which stays the caller's. Answers 0 or a negative errno (ENOSPC, ENOMEM), and
- * then the watch is stopped. Only on_event needs to be set before.
+ * Starts watching `fd`, which stays the caller's. Answers 0 or a negative errno (ENOSPC, ENOMEM),
+ * and then the watch is stopped. Only on_event needs to be set before.
  */
 int loop_watch(struct loop *loop, struct watch *watch, int fd, unsigned wanted);
 

@@ -1,9 +1,10 @@
 /*
  * net - addresses and sockets; with loop, the only file with network system calls.
  *
- * Descriptors are non-blocking and close-on-exec, and belong to the caller. Nothing here waits, logs
- * or keeps state. Functions that can fail answer a negative errno; EINTR never comes out. SIGPIPE is
- * never raised, but by net_splice. The simulator in tests/sim has another body for this header.
+ * Descriptors are non-blocking and close-on-exec, and belong to the caller. Nothing here waits,
+ * logs or keeps state. Functions that can fail answer a negative errno; EINTR never comes out.
+ * SIGPIPE is never raised, but by net_splice. The simulator in tests/sim has another body for this
+ * header.
  */
 #ifndef RONDO_EVENT_NET_H
 #define RONDO_EVENT_NET_H
@@ -30,8 +31,8 @@ struct net_addr {
 enum { NET_ADDR_TEXT_SIZE = 128 };
 
 /*
- * Reads an address without asking a resolver: "127.0.0.1:80", "[::1]:80", "unix:/path". False when it
- * is not one (a host name, a bad port).
+ * Reads an address without asking a resolver: "127.0.0.1:80", "[::1]:80", "unix:/path". False when
+ * it is not one (a host name, a bad port).
  */
 bool net_addr_parse(struct net_addr *addr, struct str text);
 
@@ -48,7 +49,8 @@ const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET
 bool net_addr_equals(const struct net_addr *a, const struct net_addr *b);
 uint16_t net_addr_port(const struct net_addr *addr);
 
-/* A block of addresses, "10.0.0.0/8", "::1/128", or one address. Bits beyond its length do not count. */
+/* A block of addresses, "10.0.0.0/8", "::1/128", or one address. Bits beyond its length do not
+ * count. */
 struct net_block {
 	struct in6_addr prefix; /* IPv4 as mapped */
 	unsigned bits;          /* of 128 */
@@ -77,8 +79,8 @@ int net_local_addr(int fd, struct net_addr *addr);
 int net_accept(int listener, struct net_addr *peer);
 
 /*
- * Starts to connect. Answers a descriptor; *connecting tells whether it still goes on (then LOOP_WRITE
- * comes, and net_connect_result says how it ended).
+ * Starts to connect. Answers a descriptor; *connecting tells whether it still goes on (then
+ * LOOP_WRITE comes, and net_connect_result says how it ended).
  */
 int net_connect(const struct net_addr *addr, bool *connecting);
 int net_connect_result(int fd);

@@ -4,10 +4,11 @@
  * A resolver looks into the hosts file and asks the name servers, as the system is configured; when
  * resolv.conf changes it is read again. Its sockets and deadlines are in the loop like all others.
  *
- * A query is embedded in its owner. It is idle until resolve_start, and again when on_done is called,
- * exactly once and never from within resolve_start, or when it is cancelled. A lookup ends after
- * RESOLVE_TIMEOUT_MS at the latest. It fails with a few words for the log; nothing is remembered
- * between lookups here: who keeps the last good answer, and for how long, is the owner's business.
+ * A query is embedded in its owner. It is idle until resolve_start, and again when on_done is
+ * called, exactly once and never from within resolve_start, or when it is cancelled. A lookup ends
+ * after RESOLVE_TIMEOUT_MS at the latest. It fails with a few words for the log; nothing is
+ * remembered between lookups here: who keeps the last good answer, and for how long, is the owner's
+ * business.
  */
 #ifndef RONDO_EVENT_RESOLVE_H
 #define RONDO_EVENT_RESOLVE_H
@@ -51,8 +52,8 @@ void resolver_destroy(struct resolver *resolver);
 void resolve_init(struct resolve_query *query,
     void (*on_done)(struct resolve_query *query, const struct resolve_answer *answer));
 
-/* Looks `host` up, a name or an address; `port` goes into every address of the answer. The query must
- * be idle. False, and no answer will come, when there is no memory. */
+/* Looks `host` up, a name or an address; `port` goes into every address of the answer. The query
+ * must be idle. False, and no answer will come, when there is no memory. */
 bool resolve_start(
     struct resolver *resolver, struct resolve_query *query, struct str host, uint16_t port);
 

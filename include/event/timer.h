@@ -36,9 +36,9 @@ void timers_init(struct timers *timers);
 void timers_finish(struct timers *timers);
 
 /*
- * Makes room for `count` timers in all, so that timer_arm cannot fail. False when there is no memory.
- * Whoever creates timed objects reserves for as many as its slab allows. Beyond what was reserved the
- * heap grows by itself, and to be out of memory then is a broken promise.
+ * Makes room for `count` timers in all, so that timer_arm cannot fail. False when there is no
+ * memory. Whoever creates timed objects reserves for as many as its slab allows. Beyond what was
+ * reserved the heap grows by itself, and to be out of memory then is a broken promise.
  */
 bool timers_reserve(struct timers *timers, size_t count);
 
@@ -48,7 +48,8 @@ void timer_init(struct timer *timer, void (*on_due)(struct timer *timer));
 /* (Re)arms: on_due is called once, not before `due_us`; TIMER_NEVER cancels. */
 void timer_arm(struct timers *timers, struct timer *timer, int64_t due_us);
 
-/* The timer will not run. It may stay known to the heap: before its memory goes, timer_remove it. */
+/* The timer will not run. It may stay known to the heap: before its memory goes, timer_remove
+ * it. */
 static inline void timer_cancel(struct timer *timer)
 {
 	timer->due_us = TIMER_NEVER;
@@ -62,7 +63,8 @@ static inline bool timer_is_armed(const struct timer *timer)
 	return timer->due_us != TIMER_NEVER;
 }
 
-/* The time at which timers_run has something to look at, or TIMER_NEVER. May be early, never late. */
+/* The time at which timers_run has something to look at, or TIMER_NEVER. May be early, never
+ * late. */
 int64_t timers_next(const struct timers *timers);
 
 /* Runs every timer due at `now_us`. A callback may arm, cancel or remove any timer, itself too, and

@@ -108,8 +108,8 @@ static size_t write_prefix(char prefix[static LOG_PREFIX_BYTES], enum log_level 
 	return (size_t)len;
 }
 
-/* Appends `text` to a line of `len` bytes and ends it; bytes other than printable ASCII are written as
- * \xNN. What does not fit is cut off and marked. Returns the length of the whole line. */
+/* Appends `text` to a line of `len` bytes and ends it; bytes other than printable ASCII are written
+ * as \xNN. What does not fit is cut off and marked. Returns the length of the whole line. */
 static size_t write_text(char line[static LOG_LINE_BYTES], size_t len, const char *text)
 {
 	const size_t room = LOG_LINE_BYTES - sizeof("...\n") - sizeof("\\xNN");

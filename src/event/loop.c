@@ -8,7 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOP_EVENTS = 512, LOOP_LAG_WINDOW_US = 1000 * 1000 };
+enum { LOOP_EVENTS = 512 };
+
+static const int64_t LOOP_LAG_WINDOW_US = 1000000;
 
 /* In watch->registered: the kernel does not know the descriptor for now. */
 enum { LOOP_PARKED = 8 };
@@ -274,8 +276,8 @@ void loop_destroy(struct loop *loop)
 }
 
 /*
- * May deadlines that passed before the wait be held against those who are silent? Only when all input
- * that was there has been handed out: the wait brought less than fits, or, with so many busy
+ * May deadlines that passed before the wait be held against those who are silent? Only when all
+ * input that was there has been handed out: the wait brought less than fits, or, with so many busy
  * descriptors that it never does, each had its turn since (the kernel goes around).
  */
 static bool is_input_handled(struct loop *loop)

@@ -54,8 +54,7 @@ static bool parse_path(struct net_addr *addr, struct str path)
 
 bool net_addr_parse(struct net_addr *addr, struct str text)
 {
-	struct str ip = text;
-	struct str port;
+	struct str ip, port;
 	struct str scheme = STR("unix:");
 	uint64_t number;
 	bool bracketed;
@@ -366,11 +365,14 @@ ssize_t net_read(int fd, void *data, size_t len)
 
 ssize_t net_write(int fd, const struct iovec *parts, int count)
 {
-	struct msghdr message = {.msg_iovlen = (size_t)count};
+	/* sendmsg does not write to the parts, only its interface does not say so. */
+	const union {
+		const struct iovec *given;
+		struct iovec *wanted;
+	} same = {parts};
+	struct msghdr message = {.msg_iov = same.wanted, .msg_iovlen = (size_t)count};
 	ssize_t put;
 
-	/* sendmsg does not write to the parts, only its interface does not say so. */
-	memcpy(&message.msg_iov, &parts, sizeof(parts));
 	do
 		put = sendmsg(fd, &message, MSG_NOSIGNAL);
 	while (put < 0 && errno == EINTR);

@@ -162,8 +162,8 @@ static void tell_done(struct resolver *resolver)
 	}
 }
 
-/* Tells those whose time is up; c-ares may go on for a while. An owner may change the list, so it is
- * read from its start after each. */
+/* Tells those whose time is up; c-ares may go on for a while. An owner may change the list, so it
+ * is read from its start after each. */
 static void tell_late(struct resolver *resolver)
 {
 	const struct resolve_answer late = {.error = error_words(ARES_ETIMEOUT)};
@@ -254,7 +254,7 @@ static void add_socket(struct resolver *resolver, int fd, unsigned wanted)
 	DL_APPEND(resolver->sockets, sock);
 }
 
-/* Called by c-ares when it wants something else of a socket; nothing when it is about to close it. */
+/* Called by c-ares when it wants something else of a socket; nothing when it will be closed. */
 static void on_socket_state(void *data, ares_socket_t fd, int readable, int writable)
 {
 	struct resolver *resolver = data;

@@ -14,8 +14,9 @@
 #include <cmocka.h>
 
 /*
- * Time here is what the test says. Waiting takes no time: when nothing is ready the clock is moved on
- * by the timeout. after_wait happens between the end of a wait and the loop's next look at the clock.
+ * Time here is what the test says. Waiting takes no time: when nothing is ready the clock is moved
+ * on by the timeout. after_wait happens between the end of a wait and the loop's next look at the
+ * clock.
  */
 static struct {
 	int64_t now_us;
@@ -215,6 +216,56 @@ static void only_what_is_wanted_is_told(void **state)
 		assert_int_equal(peer.calls, cases[i].told != 0);
 		peer_close(&peer);
 	}
+}
+
+/* The kernel cannot be told to keep quiet about it. */
+static void who_wants_nothing_hears_of_a_break_once(void **state)
+{
+	struct loop *loop = *state;
+	struct peer peer;
+
+	peer_open(&peer, loop, LOOP_READ);
+	assert_int_equal(loop_want(loop, &peer.watch, 0), 0);
+	close(peer.far);
+	peer.far = -1;
+	for (int i = 0; i < 3; i++)
+		one_turn(loop);
+	assert_int_equal(peer.calls, 1);
+	assert_int_equal(peer.events, LOOP_BROKEN);
+
+	assert_int_equal(loop_want(loop, &peer.watch, LOOP_READ), 0);
+	one_turn(loop);
+	one_turn(loop);
+	assert_int_equal(peer.calls, 3);
+	assert_int_equal(peer.events, LOOP_BROKEN | LOOP_READ);
+	assert_int_equal(loop_want(loop, &peer.watch, 0), 0);
+	one_turn(loop);
+	one_turn(loop);
+	assert_int_equal(peer.calls, 4);
+	/* The kernel may not take it back. */
+	world.control_error = ENOSPC;
+	assert_int_equal(loop_want(loop, &peer.watch, LOOP_WRITE), -ENOSPC);
+	one_turn(loop);
+	assert_int_equal(peer.calls, 4);
+	world.control_error = 0;
+	assert_int_equal(loop_want(loop, &peer.watch, LOOP_WRITE), 0);
+	one_turn(loop);
+	assert_int_equal(peer.events, LOOP_BROKEN | LOOP_WRITE);
+	peer_close(&peer);
+
+	/* One that rests may be stopped and started again. */
+	peer_open(&peer, loop, 0);
+	close(peer.far);
+	peer.far = -1;
+	one_turn(loop);
+	assert_int_equal(peer.calls, 1);
+	peer_close(&peer);
+	one_turn(loop);
+	peer_open(&peer, loop, LOOP_READ);
+	peer_sends(&peer);
+	one_turn(loop);
+	assert_int_equal(peer.events, LOOP_READ);
+	peer_close(&peer);
 }
 
 static void half_a_close_is_the_end_of_the_stream_only(void **state)
@@ -731,6 +782,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    loop_test(only_what_is_wanted_is_told),
+	    loop_test(who_wants_nothing_hears_of_a_break_once),
 	    loop_test(half_a_close_is_the_end_of_the_stream_only),
 	    loop_test(wanting_less_is_free_until_an_event_comes),
 	    loop_test(wanting_more_is_told_at_once),
