@@ -1,0 +1,347 @@
+/*
+ * One direction over two socket pairs: a sender that writes in pieces of every size, a receiver that reads in
+ * pieces of every size, and between them the relay with a small block, so that it has to wait for both.
+ */
+#include "proxy/relay.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { BLOCK = 4096, MAX_WIRE = 512 * 1024 };
+
+static const struct http_limits LIMITS = {1024, 10, 1024};
+
+struct stage {
+	struct loop *loop;
+	struct slab blocks;
+	struct conn from, to;
+	int sender, receiver;
+	struct relay relay;
+	enum relay_result result;
+	struct loop_task stop;
+	char got[MAX_WIRE];
+	size_t got_len;
+	uint32_t random;
+};
+
+static uint32_t next_random(struct stage *stage, uint32_t below)
+{
+	stage->random = stage->random * 1664525U + 1013904223U;
+	return (stage->random >> 8) % below;
+}
+
+static void on_event(struct conn *conn, unsigned events)
+{
+	(void)conn;
+	(void)events;
+}
+
+static void stop_loop(struct loop_task *task)
+{
+	loop_stop(container_of(task, struct stage, stop)->loop);
+}
+
+static void open_pair(struct stage *stage, struct conn *conn, int *other)
+{
+	int ends[2];
+	int small = 4096;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+	setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	conn->on_event = on_event;
+	assert_int_equal(conn_open(conn, stage->loop, &stage->blocks, ends[0]), 0);
+	*other = ends[1];
+}
+
+static struct stage *set_up(uint32_t seed)
+{
+	struct stage *stage = calloc(1, sizeof(*stage));
+	assert_non_null(stage);
+	stage->random = seed;
+	stage->loop = loop_create();
+	slab_init(&stage->blocks, "blocks", BLOCK, 4);
+	open_pair(stage, &stage->from, &stage->sender);
+	open_pair(stage, &stage->to, &stage->receiver);
+	return stage;
+}
+
+static void tear_down(struct stage *stage)
+{
+	conn_close(&stage->from, false);
+	conn_close(&stage->to, false);
+	assert_int_equal(stage->blocks.in_use, 0);
+	close(stage->sender);
+	close(stage->receiver);
+	loop_destroy(stage->loop);
+	slab_finish(&stage->blocks);
+	free(stage);
+}
+
+/* The sender's next piece; closes after the last one. */
+static void send_piece(struct stage *stage, struct str *wire)
+{
+	size_t piece = 1 + next_random(stage, 3000);
+	if (wire->len == 0)
+		return;
+	ssize_t len =
+	    send(stage->sender, wire->data, piece < wire->len ? piece : wire->len, MSG_NOSIGNAL);
+	if (len < 0)
+		return;
+	wire->data += len;
+	wire->len -= (size_t)len;
+	if (wire->len == 0)
+		shutdown(stage->sender, SHUT_WR);
+}
+
+static void receive_piece(struct stage *stage)
+{
+	size_t piece = 1 + next_random(stage, 3000);
+	size_t room = sizeof(stage->got) - stage->got_len;
+	ssize_t len =
+	    read(stage->receiver, stage->got + stage->got_len, piece < room ? piece : room);
+	if (len > 0)
+		stage->got_len += (size_t)len;
+}
+
+static void turn(struct stage *stage)
+{
+	stage->result = relay_run(&stage->relay);
+	if (stage->result != RELAY_WAITS)
+		return;
+	bool reads = relay_wants_read(&stage->relay), writes = relay_wants_write(&stage->relay);
+	assert_true(reads || writes); /* or it would wait for ever */
+	conn_want(&stage->from, reads ? LOOP_READ : 0);
+	conn_want(&stage->to, writes ? LOOP_WRITE : 0);
+	/* One turn that waits for nobody: both peers are in this thread. */
+	stage->stop.run = stop_loop;
+	loop_at_end_of_turn(stage->loop, &stage->stop);
+	assert_int_equal(loop_run(stage->loop), 0);
+}
+
+/* Sends `wire`, framed as `in`, through a relay to a receiver that gets it framed as `out`. */
+static void run(
+    struct stage *stage, struct str wire, const struct http_head *head, enum http_framing out)
+{
+	struct relay_start start = {.from = &stage->from, .head = head, .limits = &LIMITS};
+	relay_start(&stage->relay, &start);
+	relay_aim(&stage->relay, &stage->to, out);
+	stage->relay.passes_trailers = true;
+	stage->result = RELAY_WAITS;
+	while (stage->result == RELAY_WAITS) {
+		send_piece(stage, &wire);
+		receive_piece(stage);
+		turn(stage);
+	}
+	size_t before;
+	do {
+		before = stage->got_len;
+		receive_piece(stage);
+	} while (stage->got_len > before);
+}
+
+static char content[200000];
+
+static void fill_content(void)
+{
+	for (size_t i = 0; i < sizeof(content); i++)
+		content[i] = (char)('a' + i % 23 + (i / 977) % 3);
+}
+
+/* Takes the chunks out of what was received; the length of the content, which replaces them. */
+static size_t decode_chunks(struct stage *stage)
+{
+	static const struct http_head chunked = {.framing = HTTP_FRAMING_CHUNKED};
+	struct body body;
+	struct body_span span;
+	body_init(&body, &chunked, 0);
+	assert_int_equal(body_decode(&body, &LIMITS, stage->got, stage->got_len, &span), BODY_DONE);
+	assert_int_equal(span.raw, stage->got_len);
+	return span.payload;
+}
+
+static size_t encode_chunks(char *wire, size_t len, const char *end, struct stage *stage)
+{
+	size_t at = 0;
+	for (size_t done = 0; done < len;) {
+		size_t piece = 1 + next_random(stage, next_random(stage, 4) ? 40 : 9000);
+		if (piece > len - done)
+			piece = len - done;
+		at += (size_t)sprintf(wire + at, "%zx;x=y\r\n", piece);
+		memcpy(wire + at, content + done, piece);
+		at += piece;
+		at += (size_t)sprintf(wire + at, "\r\n");
+		done += piece;
+	}
+	return at + (size_t)sprintf(wire + at, "%s", end);
+}
+
+static void content_arrives_unchanged_whatever_the_framing_of_both_sides(void **state)
+{
+	static const size_t lengths[] = {0, 1, 100, 4095, 4096, 4097, 10000, 70000};
+	static char wire[MAX_WIRE];
+	(void)state;
+	fill_content();
+	for (uint32_t seed = 0; seed < 60; seed++) {
+		size_t len = lengths[seed % (sizeof(lengths) / sizeof(lengths[0]))];
+		for (int in = HTTP_FRAMING_LENGTH; in <= HTTP_FRAMING_CLOSE; in++) {
+			for (int out = HTTP_FRAMING_LENGTH; out <= HTTP_FRAMING_CLOSE; out++) {
+				struct stage *stage = set_up(seed);
+				struct http_head head = {
+				    .framing = (enum http_framing)in, .content_length = len};
+				size_t wire_len = len;
+				if (in == HTTP_FRAMING_CHUNKED)
+					wire_len = encode_chunks(wire, len, "0\r\n\r\n", stage);
+				else
+					memcpy(wire, content, len);
+				if (wire_len == 0)
+					shutdown(stage->sender, SHUT_WR);
+				run(stage, (struct str){wire, wire_len}, &head,
+				    (enum http_framing)out);
+				assert_int_equal(stage->result, RELAY_DONE);
+				assert_int_equal(stage->relay.passed, len);
+				if (out == HTTP_FRAMING_CHUNKED)
+					stage->got_len = decode_chunks(stage);
+				assert_int_equal(stage->got_len, len);
+				assert_memory_equal(stage->got, content, len);
+				tear_down(stage);
+			}
+		}
+	}
+}
+
+static void a_message_that_ends_early_gets_no_ending(void **state)
+{
+	static char wire[MAX_WIRE];
+	(void)state;
+	fill_content();
+	for (uint32_t seed = 0; seed < 40; seed++) {
+		bool chunked = seed % 2;
+		struct stage *stage = set_up(seed);
+		struct http_head head = {
+		    .framing = chunked ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_LENGTH,
+		    .content_length = 20000};
+		size_t len = 10000;
+		if (chunked)
+			len = encode_chunks(wire, 10000, seed % 4 == 1 ? "" : "0\r\n", stage);
+		else
+			memcpy(wire, content, len);
+		run(stage, (struct str){wire, len}, &head, head.framing);
+		assert_int_equal(stage->result, RELAY_ENDED);
+		assert_int_equal(stage->relay.passed, 10000);
+		assert_false(stage->got_len >= 5 &&
+			     memcmp(stage->got + stage->got_len - 5, "0\r\n\r\n", 5) == 0);
+		tear_down(stage);
+	}
+}
+
+static void trailers_follow_the_last_chunk(void **state)
+{
+	static char wire[MAX_WIRE];
+	(void)state;
+	fill_content();
+	for (uint32_t seed = 0; seed < 40; seed++) {
+		static const struct http_head head = {.framing = HTTP_FRAMING_CHUNKED};
+		struct stage *stage = set_up(seed);
+		size_t len =
+		    encode_chunks(wire, seed * 300, "0\r\nX-Sum: 1\r\nHost: evil\r\n\r\n", stage);
+		run(stage, (struct str){wire, len}, &head, HTTP_FRAMING_CHUNKED);
+		assert_int_equal(stage->result, RELAY_DONE);
+		static const char end[] = "0\r\nX-Sum: 1\r\n\r\n";
+		assert_true(stage->got_len >= sizeof(end) - 1);
+		assert_memory_equal(
+		    stage->got + stage->got_len - (sizeof(end) - 1), end, sizeof(end) - 1);
+		tear_down(stage);
+	}
+}
+
+static void kept_content_can_be_sent_again(void **state)
+{
+	(void)state;
+	fill_content();
+	struct stage *stage = set_up(1);
+	struct http_head head = {.framing = HTTP_FRAMING_LENGTH, .content_length = 3000};
+	struct relay_start start = {
+	    .from = &stage->from, .head = &head, .limits = &LIMITS, .keep_bytes = 3000};
+	relay_start(&stage->relay, &start);
+	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_LENGTH);
+	assert_int_equal(send(stage->sender, content, 3000, 0), 3000);
+	stage->from.readable = true;
+	assert_int_equal(relay_run(&stage->relay), RELAY_DONE);
+	assert_true(stage->relay.keeps);
+	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_CHUNKED);
+	assert_int_equal(relay_run(&stage->relay), RELAY_DONE);
+	while (stage->got_len < 6012) {
+		size_t before = stage->got_len;
+		receive_piece(stage);
+		assert_true(stage->got_len > before);
+	}
+	assert_memory_equal(stage->got, content, 3000);
+	assert_memory_equal(stage->got + 3000, "bb8\r\n", 5);
+	assert_memory_equal(stage->got + 3005, content, 3000);
+	tear_down(stage);
+}
+
+static void content_beyond_what_is_kept_streams_on(void **state)
+{
+	(void)state;
+	fill_content();
+	struct stage *stage = set_up(3);
+	struct http_head head = {.framing = HTTP_FRAMING_LENGTH, .content_length = 100000};
+	struct str wire = {content, 100000};
+	struct relay_start start = {
+	    .from = &stage->from, .head = &head, .limits = &LIMITS, .keep_bytes = 2000};
+	relay_start(&stage->relay, &start);
+	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_LENGTH);
+	stage->result = RELAY_WAITS;
+	while (stage->result == RELAY_WAITS) {
+		send_piece(stage, &wire);
+		for (int i = 0; i < 4; i++)
+			receive_piece(stage);
+		turn(stage);
+	}
+	assert_int_equal(stage->result, RELAY_DONE);
+	assert_false(stage->relay.keeps);
+	while (stage->got_len < 100000)
+		receive_piece(stage);
+	assert_memory_equal(stage->got, content, 100000);
+	tear_down(stage);
+}
+
+static void broken_chunks_and_too_much_content_are_told_apart(void **state)
+{
+	static const struct http_head head = {.framing = HTTP_FRAMING_CHUNKED};
+	(void)state;
+	struct stage *stage = set_up(5);
+	run(stage, STR("5\r\nhello\r\nZZ\r\n"), &head, HTTP_FRAMING_CHUNKED);
+	assert_int_equal(stage->result, RELAY_BAD);
+	tear_down(stage);
+
+	stage = set_up(6);
+	struct relay_start start = {
+	    .from = &stage->from, .head = &head, .limits = &LIMITS, .max_bytes = 6};
+	relay_start(&stage->relay, &start);
+	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_CHUNKED);
+	assert_int_equal(send(stage->sender, "5\r\nhello\r\n5\r\nworld\r\n", 20, 0), 20);
+	stage->from.readable = true;
+	assert_int_equal(relay_run(&stage->relay), RELAY_TOO_LARGE);
+	tear_down(stage);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(content_arrives_unchanged_whatever_the_framing_of_both_sides),
+	    cmocka_unit_test(a_message_that_ends_early_gets_no_ending),
+	    cmocka_unit_test(trailers_follow_the_last_chunk),
+	    cmocka_unit_test(kept_content_can_be_sent_again),
+	    cmocka_unit_test(content_beyond_what_is_kept_streams_on),
+	    cmocka_unit_test(broken_chunks_and_too_much_content_are_told_apart),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
