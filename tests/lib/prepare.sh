@@ -29,9 +29,18 @@ prepare_has() {
     esac > /dev/null 2>&1
 }
 
-# Whether apt-get could install this package.
+# Whether apt-get could install this package, as far as it knows now.
 prepare_is_offered() {
     apt-cache policy "$1" 2> /dev/null | grep -q 'Candidate: [^(]'
+}
+
+# Whether llhttp is to be had as a library (from Debian 13 on), even before any list was fetched.
+prepare_llhttp_is_offered() {
+    if prepare_is_offered libc6-dev; then
+        prepare_is_offered libllhttp-dev
+    else
+        ! grep -q '^VERSION_ID="12"' /etc/os-release
+    fi
 }
 
 # apt-get with its output in a file that is shown only if it fails.
@@ -49,27 +58,25 @@ prepare_apt() {
 }
 
 prepare_packages() {
-    local package missing=()
+    local package missing=() wants_llhttp=no
     for package in gcc libc6-dev cmake ninja-build pkg-config libconfig-dev libc-ares-dev \
         libjansson-dev uthash-dev "$@"; do
         prepare_has "$package" || missing+=("$package")
     done
-    if prepare_has libllhttp-dev || [ -n "${LLHTTP_SOURCE_DIR:-}" ]; then
-        [ ${#missing[@]} -eq 0 ] && return 0
-    fi
+    prepare_has libllhttp-dev || [ -n "${LLHTTP_SOURCE_DIR:-}" ] || wants_llhttp=yes
+    [ ${#missing[@]} -gt 0 ] || [ $wants_llhttp = yes ] || return 0
     if ! command -v apt-get > /dev/null; then
-        [ ${#missing[@]} -eq 0 ] && return 0
-        echo "needed here, under their Debian names: ${missing[*]}" >&2
+        echo "needed, under their Debian names: ${missing[*]} libllhttp-dev" >&2
         return 1
     fi
-    if [ "$(id -u)" -eq 0 ] && { [ ${#missing[@]} -gt 0 ] || ! prepare_is_offered node-llhttp; }; then
+    # Without fresh lists apt-get may ask for versions that are gone.
+    if [ "$(id -u)" -eq 0 ] && { [ ${#missing[@]} -gt 0 ] || ! prepare_is_offered libc6-dev; }; then
         prepare_apt update -qq || return 1
     fi
-    # Debian 13 has llhttp as a library; where it has not, prepare_llhttp takes the sources.
-    if ! prepare_has libllhttp-dev && prepare_is_offered libllhttp-dev; then
+    if [ $wants_llhttp = yes ] && prepare_llhttp_is_offered; then
         missing+=(libllhttp-dev)
     fi
-    [ ${#missing[@]} -eq 0 ] && return 0
+    [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" -ne 0 ]; then
         echo "packages are missing; as root:" >&2
         echo "  apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
@@ -80,7 +87,8 @@ prepare_packages() {
 }
 
 prepare_llhttp() {
-    local unpacked=$1/llhttp
+    local unpacked
+    unpacked=$(realpath -m "$1")/llhttp
     prepare_llhttp_option=
     if [ -n "${LLHTTP_SOURCE_DIR:-}" ]; then
         prepare_llhttp_option=-DLLHTTP_SOURCE_DIR=$LLHTTP_SOURCE_DIR
@@ -90,9 +98,11 @@ prepare_llhttp() {
     if [ ! -e "$unpacked/usr/share/llhttp/llhttp.c" ]; then
         # The package would bring Node.js along; only the C sources in it are wanted.
         echo "unpacking the sources of llhttp into $unpacked"
-        mkdir -p "$unpacked" &&
-            (cd "$unpacked" && prepare_apt download node-llhttp && dpkg-deb -x node-llhttp_*.deb .) ||
+        if ! (mkdir -p "$unpacked" && cd "$unpacked" && prepare_apt download node-llhttp &&
+            dpkg-deb -x node-llhttp_*.deb .); then
+            echo "llhttp could not be unpacked; if apt-get does not know it: apt-get update" >&2
             return 1
+        fi
     fi
     prepare_llhttp_option=-DLLHTTP_SOURCE_DIR=$unpacked/usr/share/llhttp
 }
