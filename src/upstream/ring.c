@@ -337,18 +337,19 @@ static bool is_down_hard(const struct backend *backend)
 	return backend->state == BACKEND_DOWN && outcome_blame(backend->reason) == BLAME_HARD;
 }
 
-/* Of those for whom `is_wanted` the one whose window ends, or ended, first. */
+/* Of those for whom `is_wanted` the one whose window ends, or ended, first; equals in turn. */
 static struct backend *ring_pick_soonest(
     struct ring *ring, struct search *search, bool (*is_wanted)(const struct backend *backend))
 {
 	struct backend *picked = NULL;
 
 	for (size_t i = 0; i < ring->count; i++) {
-		struct backend *backend = ring->backends[i];
+		struct backend *backend = ring->backends[(ring->next + i) % ring->count];
 
 		if (!is_open(backend) || !is_wanted(backend) || !search_accepts(search, backend))
 			continue;
-		if (!picked || backend->until_us < picked->until_us)
+		if (!picked ||
+		    (backend->state == BACKEND_DOWN && backend->until_us < picked->until_us))
 			picked = backend;
 	}
 	return picked;

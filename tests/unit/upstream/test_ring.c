@@ -1,0 +1,578 @@
+#include "fleet.h"
+
+#include <stdlib.h>
+
+/* ---- turns */
+
+static void turns_interleave_by_weight(void **state)
+{
+	static const struct {
+		size_t count;
+		unsigned weights[5];
+		const char *picks;
+	} cases[] = {
+	    {1, {1}, "aaaa"},
+	    {2, {1, 1}, "abababab"},
+	    {3, {1, 1, 1}, "abcabcabcabc"},
+	    {3, {7, 7, 7}, "abcabcabc"},
+	    {5, {2, 2, 2, 2, 2}, "abcdeabcde"},
+	    {2, {3, 1}, "aabaaaba"},
+	    {2, {2, 1}, "abaaba"},
+	    {2, {1, 2}, "babbab"},
+	    {3, {5, 1, 1}, "aabacaaaabacaa"},
+	    {3, {4, 2, 1}, "abacabaabacaba"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fleet fleet;
+
+		fleet_init(&fleet, cases[i].count, cases[i].weights);
+		fleet_expect(&fleet, cases[i].picks, 1 * S);
+		assert_int_equal(fleet.ring.picks, strlen(cases[i].picks));
+		fleet_finish(&fleet);
+	}
+}
+
+static void nobody_is_left_in_an_empty_ring(void **state)
+{
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet, 0, NULL);
+	fleet_expect(&fleet, "-", 1 * S);
+	assert_false(ring_is_usable(&fleet.ring));
+	fleet_finish(&fleet);
+}
+
+/* Whatever goes up and down, the next one that is up comes next. */
+static void equal_weights_keep_the_order_of_the_list(void **state)
+{
+	(void)state;
+	srand(7);
+	for (size_t count = 2; count <= 7; count++) {
+		struct fleet fleet;
+		size_t last = count - 1;
+
+		fleet_init(&fleet, count, NULL);
+		for (int i = 0; i < 3000; i++) {
+			size_t flipped = (size_t)rand() % count;
+			size_t expected = last;
+
+			if (rand() % 3 == 0)
+				fleet_switch(
+				    &fleet, flipped, fleet.backends[flipped]->state != BACKEND_UP);
+			if (ring_count_up(&fleet.ring) == 0)
+				fleet_switch(&fleet, flipped, true);
+			do
+				expected = (expected + 1) % count;
+			while (fleet.backends[expected]->state != BACKEND_UP);
+			assert_int_equal(fleet_pick(&fleet, 2 * S), 'a' + (int)expected);
+			last = expected;
+		}
+		fleet_finish(&fleet);
+	}
+}
+
+static void a_skipped_backend_gives_its_share_to_all(void **state)
+{
+	static const struct {
+		unsigned weights[4];
+		const char *picks; /* while b is down */
+	} cases[] = {
+	    {{1, 1, 1, 1}, "acdacdacd"},
+	    {{1, 5, 1, 1}, "acdacdacd"},
+	    {{2, 9, 1, 1}, "acdaacda"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fleet fleet;
+
+		fleet_init(&fleet, 4, cases[i].weights);
+		fleet_switch(&fleet, 1, false);
+		fleet_expect(&fleet, cases[i].picks, 2 * S);
+		fleet_finish(&fleet);
+	}
+}
+
+/* In one whole round of unequal weights everybody gets exactly its share, and never waits for longer than
+ * a little over its own period. */
+static void shares_are_exact_and_spread(void **state)
+{
+	(void)state;
+	srand(11);
+	for (int run = 0; run < 60; run++) {
+		struct fleet fleet;
+		unsigned weights[8], sum = 0;
+		size_t count = 2 + (size_t)rand() % 7;
+
+		for (size_t i = 0; i < count; i++) {
+			weights[i] = 1 + (unsigned)rand() % (run % 2 ? 9 : 100);
+			sum += weights[i];
+		}
+		fleet_init(&fleet, count, weights);
+		for (int round = 0; round < 3; round++) {
+			unsigned picks[8] = {0}, waited[8] = {0};
+
+			for (unsigned i = 0; i < sum; i++) {
+				int picked = fleet_pick(&fleet, 1 * S) - 'a';
+
+				for (size_t j = 0; j < count; j++)
+					waited[j]++;
+				picks[picked]++;
+				waited[picked] = 0;
+				for (size_t j = 0; j < count; j++)
+					assert_true(waited[j] <= 2 * sum / weights[j] + 2);
+			}
+			for (size_t j = 0; j < count; j++)
+				assert_int_equal(picks[j], weights[j]);
+		}
+		fleet_finish(&fleet);
+	}
+}
+
+static int64_t turns_total(const struct fleet *fleet)
+{
+	int64_t total = 0;
+
+	for (size_t i = 0; i < fleet->count; i++)
+		total += fleet->backends[i]->in_turn ? fleet->backends[i]->turn : 0;
+	return total;
+}
+
+/* With backends that come and go all the time everybody gets, in the long run, its share of the picks made
+ * while it was up. */
+static void long_run_shares_are_fair(void **state)
+{
+	static const unsigned weights[][5] = {
+	    {1, 1, 1, 1, 1}, {5, 1, 1, 3, 2}, {100, 1, 10, 1, 50}};
+
+	(void)state;
+	srand(23);
+	for (size_t run = 0; run < COUNT(weights); run++) {
+		double due[5] = {0};
+		unsigned picks[5] = {0};
+		struct fleet fleet;
+
+		fleet_init(&fleet, 5, weights[run]);
+		for (int i = 0; i < 200000; i++) {
+			size_t flipped = (size_t)rand() % 5;
+			double up = 0;
+
+			if (rand() % 50 == 0)
+				fleet_switch(
+				    &fleet, flipped, fleet.backends[flipped]->state != BACKEND_UP);
+			if (ring_count_up(&fleet.ring) == 0)
+				fleet_switch(&fleet, flipped, true);
+			for (size_t j = 0; j < 5; j++)
+				up += fleet.backends[j]->state == BACKEND_UP ? weights[run][j] : 0;
+			for (size_t j = 0; j < 5; j++)
+				if (fleet.backends[j]->state == BACKEND_UP)
+					due[j] += weights[run][j] / up;
+			picks[fleet_pick(&fleet, 2 * S) - 'a']++;
+			assert_true(llabs(turns_total(&fleet)) < 1000 * 1000);
+		}
+		for (size_t j = 0; j < 5; j++)
+			if (picks[j] < due[j] * 0.93 - 20 || picks[j] > due[j] * 1.07 + 20)
+				fail_msg("run %zu: %c got %u, due %f", run, (char)('a' + j),
+				    picks[j], due[j]);
+		fleet_finish(&fleet);
+	}
+}
+
+static void nothing_is_owed_to_who_comes_back(void **state)
+{
+	static const unsigned weights[] = {3, 1, 2};
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet, 3, weights);
+	fleet_expect(&fleet, "ac", 1 * S);
+	fleet_switch(&fleet, 1, false);
+	for (int i = 0; i < 1000; i++)
+		fleet_pick(&fleet, 2 * S);
+	fleet_switch(&fleet, 1, true);
+	unsigned picks[3] = {0};
+	for (int i = 0; i < 6; i++)
+		picks[fleet_pick(&fleet, 3 * S) - 'a']++;
+	assert_in_range(picks[1], 1, 2);
+	fleet_finish(&fleet);
+}
+
+/* ---- who is passed over */
+
+static void a_request_gets_no_backend_twice(void **state)
+{
+	struct fleet fleet;
+	struct backend *tried[3];
+	struct backend *picked;
+
+	(void)state;
+	fleet_init(&fleet, 3, NULL);
+	for (size_t i = 0; i < 3; i++) {
+		const struct ring_tried so_far = {tried, i};
+
+		assert_int_equal(
+		    ring_pick(&fleet.ring, &so_far, false, 1 * S, &picked), RING_PICKED);
+		for (size_t j = 0; j < i; j++)
+			assert_ptr_not_equal(picked, tried[j]);
+		tried[i] = picked;
+	}
+	const struct ring_tried all = {tried, 3};
+	assert_int_equal(ring_pick(&fleet.ring, &all, false, 1 * S, &picked), RING_NOBODY);
+	assert_null(picked);
+	fleet_finish(&fleet);
+}
+
+static void who_is_asked_depends_on_state(void **state)
+{
+	static const struct {
+		const char *states;
+		bool refused_before;
+		const char *picks; /* of several requests, one after the other */
+	} cases[] = {
+	    /* those that are up, and whoever may have its trial, once */
+	    {"U U U", false, "abcabc"},
+	    {"U S H", false, "aaa"},
+	    {"U T U", false, "abcaca"},
+	    {"T T H", false, "abab"},
+	    {"U t U", false, "acac"},
+	    /* draining, removed, unresolved: not even as a last resort */
+	    {"D U N", false, "bbb"},
+	    {"D R N", false, "---"},
+	    {"D SN HR", false, "---"},
+	    /* backups only when no other is left */
+	    {"*U U *U", false, "bbb"},
+	    {"*U H *U", false, "acac"},
+	    {"*U ~U *U", false, "acac"},
+	    {"*U #U *U", false, "acac"},
+	    {"*U T *U", false, "bcaca"},
+	    {"~*U U H", false, "bb"},
+	    /* full */
+	    {"#U U U", false, "bcbc"},
+	    {"#U #U #U", false, "!!"},
+	    {"#U S H", false, "!"},
+	    {"#U ~U ~U", false, "!"},
+	    {"#U D H", false, "!"},
+	    {"#*U #U H", false, "!"},
+	    /* up, but all tried: that is no reason to bother those that are down */
+	    {"~U S H", false, "-"},
+	    {"~U t H", false, "-"},
+	    /* nobody is up: soft before hard, the window that ends first first */
+	    {"3S 2S 1S", false, "cccc"},
+	    {"3S 2S ~1S", false, "bb"},
+	    {"3S 2S #1S", false, "bb"},
+	    {"#3S #2S #1S", false, "!"},
+	    {"1H 3S 2H", false, "b"},
+	    {"3H 2H 4H", false, "b"},
+	    {"3H ~2H 4H", false, "a"},
+	    {"3H 2H 4H", true, "-"},
+	    {"H S ~H", true, "b"},
+	    {"H ~S ~H", true, "-"},
+	    {"H t H", false, "bb"},
+	    {"H t 1S", false, "bb"},
+	    {"H ~t 1S", false, "c"},
+	    {"D H ~S", false, "b"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fleet fleet;
+		struct backend *tried[3], *picked;
+		char got[16] = {0};
+
+		fleet_init(&fleet, 3, NULL);
+		const struct ring_tried before = {
+		    tried, fleet_arrange(&fleet, cases[i].states, tried)};
+		for (size_t j = 0; cases[i].picks[j]; j++) {
+			enum ring_pick_result result = ring_pick(
+			    &fleet.ring, &before, cases[i].refused_before, 5 * S, &picked);
+
+			got[j] = result == RING_ALL_FULL ? '!' : '-';
+			if (result == RING_PICKED)
+				got[j] = picked->name[0];
+		}
+		if (strcmp(got, cases[i].picks) != 0)
+			fail_msg("%s: %s, expected %s", cases[i].states, got, cases[i].picks);
+		fleet_release(&fleet);
+	}
+}
+
+static void usable_is_who_can_be_hoped_for(void **state)
+{
+	static const struct {
+		const char *states;
+		size_t up;
+		bool usable;
+	} cases[] = {
+	    {"U U U", 3, true},
+	    {"U H H", 1, true},
+	    {"*U H H", 1, true},
+	    {"T H H", 0, true},
+	    {"t H H", 0, true},
+	    {"S H H", 0, true},
+	    {"H H H", 0, false},
+	    {"D DS R", 0, false},
+	    {"N N H", 0, false},
+	    {"#U #U #U", 3, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fleet fleet;
+		struct backend *tried[3];
+
+		fleet_init(&fleet, 3, NULL);
+		fleet_arrange(&fleet, cases[i].states, tried);
+		assert_int_equal(ring_count_up(&fleet.ring), cases[i].up);
+		assert_int_equal(ring_is_usable(&fleet.ring), cases[i].usable);
+		fleet_release(&fleet);
+	}
+}
+
+/* ---- effective weights */
+
+static void slow_start_ramps_from_a_tenth(void **state)
+{
+	static const struct {
+		int64_t since_ms, weight;
+	} cases[] = {
+	    {0, 400},
+	    {1, 400},
+	    {1000, 760},
+	    {5000, 2200},
+	    {9999, 3960},
+	    {10000, 4000},
+	    {99999, 4000},
+	};
+	static const unsigned weights[] = {1, 4};
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet, 2, weights);
+	assert_int_equal(ring_effective_weight(&fleet.ring, fleet.backends[1], 5 * S), 4000);
+	fleet.ring.options.slow_start_us = 10 * S;
+	/* It was never down: a start of rondo is no return. */
+	assert_int_equal(ring_effective_weight(&fleet.ring, fleet.backends[1], 5 * S), 4000);
+	fleet_switch(&fleet, 1, false);
+	fleet_set(&fleet, 1, BACKEND_UP, OUTCOME_GOOD, 20 * S);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		int64_t now_us = 20 * S + cases[i].since_ms * MS;
+
+		assert_int_equal(
+		    ring_effective_weight(&fleet.ring, fleet.backends[1], now_us), cases[i].weight);
+	}
+	fleet_finish(&fleet);
+}
+
+static void a_ramp_grows_into_the_plain_round(void **state)
+{
+	struct fleet fleet;
+	unsigned early = 0;
+
+	(void)state;
+	fleet_init(&fleet, 3, NULL);
+	fleet.ring.options.slow_start_us = 10 * S;
+	fleet_switch(&fleet, 1, false);
+	fleet_set(&fleet, 1, BACKEND_UP, OUTCOME_GOOD, 20 * S);
+	for (int i = 0; i < 210; i++)
+		early += fleet_pick(&fleet, 20 * S) == 'b';
+	assert_in_range(early, 9, 11);
+	char first = fleet_pick(&fleet, 30 * S);
+	for (int i = 1; i < 9; i++)
+		assert_int_equal(fleet_pick(&fleet, 30 * S), 'a' + (first - 'a' + i) % 3);
+	fleet_finish(&fleet);
+}
+
+static void sample(struct fleet *fleet, size_t i, int64_t took_us, int64_t now_us)
+{
+	latency_sample(&fleet->backends[i]->latency, took_us, now_us);
+}
+
+static void expect_shares(struct fleet *fleet, const int64_t *shares, int64_t now_us)
+{
+	for (size_t i = 0; i < fleet->count; i++)
+		assert_int_equal(
+		    ring_effective_weight(&fleet->ring, fleet->backends[i], now_us), shares[i]);
+}
+
+static void adaptive_weights_follow_response_times(void **state)
+{
+	static const struct {
+		int64_t took_ms[4]; /* 0: no samples; below 0: a failure that took so long */
+		int64_t shares[4];
+	} cases[] = {
+	    {{0, 0, 0, 0}, {1000, 1000, 1000, 1000}}, {{50, 50, 50, 50}, {1000, 1000, 1000, 1000}},
+	    {{50, 69, 60, 55}, {1000, 1000, 1000, 1000}},         /* under 20 ms */
+	    {{1000, 1190, 1100, 1000}, {1000, 1000, 1000, 1000}}, /* under 20 % */
+	    {{50, 100, 200, 5000}, {1000, 500, 250, 100}},
+	    {{100, 0, 400, 0}, {1000, 400, 250, 400}},      /* the median is 250 */
+	    {{100, -1, 400, -5000}, {1000, 400, 250, 100}}, /* a fast failure is no fast answer */
+	    {{-5000, 0, 0, 0}, {1000, 1000, 1000, 1000}},   /* nothing to compare with */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fleet fleet;
+
+		fleet_init(&fleet, 4, NULL);
+		for (size_t j = 0; j < 4; j++) {
+			int64_t took_us = cases[i].took_ms[j] * MS;
+
+			if (took_us > 0)
+				sample(&fleet, j, took_us, 9 * S);
+			if (took_us < 0)
+				latency_fail(&fleet.backends[j]->latency, -took_us, 9 * S);
+		}
+		fleet_pick(&fleet, 9 * S);
+		expect_shares(&fleet, (int64_t[]){1000, 1000, 1000, 1000}, 9 * S);
+		fleet.ring.options.balance = RING_ADAPTIVE;
+		fleet_pick(&fleet, 9 * S);
+		expect_shares(&fleet, cases[i].shares, 9 * S);
+		fleet_finish(&fleet);
+	}
+}
+
+static void adaptive_ties_are_plain_rotation(void **state)
+{
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet, 3, NULL);
+	fleet.ring.options.balance = RING_ADAPTIVE;
+	for (int i = 0; i < 300; i++) {
+		int64_t now_us = 1 * S + i * 40 * MS;
+		char picked = fleet_pick(&fleet, now_us);
+
+		assert_int_equal(picked, 'a' + i % 3);
+		sample(&fleet, (size_t)(picked - 'a'), (3 + i % 15) * MS, now_us);
+	}
+	fleet_finish(&fleet);
+}
+
+/* One of three is four times as slow: it gets about a quarter of what the others get. When it recovers, so does its
+ * share, for it is asked now and then. */
+static void a_slow_backend_gets_less_and_comes_back(void **state)
+{
+	struct fleet fleet;
+	unsigned picks[3] = {0}, later[3] = {0};
+
+	(void)state;
+	fleet_init(&fleet, 3, NULL);
+	fleet.ring.options.balance = RING_ADAPTIVE;
+	for (int i = 0; i < 20000; i++) {
+		int64_t now_us = 1 * S + i * 5 * MS;
+		int picked = fleet_pick(&fleet, now_us) - 'a';
+		bool is_slow = picked == 1 && i < 10000;
+
+		if (i >= 2000 && i < 10000)
+			picks[picked]++;
+		if (i >= 16000)
+			later[picked]++;
+		sample(&fleet, (size_t)picked, is_slow ? 400 * MS : 100 * MS, now_us);
+	}
+	assert_in_range(picks[1], (picks[0] + picks[2]) / 2 / 5, (picks[0] + picks[2]) / 2 / 3);
+	assert_in_range(later[1], later[0] - 200, later[0] + 200);
+	fleet_finish(&fleet);
+}
+
+static void shares_are_worked_out_ten_times_a_second(void **state)
+{
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet, 2, NULL);
+	fleet.ring.options.balance = RING_ADAPTIVE;
+	fleet_pick(&fleet, 1 * S);
+	sample(&fleet, 0, 100 * MS, 1 * S);
+	sample(&fleet, 1, 500 * MS, 1 * S);
+	fleet_pick(&fleet, 1 * S + 99 * MS);
+	expect_shares(&fleet, (int64_t[]){1000, 1000}, 1 * S);
+	fleet_pick(&fleet, 1 * S + 100 * MS);
+	expect_shares(&fleet, (int64_t[]){1000, 200}, 1 * S);
+	fleet_finish(&fleet);
+}
+
+static void backups_are_compared_among_themselves(void **state)
+{
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet, 4, NULL);
+	fleet.ring.options.balance = RING_ADAPTIVE;
+	fleet.backends[2]->options.backup = fleet.backends[3]->options.backup = true;
+	sample(&fleet, 0, 1000 * MS, 1 * S);
+	sample(&fleet, 1, 2000 * MS, 1 * S);
+	sample(&fleet, 2, 50 * MS, 1 * S);
+	sample(&fleet, 3, 200 * MS, 1 * S);
+	fleet_pick(&fleet, 1 * S);
+	expect_shares(&fleet, (int64_t[]){1000, 500, 1000, 250}, 1 * S);
+	fleet_finish(&fleet);
+}
+
+/* ---- the list */
+
+static void another_list_goes_on_where_the_last_was(void **state)
+{
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet, 5, NULL);
+	struct backend **b = fleet.backends;
+
+	fleet_expect(&fleet, "ab", 1 * S);
+	/* c, whose turn it was, is gone; d is next. */
+	struct backend *without[] = {b[4], b[3], b[0], b[1]};
+	assert_true(ring_set(&fleet.ring, without, 4));
+	assert_int_equal(b[2]->holders, 1);
+	assert_int_equal(b[3]->holders, 2);
+	fleet_expect(&fleet, "dabedabe", 1 * S);
+	assert_true(ring_set(&fleet.ring, NULL, 0));
+	fleet_expect(&fleet, "-", 1 * S);
+	assert_true(ring_set(&fleet.ring, b, 5));
+	fleet_expect(&fleet, "abcde", 1 * S);
+	fleet_finish(&fleet);
+}
+
+static void backends_are_found_by_name_and_url(void **state)
+{
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet, 3, NULL);
+	assert_ptr_equal(ring_find_name(&fleet.ring, STR("b")), fleet.backends[1]);
+	assert_null(ring_find_name(&fleet.ring, STR("B")));
+	assert_null(ring_find_name(&fleet.ring, STR("")));
+	assert_ptr_equal(
+	    ring_find_url(&fleet.ring, STR("http://127.0.0.1:8003")), fleet.backends[2]);
+	assert_null(ring_find_url(&fleet.ring, STR("http://127.0.0.1:800")));
+	fleet_finish(&fleet);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(turns_interleave_by_weight),
+	    cmocka_unit_test(nobody_is_left_in_an_empty_ring),
+	    cmocka_unit_test(equal_weights_keep_the_order_of_the_list),
+	    cmocka_unit_test(a_skipped_backend_gives_its_share_to_all),
+	    cmocka_unit_test(shares_are_exact_and_spread),
+	    cmocka_unit_test(long_run_shares_are_fair),
+	    cmocka_unit_test(nothing_is_owed_to_who_comes_back),
+	    cmocka_unit_test(a_request_gets_no_backend_twice),
+	    cmocka_unit_test(who_is_asked_depends_on_state),
+	    cmocka_unit_test(usable_is_who_can_be_hoped_for),
+	    cmocka_unit_test(slow_start_ramps_from_a_tenth),
+	    cmocka_unit_test(a_ramp_grows_into_the_plain_round),
+	    cmocka_unit_test(adaptive_weights_follow_response_times),
+	    cmocka_unit_test(adaptive_ties_are_plain_rotation),
+	    cmocka_unit_test(a_slow_backend_gets_less_and_comes_back),
+	    cmocka_unit_test(shares_are_worked_out_ten_times_a_second),
+	    cmocka_unit_test(backups_are_compared_among_themselves),
+	    cmocka_unit_test(another_list_goes_on_where_the_last_was),
+	    cmocka_unit_test(backends_are_found_by_name_and_url),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
