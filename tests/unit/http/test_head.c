@@ -1,0 +1,630 @@
+/*
+ * What is decided from the fields of a head, by tables. Whole messages are in test_parse.
+ */
+#include "http/head.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+enum { FIELDS = 12 };
+
+/* A head and its fields, which are written as "Name: value" lines. */
+struct sample {
+	struct http_head head;
+	struct http_field fields[FIELDS];
+};
+
+static void add_fields(struct sample *sample, const char *lines)
+{
+	struct str rest = str_from(lines);
+
+	while (rest.len) {
+		struct str line = str_split(&rest, '\n');
+		struct http_field *field = &sample->fields[sample->head.field_count++];
+
+		assert_true(sample->head.field_count <= FIELDS);
+		*field = (struct http_field){.name = str_split(&line, ':')};
+		field->value = str_trim(line);
+	}
+}
+
+static void open_sample(struct sample *sample, unsigned minor, const char *lines)
+{
+	memset(sample, 0, sizeof(*sample));
+	sample->head.fields = sample->fields;
+	sample->head.field_limit = FIELDS;
+	sample->head.minor = minor;
+	add_fields(sample, lines);
+}
+
+static enum http_fault classify_request(
+    struct sample *sample, enum http_method method, const char *target)
+{
+	sample->head.method = method;
+	sample->head.target = str_from(target);
+	return http_head_classify_request(&sample->head);
+}
+
+static void every_fault_has_a_status_and_a_sentence(void **state)
+{
+	static const unsigned statuses[] = {
+	    [HTTP_FAULT_NONE] = 200,
+	    [HTTP_FAULT_SYNTAX] = 400,
+	    [HTTP_FAULT_VERSION] = 505,
+	    [HTTP_FAULT_METHOD_UNKNOWN] = 501,
+	    [HTTP_FAULT_METHOD_FORBIDDEN] = 405,
+	    [HTTP_FAULT_TARGET_TOO_LONG] = 414,
+	    [HTTP_FAULT_HEAD_TOO_LARGE] = 431,
+	    [HTTP_FAULT_CONTENT_TOO_LARGE] = 413,
+	    [HTTP_FAULT_FRAMING] = 400,
+	    [HTTP_FAULT_HOST] = 400,
+	    [HTTP_FAULT_TARGET] = 400,
+	    [HTTP_FAULT_EXPECTATION] = 417,
+	    [HTTP_FAULT_DISAGREEMENT] = 400,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
+		const char *text = http_fault_text((enum http_fault)i);
+
+		assert_int_equal(http_fault_status((enum http_fault)i), statuses[i]);
+		assert_true(strlen(text) > 10 && text[strlen(text) - 1] == '.');
+		for (size_t other = 0; other < i; other++)
+			assert_string_not_equal(text, http_fault_text((enum http_fault)other));
+	}
+}
+
+static void reset_keeps_the_room_for_fields(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	open_sample(&sample, 1, "Host: a\nX: y");
+	assert_int_equal(classify_request(&sample, HTTP_METHOD_GET, "/"), HTTP_FAULT_NONE);
+	http_head_reset(&sample.head);
+	assert_ptr_equal(sample.head.fields, sample.fields);
+	assert_int_equal(sample.head.field_limit, FIELDS);
+	assert_int_equal(sample.head.field_count, 0);
+	assert_int_equal(sample.head.host.len, 0);
+	assert_false(sample.head.keep_alive);
+}
+
+static void the_first_field_of_a_name_is_found(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	open_sample(&sample, 1, "A: 1\nBB: 2\nbb: 3");
+	assert_ptr_equal(http_head_find(&sample.head, STR("bB")), &sample.fields[1]);
+	assert_ptr_equal(http_head_find(&sample.head, STR("a")), &sample.fields[0]);
+	assert_null(http_head_find(&sample.head, STR("b")));
+	assert_null(http_head_find(&sample.head, STR("")));
+}
+
+static void lists_are_searched_by_element(void **state)
+{
+	static const struct {
+		const char *list, *token;
+		bool has;
+	} cases[] = {
+	    {"close", "close", true},
+	    {"Close", "cLOSE", true},
+	    {"a, close , b", "close", true},
+	    {",,close,,", "close", true},
+	    {"a,\tclose\t", "close", true},
+	    {"closed", "close", false},
+	    {"clos", "close", false},
+	    {"a close", "close", false},
+	    {"", "close", false},
+	    {",", "close", false},
+	    {"a;close", "close", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		if (http_list_has(str_from(cases[i].list), str_from(cases[i].token)) !=
+		    cases[i].has)
+			fail_msg("\"%s\" in \"%s\"", cases[i].token, cases[i].list);
+	assert_false(http_list_has((struct str){NULL, 0}, STR("close")));
+}
+
+static void bytes_are_known_as_token_and_digit(void **state)
+{
+	static const char tokens[] = "!#$%&'*+-.^_`|~0123456789"
+				     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	static const char digits[] = "0123456789abcdefABCDEF";
+	static const int values[] = {
+	    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 10, 11, 12, 13, 14, 15};
+
+	(void)state;
+	for (int byte = 0; byte < 256; byte++) {
+		const char *digit = byte ? strchr(digits, byte) : NULL;
+
+		assert_int_equal(http_is_token_byte((char)byte), byte && strchr(tokens, byte));
+		assert_int_equal(http_hex_digit((char)byte), digit ? values[digit - digits] : -1);
+	}
+}
+
+static void keep_alive_follows_version_and_options(void **state)
+{
+	static const struct {
+		unsigned minor;
+		const char *fields;
+		bool keep_alive;
+	} cases[] = {
+	    {1, "Host: a", true},
+	    {0, "Host: a", false},
+	    {1, "Host: a\nConnection: close", false},
+	    {1, "Host: a\nConnection: x, CLOSE", false},
+	    {1, "Host: a\nConnection: x\nConnection: close", false},
+	    {1, "Host: a\nConnection: keep-alive, close", false},
+	    {0, "Host: a\nConnection: keep-alive", true},
+	    {0, "Host: a\nConnection: Keep-Alive", true},
+	    {0, "Host: a\nConnection: keep-alive\nConnection: close", false},
+	    {0, "Host: a\nKeep-Alive: 5", false},
+	    {1, "Host: a\nProxy-Connection: close", true},
+	};
+	struct sample sample;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		open_sample(&sample, cases[i].minor, cases[i].fields);
+		assert_int_equal(classify_request(&sample, HTTP_METHOD_GET, "/"), HTTP_FAULT_NONE);
+		if (sample.head.keep_alive != cases[i].keep_alive)
+			fail_msg("case %zu", i);
+	}
+}
+
+static void hop_by_hop_fields_are_marked(void **state)
+{
+	/* A "-" before each line of a field that must not be forwarded. */
+	static const struct {
+		unsigned minor;
+		const char *lines[10];
+	} cases[] = {
+	    {1, {"+Host: a", "+X: y", "+Cookie: c", "+Accept: */*"}},
+	    {1, {"+Host: a", "-Connection: close", "-Keep-Alive: 5", "-Proxy-Connection: x",
+		    "-Proxy-Authenticate: x", "-Proxy-Authorization: x", "-TE: trailers",
+		    "-Trailer: x", "-Upgrade: h2c"}},
+	    {1, {"+Host: a", "-Transfer-Encoding: chunked"}},
+	    {1, {"+Host: a", "-x: 1", "-Connection: X, y", "+z: 2", "-Y: 3", "-X: 4"}},
+	    {1, {"+Host: a", "-Connection: x", "-Connection: ,y,,", "-x: 1", "-y: 2"}},
+	    /* Connection has no power over these. */
+	    {1, {"+Host: a", "-Connection: host, content-length, via, date, expect",
+		    "+Content-Length: 0", "+Via: 1.1 x", "+Date: x", "+Expect: 100-continue"}},
+	    {1, {"+Host: a",
+		    "-Connection: x-forwarded-for, x-forwarded-host, x-forwarded-proto, forwarded",
+		    "+X-Forwarded-For: 1", "+X-Forwarded-Host: 2", "+X-Forwarded-Proto: 3",
+		    "+Forwarded: 4"}},
+	    /* These options are not names of fields. */
+	    {1, {"+Host: a", "-Connection: close, keep-alive", "+Close: 1", "-Keep-Alive: 2"}},
+	    {0, {"+Host: a", "-Expect: 100-continue", "-Expect: x"}},
+	    {1, {"+Host: a", "+Expect: 100-continue", "-Expect: 100-CONTINUE"}},
+	};
+	struct sample sample;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		open_sample(&sample, cases[i].minor, "");
+		for (size_t line = 0; cases[i].lines[line]; line++)
+			add_fields(&sample, cases[i].lines[line] + 1);
+		assert_int_equal(classify_request(&sample, HTTP_METHOD_GET, "/"), HTTP_FAULT_NONE);
+		for (size_t line = 0; cases[i].lines[line]; line++)
+			if (sample.fields[line].hop_by_hop != (cases[i].lines[line][0] == '-'))
+				fail_msg("case %zu: %s", i, cases[i].lines[line] + 1);
+	}
+}
+
+static void requests_are_framed(void **state)
+{
+	static const struct {
+		unsigned minor;
+		const char *fields;
+		enum http_fault fault;
+		enum http_framing framing;
+		uint64_t length;
+	} cases[] = {
+	    {1, "Host: a", HTTP_FAULT_NONE, HTTP_FRAMING_NONE, 0},
+	    {1, "Host: a\nContent-Length: 0", HTTP_FAULT_NONE, HTTP_FRAMING_LENGTH, 0},
+	    {1, "Host: a\nCONTENT-LENGTH: 12", HTTP_FAULT_NONE, HTTP_FRAMING_LENGTH, 12},
+	    {0, "Content-Length: 12", HTTP_FAULT_NONE, HTTP_FRAMING_LENGTH, 12},
+	    {1, "Host: a\nTransfer-Encoding: chunked", HTTP_FAULT_NONE, HTTP_FRAMING_CHUNKED, 0},
+	    {1, "Host: a\nTransfer-Encoding: ChunkeD", HTTP_FAULT_NONE, HTTP_FRAMING_CHUNKED, 0},
+	    {0, "Transfer-Encoding: chunked", HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nTransfer-Encoding:", HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nTransfer-Encoding: gzip, chunked", HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nTransfer-Encoding: chunked, chunked", HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nTransfer-Encoding: chunked\nTransfer-Encoding: chunked",
+		HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nTransfer-Encoding: chunked\nContent-Length: 1", HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nContent-Length: 1\nTransfer-Encoding:", HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nContent-Length: 1\nContent-Length: 1", HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nContent-Length: 1, 1", HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nContent-Length: 01", HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nContent-Length: -1", HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nContent-Length:", HTTP_FAULT_FRAMING, 0, 0},
+	    {1, "Host: a\nContent-Length: 1234567890123456789", HTTP_FAULT_FRAMING, 0, 0},
+	};
+	struct sample sample;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		enum http_fault fault;
+
+		open_sample(&sample, cases[i].minor, cases[i].fields);
+		fault = classify_request(&sample, HTTP_METHOD_POST, "/");
+		if (fault != cases[i].fault)
+			fail_msg("case %zu: fault %d", i, (int)fault);
+		if (fault != HTTP_FAULT_NONE)
+			continue;
+		assert_int_equal(sample.head.framing, cases[i].framing);
+		assert_int_equal(sample.head.content_length, cases[i].length);
+		assert_int_equal(
+		    sample.head.has_content_length, cases[i].framing == HTTP_FRAMING_LENGTH);
+	}
+}
+
+static void targets_and_hosts_are_settled(void **state)
+{
+	static const struct {
+		enum http_method method;
+		const char *target;
+		unsigned minor;
+		const char *fields;
+		enum http_fault fault;
+		const char *host, *path;
+	} cases[] = {
+	    {HTTP_METHOD_GET, "/a?b", 1, "Host: h:1", HTTP_FAULT_NONE, "h:1", "/a?b"},
+	    {HTTP_METHOD_GET, "/", 0, "X: y", HTTP_FAULT_NONE, "", "/"},
+	    {HTTP_METHOD_GET, "http://t:2/a", 1, "Host: h", HTTP_FAULT_NONE, "t:2", "/a"},
+	    {HTTP_METHOD_GET, "HtTp://t/a", 0, "X: y", HTTP_FAULT_NONE, "t", "/a"},
+	    {HTTP_METHOD_GET, "http://t", 1, "Host: h", HTTP_FAULT_NONE, "t", "/"},
+	    {HTTP_METHOD_GET, "http://t?q", 1, "Host: h", HTTP_FAULT_NONE, "t", "?q"},
+	    {HTTP_METHOD_GET, "http://t/?q=/x:y@z", 1, "Host: h", HTTP_FAULT_NONE, "t",
+		"/?q=/x:y@z"},
+	    {HTTP_METHOD_OPTIONS, "*", 1, "Host: h", HTTP_FAULT_NONE, "h", "*"},
+	    {HTTP_METHOD_OPTIONS, "http://t", 1, "Host: h", HTTP_FAULT_NONE, "t", "*"},
+	    {HTTP_METHOD_OPTIONS, "http://t/", 1, "Host: h", HTTP_FAULT_NONE, "t", "/"},
+	    {HTTP_METHOD_GET, "*", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_OPTIONS, "*a", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, "a", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, "", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, "/#", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, "http://t/#", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, "http://", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, "http:///a", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, "http://u@t/", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, "https://t/", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, "http", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, "/", 1, "X: y", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, "http://t/", 1, "X: y", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, "http://t/", 1, "Host: a b", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, "/", 1, "Host: h\nHost: h", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, "/", 0, "Host: h\nHost: h", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, "/", 0, "Host:", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_CONNECT, "h:1", 1, "Host: h:1", HTTP_FAULT_METHOD_FORBIDDEN, "", ""},
+	    {HTTP_METHOD_TRACE, "/", 1, "X: y", HTTP_FAULT_METHOD_FORBIDDEN, "", ""},
+	};
+	struct sample sample;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		enum http_fault fault;
+
+		open_sample(&sample, cases[i].minor, cases[i].fields);
+		fault = classify_request(&sample, cases[i].method, cases[i].target);
+		if (fault != cases[i].fault)
+			fail_msg("%s, %s: fault %d", cases[i].target, cases[i].fields, (int)fault);
+		if (fault != HTTP_FAULT_NONE)
+			continue;
+		assert_true(str_equals(sample.head.host, str_from(cases[i].host)));
+		assert_true(str_equals(sample.head.path, str_from(cases[i].path)));
+	}
+}
+
+static void hosts_are_taken_or_refused(void **state)
+{
+	static const struct {
+		const char *host;
+		bool good;
+	} cases[] = {
+	    {"a", true},
+	    {"A.Example.COM", true},
+	    {"a.", true},
+	    {"a-b_c~d", true},
+	    {"a!$&'()*+;=", true},
+	    {"xn--caf-dma.example", true},
+	    {"a%C3%A9", true},
+	    {"127.0.0.1", true},
+	    {"127.0.0.1:8080", true},
+	    {"a:", true},
+	    {"a:0", true},
+	    {"a:65535", true},
+	    {"a:00001", true},
+	    {"[::]", true},
+	    {"[2001:db8::1]:80", true},
+	    {"[::ffff:127.0.0.1]", true},
+	    {"", false},
+	    {":80", false},
+	    {"a:65536", false},
+	    {"a:000001", false},
+	    {"a:b", false},
+	    {"a:+1", false},
+	    {"a::1", false},
+	    {"a:1:2", false},
+	    {"a,b", false},
+	    {"a b", false},
+	    {"a/", false},
+	    {"a?", false},
+	    {"a#", false},
+	    {"u@a", false},
+	    {"a\\", false},
+	    {"a\"", false},
+	    {"a<", false},
+	    {"a[", false},
+	    {"a]", false},
+	    {"a^", false},
+	    {"a`", false},
+	    {"a{", false},
+	    {"a|", false},
+	    {"a\x7f", false},
+	    {"caf\xc3\xa9", false},
+	    {".", false},
+	    {".a", false},
+	    {"a..b", false},
+	    {"a..", false},
+	    {"a%", false},
+	    {"a%4", false},
+	    {"a%4g", false},
+	    {"a%0a", false},
+	    {"a%20", false},
+	    {"a%7f", false},
+	    {"[", false},
+	    {"[]", false},
+	    {"[::1", false},
+	    {"[::1]x", false},
+	    {"[::1]:x", false},
+	    {"[::1]:65536", false},
+	    {"[:::1]", false},
+	    {"[127.0.0.1]", false},
+	    {"[::1%25lo]", false},
+	    {"[a]", false},
+	    {"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]", false},
+	};
+	struct sample sample;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char line[128];
+
+		snprintf(line, sizeof(line), "Host: %s", cases[i].host);
+		open_sample(&sample, 1, line);
+		if ((classify_request(&sample, HTTP_METHOD_GET, "/") == HTTP_FAULT_NONE) !=
+		    cases[i].good)
+			fail_msg("\"%s\"", cases[i].host);
+	}
+
+	open_sample(&sample, 1, "Host: ab");
+	sample.fields[0].value = (struct str){"a\0b", 3};
+	assert_int_equal(classify_request(&sample, HTTP_METHOD_GET, "/"), HTTP_FAULT_HOST);
+}
+
+static void wishes_of_a_request_are_told(void **state)
+{
+	static const struct {
+		enum http_method method;
+		unsigned minor;
+		const char *fields;
+		enum http_fault fault;
+		bool expects, trailers, upgrades;
+	} cases[] = {
+	    {HTTP_METHOD_GET, 1, "X: y", HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_POST, 1, "Expect: 100-continue", HTTP_FAULT_NONE, true, false, false},
+	    {HTTP_METHOD_POST, 1, "Expect: 100-CONTINUE\nExpect: 100-continue", HTTP_FAULT_NONE,
+		true, false, false},
+	    {HTTP_METHOD_POST, 1, "Expect: 100-continue, x", HTTP_FAULT_EXPECTATION, false, false,
+		false},
+	    {HTTP_METHOD_POST, 1, "Expect: x", HTTP_FAULT_EXPECTATION, false, false, false},
+	    {HTTP_METHOD_POST, 1, "Expect:", HTTP_FAULT_EXPECTATION, false, false, false},
+	    {HTTP_METHOD_POST, 0, "Expect: x", HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_POST, 0, "Expect: 100-continue", HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_GET, 1, "TE: trailers\nConnection: te", HTTP_FAULT_NONE, false, true,
+		false},
+	    {HTTP_METHOD_GET, 1, "TE: gzip;q=1, Trailers\nConnection: x, TE", HTTP_FAULT_NONE,
+		false, true, false},
+	    {HTTP_METHOD_GET, 1, "TE: trailers", HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_GET, 1, "TE: gzip\nConnection: te", HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_GET, 0, "TE: trailers\nConnection: te", HTTP_FAULT_NONE, false, false,
+		false},
+	    {HTTP_METHOD_GET, 1, "Connection: Upgrade\nUpgrade: websocket", HTTP_FAULT_NONE, false,
+		false, true},
+	    {HTTP_METHOD_GET, 1, "Connection: x, upgrade\nUpgrade: h2c\nUpgrade: a, WebSocket",
+		HTTP_FAULT_NONE, false, false, true},
+	    {HTTP_METHOD_GET, 1, "Connection: Upgrade\nUpgrade: websocket\nContent-Length: 0",
+		HTTP_FAULT_NONE, false, false, true},
+	    {HTTP_METHOD_GET, 1, "Connection: Upgrade\nUpgrade: websocket\nContent-Length: 1",
+		HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_GET, 1,
+		"Connection: Upgrade\nUpgrade: websocket\nTransfer-Encoding: chunked",
+		HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_GET, 1, "Upgrade: websocket", HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_GET, 1, "Connection: Upgrade", HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_GET, 1, "Connection: Upgrade\nUpgrade: h2c", HTTP_FAULT_NONE, false, false,
+		false},
+	    {HTTP_METHOD_GET, 0, "Connection: Upgrade\nUpgrade: websocket", HTTP_FAULT_NONE, false,
+		false, false},
+	    {HTTP_METHOD_POST, 1, "Connection: Upgrade\nUpgrade: websocket", HTTP_FAULT_NONE, false,
+		false, false},
+	};
+	struct sample sample;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		open_sample(&sample, cases[i].minor, "Host: a");
+		add_fields(&sample, cases[i].fields);
+		if (classify_request(&sample, cases[i].method, "/") != cases[i].fault)
+			fail_msg("case %zu", i);
+		if (sample.head.expects_continue != cases[i].expects ||
+		    sample.head.accepts_trailers != cases[i].trailers ||
+		    sample.head.upgrades_websocket != cases[i].upgrades)
+			fail_msg("case %zu: %d %d %d", i, sample.head.expects_continue,
+			    sample.head.accepts_trailers, sample.head.upgrades_websocket);
+	}
+}
+
+static void responses_are_framed(void **state)
+{
+	static const char both[] = "Content-Length: 1\nTransfer-Encoding: chunked";
+	static const struct {
+		unsigned status, minor;
+		const char *fields;
+		enum http_method answers;
+		enum http_fault fault;
+		enum http_framing framing;
+		bool keep_alive, has_length;
+	} cases[] = {
+	    {200, 1, "Content-Length: 5", HTTP_METHOD_GET, 0, HTTP_FRAMING_LENGTH, true, true},
+	    {200, 0, "Content-Length: 5", HTTP_METHOD_GET, 0, HTTP_FRAMING_LENGTH, false, true},
+	    {200, 0, "Content-Length: 5\nConnection: keep-alive", HTTP_METHOD_GET, 0,
+		HTTP_FRAMING_LENGTH, true, true},
+	    {200, 1, "Content-Length: 5\nConnection: close", HTTP_METHOD_GET, 0,
+		HTTP_FRAMING_LENGTH, false, true},
+	    {200, 1, "Transfer-Encoding: chunked", HTTP_METHOD_GET, 0, HTTP_FRAMING_CHUNKED, true,
+		false},
+	    {200, 0, "Transfer-Encoding: chunked\nConnection: keep-alive", HTTP_METHOD_GET, 0,
+		HTTP_FRAMING_CHUNKED, false, false},
+	    {200, 1, "X: y", HTTP_METHOD_GET, 0, HTTP_FRAMING_CLOSE, false, false},
+	    {500, 1, "X: y", HTTP_METHOD_GET, 0, HTTP_FRAMING_CLOSE, false, false},
+	    {200, 1, "Content-Length: 5", HTTP_METHOD_HEAD, 0, HTTP_FRAMING_NONE, true, true},
+	    {200, 1, "Transfer-Encoding: chunked", HTTP_METHOD_HEAD, 0, HTTP_FRAMING_NONE, true,
+		false},
+	    {200, 1, "X: y", HTTP_METHOD_HEAD, 0, HTTP_FRAMING_NONE, true, false},
+	    {304, 1, "Content-Length: 5", HTTP_METHOD_GET, 0, HTTP_FRAMING_NONE, true, true},
+	    {304, 1, "X: y", HTTP_METHOD_GET, 0, HTTP_FRAMING_NONE, true, false},
+	    {204, 1, "Content-Length: 5", HTTP_METHOD_GET, 0, HTTP_FRAMING_NONE, true, false},
+	    {204, 1, "Transfer-Encoding: chunked", HTTP_METHOD_GET, 0, HTTP_FRAMING_NONE, true,
+		false},
+	    {100, 1, "Content-Length: 5", HTTP_METHOD_GET, 0, HTTP_FRAMING_NONE, true, false},
+	    {103, 1, "Link: x", HTTP_METHOD_GET, 0, HTTP_FRAMING_NONE, true, false},
+	    {205, 1, "Content-Length: 0", HTTP_METHOD_GET, 0, HTTP_FRAMING_LENGTH, true, true},
+	    {200, 1, both, HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0, false, false},
+	    {200, 1, both, HTTP_METHOD_HEAD, HTTP_FAULT_FRAMING, 0, false, false},
+	    {204, 1, both, HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0, false, false},
+	    {200, 1, "Content-Length: 1\nContent-Length: 1", HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0,
+		false, false},
+	    {200, 1, "Content-Length: x", HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0, false, false},
+	    {200, 1, "Transfer-Encoding: gzip", HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0, false,
+		false},
+	    {200, 0, "Transfer-Encoding: gzip", HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0, false,
+		false},
+	};
+	struct sample sample;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct http_head request = {.method = cases[i].answers, .minor = 1};
+		enum http_fault fault;
+
+		open_sample(&sample, cases[i].minor, cases[i].fields);
+		sample.head.status = cases[i].status;
+		fault = http_head_classify_response(&sample.head, &request);
+		if (fault != cases[i].fault)
+			fail_msg("case %zu: fault %d", i, (int)fault);
+		if (fault == HTTP_FAULT_NONE &&
+		    (sample.head.framing != cases[i].framing ||
+			sample.head.keep_alive != cases[i].keep_alive ||
+			sample.head.has_content_length != cases[i].has_length ||
+			sample.head.content_length !=
+			    (cases[i].has_length && cases[i].status != 205 ? 5 : 0)))
+			fail_msg("case %zu: framing %d", i, (int)sample.head.framing);
+	}
+}
+
+static void only_the_upgrade_that_was_asked_for_is_granted(void **state)
+{
+	static const struct {
+		bool asked;
+		unsigned minor;
+		const char *fields;
+		enum http_fault fault;
+	} cases[] = {
+	    {true, 1, "Connection: Upgrade\nUpgrade: websocket", HTTP_FAULT_NONE},
+	    {true, 1, "Connection: x, upgrade\nUpgrade: WebSocket\nContent-Length: 4",
+		HTTP_FAULT_NONE},
+	    {false, 1, "Connection: Upgrade\nUpgrade: websocket", HTTP_FAULT_SYNTAX},
+	    {true, 0, "Connection: Upgrade\nUpgrade: websocket", HTTP_FAULT_SYNTAX},
+	    {true, 1, "Upgrade: websocket", HTTP_FAULT_SYNTAX},
+	    {true, 1, "Connection: Upgrade", HTTP_FAULT_SYNTAX},
+	    {true, 1, "Connection: Upgrade\nUpgrade: h2c", HTTP_FAULT_SYNTAX},
+	    {true, 1, "Connection: Upgrade\nUpgrade: websocket, h2c", HTTP_FAULT_SYNTAX},
+	    {true, 1, "Connection: Upgrade\nUpgrade: h2c\nUpgrade: websocket", HTTP_FAULT_SYNTAX},
+	};
+	struct sample sample;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct http_head request = {
+		    .method = HTTP_METHOD_GET, .minor = 1, .upgrades_websocket = cases[i].asked};
+
+		open_sample(&sample, cases[i].minor, cases[i].fields);
+		sample.head.status = 101;
+		assert_int_equal(
+		    http_head_classify_response(&sample.head, &request), cases[i].fault);
+		assert_int_equal(sample.head.upgrades_websocket, cases[i].fault == HTTP_FAULT_NONE);
+		assert_int_equal(sample.head.framing, HTTP_FRAMING_NONE);
+	}
+
+	/* The same fields on another status are an advertisement. */
+	const struct http_head request = {.method = HTTP_METHOD_GET, .upgrades_websocket = true};
+
+	open_sample(&sample, 1, "Connection: Upgrade\nUpgrade: websocket\nContent-Length: 0");
+	sample.head.status = 426;
+	assert_int_equal(http_head_classify_response(&sample.head, &request), HTTP_FAULT_NONE);
+	assert_false(sample.head.upgrades_websocket);
+	assert_true(sample.fields[1].hop_by_hop);
+}
+
+static void trailers_that_decide_something_are_barred(void **state)
+{
+	static const char *const barred[] = {"Content-Length", "transfer-encoding", "HOST",
+	    "Connection", "TE", "Trailer", "Upgrade", "Keep-Alive", "Proxy-Authorization",
+	    "Authorization", "WWW-Authenticate", "Set-Cookie", "Cookie", "Content-Type",
+	    "Content-Encoding", "Content-Range", "Cache-Control", "Expires", "Age", "Date", "Vary",
+	    "Location", "Retry-After", "Via", "Forwarded", "X-Forwarded-For", "Expect",
+	    "Max-Forwards", "Range"};
+	static const char *const allowed[] = {"X-Sum", "Digest", "Content-MD5", "Grpc-Status",
+	    "Server-Timing", "ETag", "X-Content-Length"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(barred) / sizeof(*barred); i++)
+		if (http_trailer_is_allowed(str_from(barred[i])))
+			fail_msg("%s", barred[i]);
+	for (size_t i = 0; i < sizeof(allowed) / sizeof(*allowed); i++)
+		if (!http_trailer_is_allowed(str_from(allowed[i])))
+			fail_msg("%s", allowed[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(every_fault_has_a_status_and_a_sentence),
+	    cmocka_unit_test(reset_keeps_the_room_for_fields),
+	    cmocka_unit_test(the_first_field_of_a_name_is_found),
+	    cmocka_unit_test(lists_are_searched_by_element),
+	    cmocka_unit_test(bytes_are_known_as_token_and_digit),
+	    cmocka_unit_test(keep_alive_follows_version_and_options),
+	    cmocka_unit_test(hop_by_hop_fields_are_marked),
+	    cmocka_unit_test(requests_are_framed),
+	    cmocka_unit_test(targets_and_hosts_are_settled),
+	    cmocka_unit_test(hosts_are_taken_or_refused),
+	    cmocka_unit_test(wishes_of_a_request_are_told),
+	    cmocka_unit_test(responses_are_framed),
+	    cmocka_unit_test(only_the_upgrade_that_was_asked_for_is_granted),
+	    cmocka_unit_test(trailers_that_decide_something_are_barred),
+	};
+
+	return cmocka_run_group_tests_name("head", tests, NULL, NULL);
+}
