@@ -20,7 +20,4 @@ bool config_file_read(
     struct config_file *file, const char *path, struct arena *arena, struct config_errors *errors);
 void config_file_finish(struct config_file *file);
 
-/* "1.5": of the library that was compiled against. */
-const char *config_file_libconfig_version(void);
-
 #endif

@@ -32,13 +32,15 @@ struct options {
 	const char *explain;         /* OPTIONS_EXPLAIN: the key */
 	bool quiet;                  /* no lines above warning; -t is silent about success */
 	char *const *argv;           /* for the successor that takes over */
+	const char **lists;          /* storage of those in `source` */
 };
 
 /* False on bad usage, which was reported on stderr. */
 bool options_parse(struct options *options, int argc, char **argv);
 void options_finish(struct options *options);
 
-/* Does what every mode but OPTIONS_RUN asks for, and answers the exit status. */
+/* Does what any mode but OPTIONS_RUN asks for, and answers the exit status. Answers go to stdout, complaints to
+ * stderr. */
 int options_answer(const struct options *options);
 
 #endif

@@ -18,6 +18,8 @@ void config_errors_finish(struct config_errors *errors)
 
 void config_errors_write(const struct config_errors *errors, FILE *out)
 {
+	if (errors->incomplete)
+		fprintf(out, "rondo: out of memory while reading the configuration\n");
 	for (size_t i = 0; i < errors->count; i++) {
 		const struct config_error *error = &errors->items[i];
 
@@ -32,16 +34,20 @@ void config_errors_write(const struct config_errors *errors, FILE *out)
 /* The line as it is shown below a message; control bytes cannot play with the terminal. */
 static char *show_source(const struct config_line *line)
 {
-	char *shown;
-	size_t start;
-	int len = (int)(line->text.len < SOURCE_SHOWN ? line->text.len : SOURCE_SHOWN);
+	enum { MARGIN = 24 };
+	size_t len = line->text.len < SOURCE_SHOWN ? line->text.len : SOURCE_SHOWN;
+	char *shown = malloc(MARGIN + len + 1);
+	char *at;
 
-	if (asprintf(&shown, "%5u | %.*s", line->number, len, len ? line->text.data : "") < 0)
+	if (!shown)
 		return NULL;
-	start = strlen(shown) - (size_t)len;
-	for (char *c = shown + start; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = ' ';
+	at = shown + snprintf(shown, MARGIN, "%5u | ", line->number);
+	for (size_t i = 0; i < len; i++) {
+		char c = line->text.data[i];
+
+		*at++ = (unsigned char)c < ' ' || c == 0x7f ? ' ' : c;
+	}
+	*at = '\0';
 	return shown;
 }
 

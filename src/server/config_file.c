@@ -9,14 +9,6 @@ struct building {
 	struct arena *arena;
 };
 
-#define TEXT_OF(number)       #number
-#define VERSION(major, minor) TEXT_OF(major) "." TEXT_OF(minor)
-
-const char *config_file_libconfig_version(void)
-{
-	return VERSION(LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR);
-}
-
 /* ---- variables */
 
 static struct str variable_name(struct str text)
