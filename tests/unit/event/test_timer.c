@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -19,7 +20,7 @@ void *__wrap_reallocarray(void *memory, size_t count, size_t size)
 }
 
 /* What a timer does to another one when it runs. */
-enum deed { NOTHING, ARM, CANCEL, REMOVE };
+enum deed { NOTHING, ARM, CANCEL, REMOVE, DESTROY };
 
 struct alarm {
 	struct timer timer;
@@ -47,6 +48,10 @@ static void on_due(struct timer *timer)
 		break;
 	case REMOVE:
 		timer_remove(alarm->timers, &alarm->victim->timer);
+		break;
+	case DESTROY:
+		timer_remove(alarm->timers, &alarm->victim->timer);
+		memset(&alarm->victim->timer, 0x5a, sizeof(alarm->victim->timer));
 		break;
 	}
 }
@@ -153,6 +158,7 @@ static void a_callback_has_power_over_the_gathered(void **state)
 	    {NOTHING, 0, 1, 1, 1},
 	    {CANCEL, 0, 0, 0, 0},
 	    {REMOVE, 0, 0, 0, 0},
+	    {DESTROY, 0, 0, 0, 0},
 	    {ARM, 50, 0, 1, 1},
 	    {ARM, 100, 0, 1, 1},
 	    {ARM, 101, 0, 0, 1},
