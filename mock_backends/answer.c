@@ -118,7 +118,8 @@ static void answer_content(struct mock_conn *conn)
 	} else if (target_number(conn, "/slow/", &length)) {
 		bytes_add_pattern(&content, length);
 		answer_with(conn, 200, "text/plain", &content);
-		mock_pace(conn, answer_head_length(conn), pause != NULL ? atoi(pause + 4) : 10);
+		mock_pace(conn, answer_head_length(conn),
+		    pause != NULL ? strtol(pause + 4, NULL, 10) : 10);
 	} else if (strcmp(mock_request(conn)->target, "/head") == 0) {
 		answer_with(conn, 200, "text/plain", &mock_request(conn)->head);
 	} else {

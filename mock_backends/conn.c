@@ -91,15 +91,15 @@ static bool parse_head(struct mock_conn *conn)
 	char line[REQUEST_LINE];
 	char value[64];
 	char *end = NULL;
-	int minor = 0;
+	char minor[2] = "";
 
 	snprintf(line, sizeof(line), "%.*s", (int)head->length, head->at);
-	if (sscanf(line, "%15[^ \r\n] %2047[^ \r\n] HTTP/1.%1d\r", request->method, request->target,
-		&minor) != 3)
+	if (sscanf(line, "%15[^ \r\n] %2047[^ \r\n] HTTP/1.%1[01]\r", request->method,
+		request->target, minor) != 3)
 		return false;
-	request->is_http_1_0 = minor == 0;
-	request->keep_alive = minor == 0 ? head_has_word(head, "Connection", "keep-alive")
-					 : !head_has_word(head, "Connection", "close");
+	request->is_http_1_0 = minor[0] == '0';
+	request->keep_alive = request->is_http_1_0 ? head_has_word(head, "Connection", "keep-alive")
+						   : !head_has_word(head, "Connection", "close");
 	head_find_field(head, "Content-Type", request->content_type, sizeof(request->content_type));
 	conn->is_chunked = head_has_word(head, "Transfer-Encoding", "chunked");
 	conn->content_length = 0;

@@ -314,11 +314,11 @@ trap 'exit 143' TERM
 if [ -z "$build" ]; then
     build=$root/build
     prepare_packages || exit 1
-    if [ -e "$build/CMakeCache.txt" ]; then
-        prepare_build "$build" || exit 1
-    else
-        prepare_build "$build" -DRONDO_TESTS=OFF || exit 1
+    tests=(-DRONDO_TESTS=OFF)
+    if [ -e "$build/CMakeCache.txt" ] && pkg-config --exists cmocka; then
+        tests=() # as somebody has configured it
     fi
+    prepare_build "$build" "${tests[@]}" || exit 1
 fi
 build=$(cd "$build" && pwd) || exit 1
 rondo=${RONDO:-$build/rondo}

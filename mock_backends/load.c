@@ -259,6 +259,10 @@ static void finish_connect(struct load *load, struct client *client)
 	socklen_t length = sizeof(error);
 
 	getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &length);
+	if (error == ECONNRESET) { /* there was one, for a moment */
+		finish_request(load, client, OUTCOME_RESET);
+		return;
+	}
 	if (error != 0) {
 		disconnect(client);
 		client->address = client->address->ai_next;
@@ -446,13 +450,14 @@ static bool prepare(struct load *load)
 
 static void clean_up(struct load *load)
 {
-	for (int64_t i = 0; i < load->connections; i++) {
+	for (int64_t i = 0; load->clients != NULL && i < load->connections; i++) {
 		disconnect(&load->clients[i]);
 		plan_free_request(&load->clients[i].request);
 		bytes_free(&load->clients[i].response.in);
 	}
 	free(load->clients);
-	freeaddrinfo(load->addresses);
+	if (load->addresses != NULL)
+		freeaddrinfo(load->addresses);
 	report_free(&load->report);
 }
 
@@ -506,8 +511,10 @@ int main(int argc, char **argv)
 	bool is_good = false;
 
 	read_options(&load, argc, argv);
-	if (!prepare(&load))
+	if (!prepare(&load)) {
+		clean_up(&load);
 		return 2;
+	}
 	run(&load);
 	if (!load.is_showing || load.is_json)
 		report_print(&load.report, load.is_json);

@@ -15,6 +15,7 @@ bool plan_parse_url(struct load_plan *plan, const char *url)
 	const char *start = url + sizeof(scheme) - 1;
 	const char *slash = NULL;
 	bool is_split = false;
+	long port = 0;
 
 	if (strncmp(url, scheme, sizeof(scheme) - 1) != 0)
 		return false;
@@ -27,7 +28,8 @@ bool plan_parse_url(struct load_plan *plan, const char *url)
 		    sscanf(plan->authority, "[%255[^]]]:%7[0-9]", plan->host, plan->port) > 0;
 	else
 		is_split = sscanf(plan->authority, "%255[^:]:%7[0-9]", plan->host, plan->port) > 0;
-	return is_split && atoi(plan->port) > 0 && atoi(plan->port) < 65536;
+	port = strtol(plan->port, NULL, 10);
+	return is_split && port > 0 && port < 65536;
 }
 
 /* "/size/10" is a pattern of 10 bytes, and so on. */

@@ -36,15 +36,18 @@ static bool parse_head(struct load_response *response)
 	char line[16];
 	char value[64];
 	char *end = NULL;
+	char minor[2] = "";
 	char space = 0;
-	int minor = 0;
+	char status[4] = "";
 
 	snprintf(line, sizeof(line), "%.13s", head.at);
-	if (sscanf(line, "HTTP/1.%1d%c%3d", &minor, &space, &response->status) != 3 || minor > 1 ||
-	    space != ' ' || response->status < 100)
+	if (sscanf(line, "HTTP/1.%1[01]%c%3[0-9]", minor, &space, status) != 3 || space != ' ')
 		return false;
-	response->keep_alive = minor == 0 ? head_has_word(&head, "Connection", "keep-alive")
-					  : !head_has_word(&head, "Connection", "close");
+	response->status = (int)strtol(status, NULL, 10);
+	if (response->status < 100)
+		return false;
+	response->keep_alive = minor[0] == '0' ? head_has_word(&head, "Connection", "keep-alive")
+					       : !head_has_word(&head, "Connection", "close");
 	response->is_chunked = head_find_field(&head, "Transfer-Encoding", value, sizeof(value));
 	if (response->is_chunked && strcasecmp(value, "chunked") != 0)
 		return false;
