@@ -388,7 +388,7 @@ static bool start_modules(struct daemon *daemon, struct config *config)
 	    .on_settled = on_names_settled,
 	    .context = daemon,
 	};
-	names.resolver = daemon->resolver = resolver_create(daemon->loop, NULL);
+	names.resolver = daemon->resolver = resolver_create(daemon->loop, &(struct resolver_options){0});
 	daemon->names = daemon->resolver ? names_create(&names) : NULL;
 	daemon->prober = prober_create(&daemon->ring, &daemon->backends);
 	daemon->access_log = access_log_create(daemon->loop, &config->access_log);
