@@ -21,6 +21,9 @@ const char *setting_format(const struct setting *setting, const void *base, stru
 const char *setting_format_number(
     const struct setting *setting, int64_t number, struct arena *arena);
 
+/* What a SETTING_CHOICE can be: "\"all\" or \"none\"". NULL without memory. */
+const char *setting_words(const struct setting *setting, struct arena *arena);
+
 /* What a command line has behind KEY=, as a node: lists are separated by commas. False without memory. */
 bool setting_node(
     const struct setting *setting, struct str text, struct config_node *node, struct arena *arena);

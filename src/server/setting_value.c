@@ -288,10 +288,23 @@ static const char *read_string(const struct reading *reading, const struct confi
 	return wrong ? wrong : store_string(reading, node->text);
 }
 
+const char *setting_words(const struct setting *setting, struct arena *arena)
+{
+	const char *const *words = setting->words;
+	const char *list = "";
+
+	for (size_t i = 0; list && words[i]; i++) {
+		const char *before = !i ? "" : words[i + 1] ? ", " : " or ";
+
+		list = arena_printf(arena, "%s%s\"%s\"", list, before, words[i]);
+	}
+	return list;
+}
+
 static const char *read_choice(const struct reading *reading, const struct config_node *node)
 {
 	const char *const *words = reading->setting->words;
-	const char *list = "";
+	const char *list;
 
 	if (node->kind != NODE_STRING)
 		return wrong_type(reading, node, "a string");
@@ -300,15 +313,11 @@ static const char *read_choice(const struct reading *reading, const struct confi
 			store_number(reading, i);
 			return NULL;
 		}
-		list = arena_printf(reading->arena, "%s%s\"%s\"", list,
-		    !i             ? ""
-		    : words[i + 1] ? ", "
-				   : " or ",
-		    words[i]);
-		if (!list)
-			return out_of_memory;
 	}
-	return arena_printf(reading->arena, "\"%s\" is not known; write %s", node->text, list);
+	list = setting_words(reading->setting, reading->arena);
+	return list
+		   ? arena_printf(reading->arena, "\"%s\" is not known; write %s", node->text, list)
+		   : out_of_memory;
 }
 
 /* ---- all types */

@@ -278,7 +278,7 @@ static const struct setting config_rows[] = {
     {.path = "limits.body_bytes",
 	.type = SETTING_SIZE,
 	CONFIG(rules.limits.body_bytes),
-	.max = INT64_C(1) << 50,
+	.max = INT64_C(1) << 40,
 	.fallback = "0",
 	.help = "Size of a request body; beyond it the answer is 413. 0: no limit."},
 

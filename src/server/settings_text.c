@@ -7,23 +7,26 @@ struct layout {
 	FILE *out;
 	const char *indent;
 	int columns;
+	bool by_sentence; /* each begins a line, as mdoc likes it */
 };
 
 /* Writes words into lines. */
 static void write_wrapped(const struct layout *layout, const char *text)
 {
 	struct str rest = str_from(text);
+	bool ends_line = false;
 	int column = 0;
 
 	while (rest.data) {
 		struct str word = str_split(&rest, ' ');
 
-		if (column && column + 1 + (int)word.len > layout->columns) {
+		if (column && (ends_line || column + 1 + (int)word.len > layout->columns)) {
 			fputc('\n', layout->out);
 			column = 0;
 		}
 		column +=
 		    fprintf(layout->out, "%s%.*s", column ? " " : layout->indent, STR_ARGS(word));
+		ends_line = layout->by_sentence && word.len && word.data[word.len - 1] == '.';
 	}
 	fputc('\n', layout->out);
 }
@@ -45,24 +48,24 @@ static const char *default_text(const struct setting *setting, struct arena *are
 	return setting_format(setting, base, arena);
 }
 
-/* "whole number, 1 to 16", "choice of adaptive, round_robin". */
+/* Is there more to say of its type than the default shows? */
+static bool has_range(const struct setting *setting)
+{
+	return setting->type == SETTING_CHOICE || setting->type == SETTING_STATUSES ||
+	       setting->type == SETTING_DURATION || setting->type == SETTING_SIZE ||
+	       setting->type == SETTING_INTEGER;
+}
+
+/* "whole number, 1 to 16", "\"idempotent\", \"all\" or \"none\"". */
 static const char *type_text(const struct setting *setting, struct arena *arena)
 {
 	const char *text = setting_type_text(setting->type);
 	const char *min;
 	const char *max;
 
-	if (setting->type == SETTING_CHOICE) {
-		for (size_t i = 0; text && setting->words[i]; i++)
-			text = arena_printf(arena, "%s%s\"%s\"", i ? text : "",
-			    !i                      ? ""
-			    : setting->words[i + 1] ? ", "
-						    : " or ",
-			    setting->words[i]);
-		return text;
-	}
-	if (setting->type != SETTING_DURATION && setting->type != SETTING_SIZE &&
-	    setting->type != SETTING_INTEGER)
+	if (setting->type == SETTING_CHOICE)
+		return setting_words(setting, arena);
+	if (!has_range(setting))
 		return text;
 	min = setting_format_number(setting, setting->min, arena);
 	max = setting_format_number(setting, setting->max, arena);
@@ -78,7 +81,7 @@ static const char *or_none(const char *text)
 
 static void explain_one(const char *key, const struct setting *setting, FILE *out)
 {
-	struct layout layout = {out, "", 78};
+	struct layout layout = {out, "", 78, false};
 	struct arena arena = {0};
 	bool is_required = !setting->fallback && strcmp(setting->path, "backends") == 0;
 
@@ -131,10 +134,10 @@ bool settings_explain(const char *key, FILE *out)
 static const char example_head[] =
     "# rondo.conf - every value shown is the default, except for `backends`, which must be given.\n"
     "#\n"
-    "#   rondo -t               check this file\n"
-    "#   rondo -T               show the value of every setting and where it comes from\n"
-    "#   rondo -E retry.tries   explain a setting\n"
-    "#   systemctl reload rondo apply it; a bad file is refused and the old one stays\n"
+    "#   rondo -t                 check this file\n"
+    "#   rondo -T                 show the value of every setting and where it comes from\n"
+    "#   rondo -E retry.tries     explain a setting\n"
+    "#   systemctl reload rondo   apply it; a bad file is refused and the old one stays\n"
     "#\n"
     "# Durations and sizes are in quotes and have a unit: \"250ms\" \"5s\" \"2m\" \"1h\", \"512\" "
     "\"16k\" \"8m\" \"1g\".\n"
@@ -150,12 +153,12 @@ static const char example_backends[] = "backends = (\n"
 static void write_example_setting(const struct setting *setting, const char *indent, FILE *out)
 {
 	struct arena arena = {0};
-	struct layout layout = {out, arena_printf(&arena, "%s# ", indent), TEXT_COLUMNS};
+	struct layout layout = {out, arena_printf(&arena, "%s# ", indent), TEXT_COLUMNS, false};
 	const char *type = type_text(setting, &arena);
 
 	if (layout.indent && type) {
 		write_wrapped(&layout, setting->help);
-		if (setting->type != SETTING_BACKENDS)
+		if (has_range(setting))
 			fprintf(out, "%s# (%s%s)\n", indent, type,
 			    setting->needs_restart ? "; a change needs a restart" : "");
 	}
@@ -190,7 +193,7 @@ void settings_write_example(FILE *out)
 
 static void write_manual_item(const char *prefix, const struct setting *setting, FILE *out)
 {
-	struct layout layout = {out, "", TEXT_COLUMNS};
+	struct layout layout = {out, "", TEXT_COLUMNS, true};
 	struct arena arena = {0};
 	const char *fallback = default_text(setting, &arena);
 
