@@ -68,6 +68,16 @@ struct net_listen_options {
 /* A listening socket. A stale Unix socket in the way (nobody listens) is removed. */
 int net_listen(const struct net_addr *addr, const struct net_listen_options *options);
 
+/*
+ * Makes a listening socket that came from another process one like those of net_listen. Negative errno when it is no
+ * socket for streams that listens (ENOTSOCK, EPROTOTYPE, EINVAL).
+ */
+int net_listen_inherited(int fd);
+
+/* SO_REUSEPORT of a listening socket, on or off: while it is on, others of this user may bind to its port. 0 or a
+ * negative errno. */
+int net_share_port(int fd, bool on);
+
 /* The address a socket is bound to. 0 or a negative errno. */
 int net_local_addr(int fd, struct net_addr *addr);
 
@@ -99,6 +109,10 @@ void net_shutdown_write(int fd);
 
 /* Closes; with `reset` the peer gets a RST rather than an orderly end (SO_LINGER 0). */
 void net_close(int fd, bool reset);
+
+/* A socket for datagrams to Unix addresses, and one datagram that is sent whole or not at all. */
+int net_datagram_open(void);
+int net_datagram_send(int fd, const struct net_addr *to, struct str data);
 
 /* A pipe for net_splice. 0 or a negative errno. */
 int net_pipe_open(int ends[2]);

@@ -270,6 +270,35 @@ int net_listen(const struct net_addr *addr, const struct net_listen_options *opt
 	return fd;
 }
 
+static int get_option(int fd, int level, int option, int *value)
+{
+	socklen_t len = sizeof(*value);
+
+	return getsockopt(fd, level, option, value, &len) ? -errno : 0;
+}
+
+int net_listen_inherited(int fd)
+{
+	int type = 0;
+	int listens = 0;
+	int error = get_option(fd, SOL_SOCKET, SO_TYPE, &type);
+
+	if (!error && type != SOCK_STREAM)
+		error = -EPROTOTYPE;
+	if (!error)
+		error = get_option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens);
+	if (error || !listens)
+		return error ? error : -EINVAL;
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK))
+		return -errno;
+	return 0;
+}
+
+int net_share_port(int fd, bool on)
+{
+	return set_option(fd, SOL_SOCKET, SO_REUSEPORT, on);
+}
+
 int net_local_addr(int fd, struct net_addr *addr)
 {
 	*addr = (struct net_addr){0};
@@ -402,6 +431,23 @@ void net_close(int fd, bool reset)
 	if (reset)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	close(fd);
+}
+
+int net_datagram_open(void)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int net_datagram_send(int fd, const struct net_addr *to, struct str data)
+{
+	ssize_t put;
+
+	do
+		put = sendto(fd, data.data, data.len, MSG_NOSIGNAL, &to->any, to->len);
+	while (put < 0 && errno == EINTR);
+	return put < 0 ? -errno : 0;
 }
 
 /* ---- pipes */
