@@ -22,7 +22,11 @@ struct listener {
 /* Takes over a listening descriptor. Negative errno when the loop has no room. */
 int listener_open(struct listener *listener, struct service *service, int fd);
 
-/* Stops accepting and closes the descriptor. */
+/* Accepts all who wait in the queue now, as far as there is room: before it is closed for good. */
+void listener_accept_all(struct listener *listener);
+
+/* Stops accepting and closes the descriptor. Whoever is in the queue is turned away, unless another process has the
+ * socket too. */
 void listener_close(struct listener *listener);
 
 /* There is room again: accepts on. */

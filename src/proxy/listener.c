@@ -27,30 +27,37 @@ static void pause_for_shortage(struct listener *listener, int error)
 	timer_arm(loop_timers(loop), &listener->timer, now_us + PAUSE_US);
 }
 
+/* False when no more can be accepted now. */
+static bool accept_one(struct listener *listener)
+{
+	struct service *service = listener->service;
+	if (service->sessions.in_use >= service->sessions.limit) {
+		pause_accepting(listener);
+		return false;
+	}
+	struct net_addr peer;
+	int fd = net_accept(listener->watch.fd, &peer);
+	if (fd == -EAGAIN)
+		return false;
+	if (fd < 0) {
+		pause_for_shortage(listener, -fd);
+		return false;
+	}
+	if (!session_start(service, fd, &peer)) {
+		net_close(fd, true);
+		pause_for_shortage(listener, ENOMEM);
+		return false;
+	}
+	return true;
+}
+
 static void on_event(struct watch *watch, unsigned events)
 {
 	struct listener *listener = container_of(watch, struct listener, watch);
-	struct service *service = listener->service;
 	(void)events;
-	for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
-		if (service->sessions.in_use >= service->sessions.limit) {
-			pause_accepting(listener);
+	for (int i = 0; i < ACCEPTS_PER_EVENT; i++)
+		if (!accept_one(listener))
 			return;
-		}
-		struct net_addr peer;
-		int fd = net_accept(watch->fd, &peer);
-		if (fd == -EAGAIN)
-			return;
-		if (fd < 0) {
-			pause_for_shortage(listener, -fd);
-			return;
-		}
-		if (!session_start(service, fd, &peer)) {
-			net_close(fd, true);
-			pause_for_shortage(listener, ENOMEM);
-			return;
-		}
-	}
 }
 
 static void on_due(struct timer *timer)
@@ -64,6 +71,14 @@ int listener_open(struct listener *listener, struct service *service, int fd)
 	timer_init(&listener->timer, on_due);
 	int error = net_local_addr(fd, &listener->addr);
 	return error ? error : loop_watch(service->loop, &listener->watch, fd, LOOP_READ);
+}
+
+void listener_accept_all(struct listener *listener)
+{
+	/* Those who come while this goes on are let in too, but they cannot keep it going. */
+	for (size_t room = listener->service->sessions.limit; room > 0; room--)
+		if (!accept_one(listener))
+			return;
 }
 
 void listener_close(struct listener *listener)
