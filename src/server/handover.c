@@ -1,0 +1,209 @@
+#include "server/handover.h"
+
+#include "base/log.h"
+#include "server/inheritance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- the new process, before it becomes the program -------------------------------------------------- */
+
+/* Moves descriptors to the places where the program looks for them. */
+static bool place(int *fds, int count)
+{
+	/* First out of each other's way. */
+	for (int i = 0; i < count; i++) {
+		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, INHERITANCE_FIRST_FD + count);
+		if (fds[i] < 0)
+			return false;
+	}
+	for (int i = 0; i < count; i++)
+		if (dup2(fds[i], INHERITANCE_FIRST_FD + i) < 0)
+			return false;
+	return true;
+}
+
+static bool set_number(const char *name, long long number)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%lld", number);
+	return setenv(name, text, 1) == 0;
+}
+
+_Noreturn static void become(char *const *argv, int *fds, int count, const char *names)
+{
+	const char *path = (const char *)getauxval(AT_EXECFN);
+	bool good = place(fds, count) && set_number("LISTEN_PID", getpid()) &&
+		    set_number("LISTEN_FDS", count) && setenv("LISTEN_FDNAMES", names, 1) == 0;
+	if (good && getenv("WATCHDOG_PID"))
+		good = set_number("WATCHDOG_PID", getpid());
+	if (good)
+		execv(path, argv);
+	log_error("cannot start %s: %s", path, strerror(errno));
+	_exit(EXIT_FAILURE);
+}
+
+/* The names, joined by colons; to be freed. */
+static char *join_names(const struct handover_socket *sockets, size_t count)
+{
+	size_t size = sizeof(INHERITANCE_HANDOVER);
+	for (size_t i = 0; i < count; i++)
+		size += strlen(sockets[i].name) + 1;
+	char *names = malloc(size);
+	char *end = names;
+	for (size_t i = 0; names && i < count; i++)
+		end += sprintf(end, "%s:", sockets[i].name);
+	if (names)
+		memcpy(end, INHERITANCE_HANDOVER, sizeof(INHERITANCE_HANDOVER));
+	return names;
+}
+
+/* A process of its own with the sockets and `pipe_end`; negative errno when there is none. */
+static pid_t spawn(
+    char *const *argv, const struct handover_socket *sockets, size_t count, int pipe_end)
+{
+	char *names = join_names(sockets, count);
+	int *fds = calloc(count + 1, sizeof(int));
+	pid_t pid = -ENOMEM;
+	if (names && fds) {
+		for (size_t i = 0; i < count; i++)
+			fds[i] = sockets[i].fd;
+		fds[count] = pipe_end;
+		pid = fork();
+		if (pid == 0)
+			become(argv, fds, (int)count + 1, names);
+		if (pid < 0)
+			pid = -errno;
+	}
+	free(names);
+	free(fds);
+	return pid;
+}
+
+/* ---- the old process --------------------------------------------------------------------------------- */
+
+static void close_pipe(struct handover *handover)
+{
+	int fd = handover->watch.fd;
+	if (fd < 0)
+		return;
+	timer_remove(loop_timers(handover->loop), &handover->timer);
+	loop_unwatch(handover->loop, &handover->watch);
+	close(fd);
+}
+
+/* Ends the successor that was being started and says how it ended. */
+static void give_up(struct handover *handover, const char *why)
+{
+	pid_t pid = handover->successor;
+	int status = 0;
+	handover->successor = 0;
+	close_pipe(handover);
+	kill(pid, SIGKILL);
+	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+		log_error(
+		    "the successor ended with status %d before it was ready: this process goes on",
+		    WEXITSTATUS(status));
+	else
+		log_error("the successor %s: this process goes on", why);
+}
+
+static void on_byte(struct watch *watch, unsigned events)
+{
+	struct handover *handover = container_of(watch, struct handover, watch);
+	pid_t pid = handover->successor;
+	char byte;
+	(void)events;
+	ssize_t got = read(watch->fd, &byte, 1);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got != 1) {
+		give_up(handover, "died before it was ready");
+		return;
+	}
+	handover->successor = 0;
+	handover->on_ready(handover, pid);
+	close_pipe(handover);
+}
+
+static void on_due(struct timer *timer)
+{
+	give_up(container_of(timer, struct handover, timer), "was not ready in time");
+}
+
+/* ---- both -------------------------------------------------------------------------------------------- */
+
+void handover_init(struct handover *handover, struct loop *loop)
+{
+	*handover = (struct handover){.loop = loop, .watch = {.fd = -1}};
+	timer_init(&handover->timer, on_due);
+}
+
+static bool refuse(int error)
+{
+	log_error("cannot start a successor: %s", strerror(-error));
+	return false;
+}
+
+bool handover_start(struct handover *handover, char *const *argv,
+    const struct handover_socket *sockets, size_t count)
+{
+	int ends[2];
+	if (handover->watch.fd >= 0) {
+		log_warning("a successor is being started already");
+		return false;
+	}
+	int error = net_pipe_open(ends);
+	if (error)
+		return refuse(error);
+	pid_t pid = spawn(argv, sockets, count, ends[1]);
+	close(ends[1]);
+	if (pid < 0) {
+		close(ends[0]);
+		return refuse(pid);
+	}
+	handover->successor = pid;
+	handover->watch.on_event = on_byte;
+	if (loop_watch(handover->loop, &handover->watch, ends[0], LOOP_READ) < 0) {
+		close(ends[0]);
+		give_up(handover, "could not be watched");
+		return false;
+	}
+	timer_arm(loop_timers(handover->loop), &handover->timer,
+	    loop_now_us(handover->loop) + HANDOVER_LIMIT_S * INT64_C(1000000));
+	return true;
+}
+
+void handover_finish(struct handover *handover)
+{
+	if (handover->successor > 0)
+		give_up(handover, "was not needed any more");
+	close_pipe(handover);
+}
+
+/* ---- the new process ----------------------------------------------------------------------------------- */
+
+static void on_break(struct watch *watch, unsigned events)
+{
+	struct handover *handover = container_of(watch, struct handover, watch);
+	(void)events;
+	close_pipe(handover);
+	handover->on_released(handover);
+}
+
+void handover_say_ready(struct handover *handover, int fd)
+{
+	handover->watch.on_event = on_break;
+	/* Nothing is wanted of the pipe but its end. */
+	if (write(fd, "\n", 1) != 1 || loop_watch(handover->loop, &handover->watch, fd, 0) < 0) {
+		close(fd);
+		handover->on_released(handover);
+	}
+}
