@@ -1,7 +1,8 @@
 #include "server/daemon.h"
 
 #include "base/log.h"
-#include "proxy/listener.h"
+#include "server/entrances.h"
+#include "server/supervisor.h"
 #include "upstream/names.h"
 
 #include <errno.h>
@@ -13,16 +14,8 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
-#include <utlist.h>
 
-/* A listening address of the running configuration. */
-struct entrance {
-	struct listener listener;
-	struct net_addr addr; /* as configured */
-	bool is_wanted;       /* by the configuration being applied */
-	bool is_new;          /* opened for it */
-	struct entrance *next;
-};
+enum { SOCKETS_MAX = 256, ADDRESSES_SIZE = 1024 };
 
 struct daemon {
 	const struct options *options;
@@ -37,7 +30,10 @@ struct daemon {
 	struct names *names;
 	struct access_log *access_log;
 	struct service service;
-	struct entrance *entrances;
+	struct inheritance inheritance;
+	struct entrances entrances;
+	struct supervisor supervisor;
+	struct handover handover;
 	sigset_t signals;
 	struct watch signal_watch;
 	struct timer stop_timer;
@@ -45,76 +41,9 @@ struct daemon {
 	bool probe_is_due;
 	bool is_ready;
 	bool is_stopping;
+	bool was_told_to_stop;
 	int status;
 };
-
-/* ---- listening ------------------------------------------------------------------------------------- */
-
-static struct entrance *find_entrance(struct daemon *daemon, const struct net_addr *addr)
-{
-	struct entrance *entrance;
-	LL_FOREACH (daemon->entrances, entrance)
-		if (net_addr_equals(&entrance->addr, addr))
-			return entrance;
-	return NULL;
-}
-
-static void close_entrance(struct daemon *daemon, struct entrance *entrance)
-{
-	LL_DELETE(daemon->entrances, entrance);
-	listener_close(&entrance->listener);
-	if (entrance->addr.any.sa_family == AF_UNIX)
-		unlink(entrance->addr.path.sun_path);
-	free(entrance);
-}
-
-static bool open_entrance(struct daemon *daemon, const struct config_listen *listen)
-{
-	struct net_listen_options options = {.backlog = 4096, .dual_stack = listen->dual_stack};
-	struct entrance *entrance = calloc(1, sizeof(*entrance));
-	int fd = entrance ? net_listen(&listen->addr, &options) : -ENOMEM;
-	int error = fd < 0 ? fd : listener_open(&entrance->listener, &daemon->service, fd);
-	if (error < 0) {
-		log_error("cannot listen on %s: %s", listen->text, strerror(-error));
-		if (fd >= 0)
-			net_close(fd, false);
-		free(entrance);
-		return false;
-	}
-	entrance->addr = listen->addr;
-	entrance->is_wanted = entrance->is_new = true;
-	LL_APPEND(daemon->entrances, entrance);
-	return true;
-}
-
-/* Opens what `config` adds, then closes what it no longer lists. On failure what was opened is closed again. */
-static bool apply_listen(struct daemon *daemon, const struct config *config)
-{
-	struct entrance *entrance, *next;
-	bool good = true;
-	LL_FOREACH (daemon->entrances, entrance)
-		entrance->is_wanted = entrance->is_new = false;
-	for (size_t i = 0; i < config->listen_count && good; i++) {
-		entrance = find_entrance(daemon, &config->listen[i].addr);
-		if (entrance)
-			entrance->is_wanted = true;
-		else
-			good = open_entrance(daemon, &config->listen[i]);
-	}
-	LL_FOREACH_SAFE (daemon->entrances, entrance, next) {
-		if (good ? !entrance->is_wanted : entrance->is_new)
-			close_entrance(daemon, entrance);
-	}
-	return good;
-}
-
-static void on_room(struct service *service)
-{
-	struct daemon *daemon = service->owner;
-	struct entrance *entrance;
-	LL_FOREACH (daemon->entrances, entrance)
-		listener_resume(&entrance->listener);
-}
 
 /* ---- applying a configuration ----------------------------------------------------------------------- */
 
@@ -145,23 +74,23 @@ static bool apply_backends(struct daemon *daemon, const struct config *config)
 /* From here on `config` is the one that counts. What can fail comes first, and then nothing has changed. */
 static bool apply(struct daemon *daemon, struct config *config)
 {
-	if (!apply_listen(daemon, config))
+	if (!entrances_prepare(&daemon->entrances, config))
 		return false;
-	int error =
-	    daemon->config ? access_log_configure(daemon->access_log, &config->access_log) : 0;
+	if (!apply_backends(daemon, config)) {
+		log_error("no memory for the backends");
+		entrances_revert(&daemon->entrances);
+		return false;
+	}
+	entrances_commit(&daemon->entrances);
+	int error = access_log_configure(daemon->access_log, &config->access_log);
 	if (error)
 		log_error(
 		    "access log %s stays as it was: %s", config->access_log.path, strerror(-error));
-	if (!apply_backends(daemon, config)) {
-		log_error("no memory for the backends");
-		return false;
-	}
 	daemon->ring.options = config->ring;
 	daemon->backends.idle_timeout_us = config->rules.timeouts.backend_idle_us;
 	log_set_level(daemon->options->quiet ? LOG_LEVEL_WARNING : config->log_level);
 	service_set_rules(&daemon->service, &config->rules);
-	if (daemon->config)
-		config_drop(daemon->config);
+	config_drop(daemon->config);
 	daemon->config = config;
 	prober_configure(daemon->prober, &config->probe);
 	names_refresh(daemon->names);
@@ -174,25 +103,43 @@ static void say_change(void *context, const char *line)
 	log_info("reload: %s", line);
 }
 
-static void reload(struct daemon *daemon)
+/* The new configuration, or NULL when it has faults: they are logged and the supervisor is told. */
+static struct config *load(struct daemon *daemon)
 {
 	struct config_errors errors = {0};
 	struct config *config = config_load(&daemon->options->source, &errors);
 	for (size_t i = 0; i < errors.count; i++)
 		log_error("%s", errors.items[i].message);
-	config_errors_finish(&errors);
 	if (!config) {
 		log_error("reload refused: the configuration has errors, the old one stays");
+		supervisor_say_refused(
+		    &daemon->supervisor, errors.count > 0 ? errors.items[0].message : "no memory");
+	}
+	config_errors_finish(&errors);
+	return config;
+}
+
+static void reload(struct daemon *daemon)
+{
+	if (!daemon->is_ready || daemon->is_stopping) {
+		log_warning("no reload while the process %s",
+		    daemon->is_stopping ? "stops" : "is starting");
 		return;
 	}
+	supervisor_say_reloading(&daemon->supervisor);
+	struct config *config = load(daemon);
+	if (!config)
+		return;
 	size_t changes = config_describe_changes(daemon->config, config, say_change, NULL);
 	config_keep_sizes(config, daemon->config);
 	if (apply(daemon, config)) {
 		log_info("reloaded: %zu changes", changes);
+		supervisor_say_reloaded(&daemon->supervisor);
 		return;
 	}
 	config_drop(config);
 	log_error("reload failed, the old configuration stays");
+	supervisor_say_refused(&daemon->supervisor, "it could not be applied, see the log");
 }
 
 /* ---- stopping ---------------------------------------------------------------------------------------- */
@@ -216,24 +163,65 @@ static void on_session_end(struct service *service)
 	if (daemon->is_stopping && service->sessions.in_use == 0)
 		loop_stop(daemon->loop);
 	else
-		on_room(service);
+		entrances_resume(&daemon->entrances);
 }
 
+/* No new clients; ends when those that are there are served, or when their time is over. */
 static void drain(struct daemon *daemon)
 {
-	if (daemon->is_stopping) {
-		stop_now(daemon);
-		return;
-	}
+	int64_t limit_us = daemon->config->rules.timeouts.drain_us;
 	daemon->is_stopping = true;
+	handover_finish(&daemon->handover);
+	entrances_close(&daemon->entrances);
 	log_info("stopping: %zu connections to finish", daemon->service.sessions.in_use);
-	while (daemon->entrances)
-		close_entrance(daemon, daemon->entrances);
 	sessions_drain(&daemon->service);
-	timer_arm(loop_timers(daemon->loop), &daemon->stop_timer,
-	    loop_now_us(daemon->loop) + daemon->config->rules.timeouts.drain_us);
+	supervisor_say_stopping(&daemon->supervisor, limit_us);
+	timer_arm(
+	    loop_timers(daemon->loop), &daemon->stop_timer, loop_now_us(daemon->loop) + limit_us);
 	if (daemon->service.sessions.in_use == 0)
 		loop_stop(daemon->loop);
+}
+
+static void stop(struct daemon *daemon)
+{
+	bool again = daemon->was_told_to_stop;
+	daemon->was_told_to_stop = true;
+	if (again)
+		stop_now(daemon);
+	else if (!daemon->is_stopping)
+		drain(daemon);
+}
+
+/* ---- the successor ----------------------------------------------------------------------------------- */
+
+static void on_successor_ready(struct handover *handover, pid_t successor)
+{
+	struct daemon *daemon = container_of(handover, struct daemon, handover);
+	log_info("process %lld is ready and takes over", (long long)successor);
+	supervisor_hand_over(&daemon->supervisor, successor);
+	daemon->entrances.is_handed_over = true;
+	drain(daemon);
+}
+
+static void start_successor(struct daemon *daemon)
+{
+	struct handover_socket sockets[SOCKETS_MAX];
+	if (!daemon->is_ready || daemon->is_stopping) {
+		log_warning("no successor while the process %s",
+		    daemon->is_stopping ? "stops" : "is starting");
+		return;
+	}
+	size_t count = entrances_list(&daemon->entrances, sockets, SOCKETS_MAX);
+	if (handover_start(&daemon->handover, daemon->options->argv, sockets, count))
+		log_info(
+		    "process %lld starts as the successor", (long long)daemon->handover.successor);
+}
+
+/* The predecessor is off the stage: from here on the supervisor hears this process. */
+static void on_predecessor_gone(struct handover *handover)
+{
+	struct daemon *daemon = container_of(handover, struct daemon, handover);
+	supervisor_say_ready(&daemon->supervisor);
 }
 
 /* ---- signals ----------------------------------------------------------------------------------------- */
@@ -247,7 +235,7 @@ static void on_signal(struct watch *watch, unsigned events)
 		switch (info.ssi_signo) {
 		case SIGTERM:
 		case SIGINT:
-			drain(daemon);
+			stop(daemon);
 			break;
 		case SIGHUP:
 			reload(daemon);
@@ -255,6 +243,9 @@ static void on_signal(struct watch *watch, unsigned events)
 		case SIGUSR1:
 			if (access_log_reopen(daemon->access_log) < 0)
 				log_error("the access log could not be opened again");
+			break;
+		case SIGUSR2:
+			start_successor(daemon);
 			break;
 		default:
 			break;
@@ -330,18 +321,15 @@ static void on_backend_change(struct backend *backend, void *context)
 
 static void say_ready(struct daemon *daemon)
 {
-	char line[1024];
-	size_t len = 0;
-	struct entrance *entrance;
-	LL_FOREACH (daemon->entrances, entrance) {
-		char text[NET_ADDR_TEXT_SIZE];
-		int written = snprintf(line + len, sizeof(line) - len, "%s%s", len ? ", " : "",
-		    net_addr_format(&entrance->listener.addr, text));
-		if (written < 0 || (size_t)written >= sizeof(line) - len)
-			break;
-		len += (size_t)written;
-	}
-	log_info("ready: listening on %s", line);
+	char text[ADDRESSES_SIZE];
+	entrances_format(&daemon->entrances, text, sizeof(text));
+	log_info("ready: listening on %s", text);
+	int fd = daemon->inheritance.handover_fd;
+	daemon->inheritance.handover_fd = -1;
+	if (fd >= 0)
+		handover_say_ready(&daemon->handover, fd);
+	else
+		supervisor_say_ready(&daemon->supervisor);
 }
 
 /* The names of the backends are known, or known to be unknown: serving may begin. */
@@ -350,17 +338,19 @@ static void on_names_settled(void *context)
 	struct daemon *daemon = context;
 	if (daemon->is_ready || daemon->is_stopping)
 		return;
-	daemon->is_ready = true;
 	for (size_t i = 0; i < daemon->ring.count; i++)
 		if (daemon->ring.backends[i]->unresolved)
 			log_warning("backend %s is unresolved: no address for %s",
 			    daemon->ring.backends[i]->name, daemon->ring.backends[i]->host);
-	if (apply_listen(daemon, daemon->config)) {
-		say_ready(daemon);
+	if (!entrances_prepare(&daemon->entrances, daemon->config)) {
+		daemon->status = EXIT_CANNOT_RUN;
+		loop_stop(daemon->loop);
 		return;
 	}
-	daemon->status = EXIT_CANNOT_RUN;
-	loop_stop(daemon->loop);
+	entrances_commit(&daemon->entrances);
+	inheritance_close_rest(&daemon->inheritance);
+	daemon->is_ready = true;
+	say_ready(daemon);
 }
 
 static bool start_modules(struct daemon *daemon, struct config *config)
@@ -382,13 +372,18 @@ static bool start_modules(struct daemon *daemon, struct config *config)
 	    .context = daemon,
 	};
 	timer_init(&daemon->stop_timer, on_stop_due);
+	handover_init(&daemon->handover, daemon->loop);
+	daemon->handover.on_ready = on_successor_ready;
+	daemon->handover.on_released = on_predecessor_gone;
+	entrances_init(&daemon->entrances, &daemon->service, &daemon->inheritance);
 	struct names_start names = {
 	    .loop = daemon->loop,
 	    .ring = &daemon->ring,
 	    .on_settled = on_names_settled,
 	    .context = daemon,
 	};
-	names.resolver = daemon->resolver = resolver_create(daemon->loop, &(struct resolver_options){0});
+	names.resolver = daemon->resolver =
+	    resolver_create(daemon->loop, &(struct resolver_options){0});
 	daemon->names = daemon->resolver ? names_create(&names) : NULL;
 	daemon->prober = prober_create(&daemon->ring, &daemon->backends);
 	daemon->access_log = access_log_create(daemon->loop, &config->access_log);
@@ -410,13 +405,16 @@ static bool start_modules(struct daemon *daemon, struct config *config)
 		return false;
 	daemon->service.on_room = on_session_end;
 	daemon->service.owner = daemon;
+	supervisor_open(&daemon->supervisor, daemon->loop, &daemon->service);
 	return true;
 }
 
 static void finish(struct daemon *daemon)
 {
-	while (daemon->entrances)
-		close_entrance(daemon, daemon->entrances);
+	entrances_close(&daemon->entrances);
+	inheritance_finish(&daemon->inheritance);
+	handover_finish(&daemon->handover);
+	supervisor_close(&daemon->supervisor);
 	names_destroy(daemon->names);
 	resolver_destroy(daemon->resolver);
 	prober_destroy(daemon->prober);
@@ -439,6 +437,7 @@ int daemon_run(const struct options *options)
 	struct config_errors errors = {0};
 	open_standard_streams();
 	log_open();
+	inheritance_collect(&daemon.inheritance);
 	struct config *config = config_load(&options->source, &errors);
 	config_errors_write(&errors, stderr);
 	config_errors_finish(&errors);

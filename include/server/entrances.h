@@ -1,0 +1,59 @@
+/*
+ * entrances - the addresses by which clients come in.
+ *
+ * One listener for each `listen` of the running configuration. A new configuration is applied in two steps: first everything it adds is
+ * opened, which can fail and then leaves all as it was; then what it does not list is closed. Who waits in the queue of a socket that
+ * closes is let in first.
+ *
+ * Sockets that a supervisor passed at the start (inheritance) stay open for the life of the process, whatever `listen` says,
+ * since clients can connect to them as long as the supervisor holds them. A `listen` for the same port uses them;
+ * when there are some, the default of `listen` is not opened. Sockets of a predecessor are used where `listen` names
+ * their address, else closed.
+ */
+#ifndef RONDO_SERVER_ENTRANCES_H
+#define RONDO_SERVER_ENTRANCES_H
+
+#include "proxy/listener.h"
+#include "server/config.h"
+#include "server/handover.h"
+#include "server/inheritance.h"
+
+struct entrance;
+
+struct entrances {
+	struct service *service;
+	struct inheritance *inheritance;
+	struct entrance *first;
+	bool share_port;     /* other processes listen on the same ports (RONDO_REUSE_PORT=1) */
+	bool has_adopted;    /* the supervisor's sockets were looked through */
+	bool is_handed_over; /* a successor listens on the same sockets */
+};
+
+/* Empty. Reads $RONDO_REUSE_PORT. */
+void entrances_init(
+    struct entrances *entrances, struct service *service, struct inheritance *inheritance);
+
+/* Opens what `config` adds. False, logged and nothing changed, when that is not possible. Must be followed by one of the next two
+ * within the same turn of the loop. */
+bool entrances_prepare(struct entrances *entrances, const struct config *config);
+
+/* Closes what `config` did not list. */
+void entrances_commit(struct entrances *entrances);
+
+/* Closes what was opened for it. */
+void entrances_revert(struct entrances *entrances);
+
+/* There is room for connections again. */
+void entrances_resume(struct entrances *entrances);
+
+/* Lets in who waits already, where nobody else will, and closes all. */
+void entrances_close(struct entrances *entrances);
+
+/* Their sockets, for a successor: at most `size` go into the list. Returns how many. */
+size_t entrances_list(
+    const struct entrances *entrances, struct handover_socket *sockets, size_t size);
+
+/* Writes the addresses, with commas; cut where there is no room. */
+void entrances_format(const struct entrances *entrances, char *text, size_t size);
+
+#endif
