@@ -58,7 +58,7 @@ static void assert_line(
 static void a_plain_request_in_every_format(void **state)
 {
 	struct net_addr client = address_of("192.0.2.7:4711");
-	struct backend backend = {.name = "app1"};
+	struct backend backend = {.name = (char[]){"app1"}};
 	struct try_record try = {.backend = &backend, .status = 200, .took_us = 20999};
 	struct request request;
 	struct access_record record = {.client = &client,
@@ -140,7 +140,7 @@ static void every_try_is_told(void **state)
 	    {OUTCOME_CUT_OFF, 200, NULL}, /* how it began is in the status of the line */
 	};
 	struct net_addr client = address_of("127.0.0.1:1");
-	struct backend first = {.name = "app2"}, second = {.name = "a b,\"c"};
+	struct backend first = {.name = (char[]){"app2"}}, second = {.name = (char[]){"a b,\"c"}};
 	struct access_record record = {.client = &client, .try_count = 2};
 
 	(void)state;
@@ -262,7 +262,7 @@ static void a_line_without_room_is_none(void **state)
 	static const enum access_format formats[] = {
 	    ACCESS_COMBINED, ACCESS_COMBINED_PLUS, ACCESS_JSON};
 	struct net_addr client = address_of("127.0.0.1:1");
-	struct backend backend = {.name = "app1"};
+	struct backend backend = {.name = (char[]){"app1"}};
 	struct try_record try = {.backend = &backend, .status = 200};
 	struct request request;
 	struct access_record record = {.client = &client,

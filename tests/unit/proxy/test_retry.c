@@ -109,7 +109,7 @@ static void the_most_informative_failure_is_told(void **state)
 static void attempts_name_every_try_and_never_overflow(void **state)
 {
 	static char long_name[RETRY_ATTEMPTS_SIZE];
-	struct backend first = {.name = "app2"}, second = {.name = "app3"};
+	struct backend first = {.name = (char[]){"app2"}}, second = {.name = (char[]){"app3"}};
 	struct try_record tries[] = {
 	    {.backend = &first, .outcome = OUTCOME_LATE, .took_us = 5000 * 1000},
 	    {.backend = &second, .outcome = OUTCOME_GOOD, .status = 200, .took_us = 13999},
