@@ -365,16 +365,20 @@ bool write_interim_head(struct buf *out, const struct http_head *head)
 static struct str json_byte(char text[static 6], char byte)
 {
 	static const char digits[] = "0123456789abcdef";
+	unsigned code = (unsigned char)byte;
 
-	if ((unsigned char)byte >= 0x80)
+	if (code >= 0x80)
 		return STR("\\ufffd");
-	if (byte >= ' ' && byte != '"' && byte != '\\' && byte != 0x7f) {
+	if (code >= ' ' && byte != '"' && byte != '\\' && code != 0x7f) {
 		text[0] = byte;
 		return (struct str){text, 1};
 	}
-	memcpy(text, "\\u00", 4);
-	text[4] = digits[byte >> 4];
-	text[5] = digits[byte & 15];
+	text[0] = '\\';
+	text[1] = 'u';
+	text[2] = '0';
+	text[3] = '0';
+	text[4] = digits[code >> 4];
+	text[5] = digits[code & 15];
 	return (struct str){text, 6};
 }
 

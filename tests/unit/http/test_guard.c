@@ -10,8 +10,7 @@
 
 #include <cmocka.h>
 
-static const struct http_limits wide = {
-    .header_bytes = 16 * 1024, .headers = 100, .uri_bytes = 8 * 1024};
+static const struct http_limits wide = {.header_bytes = 16384, .headers = 100, .uri_bytes = 8192};
 
 /* What a scan came to, and the bytes as the guard left them. */
 struct outcome {
@@ -21,8 +20,8 @@ struct outcome {
 	char *bytes;
 };
 
-/* Scans `bytes` in pieces of `first` and then `step` bytes, until the guard has its result. The copy is
- * exactly as large as the bytes, so that a look beyond them is found out. */
+/* Scans `bytes` in pieces of `first` and then `step` bytes, until the guard has its result. The
+ * copy is exactly as large as the bytes, so that a look beyond them is found out. */
 static void scan(struct outcome *outcome, enum guard_kind kind, const struct http_limits *limits,
     struct str bytes, size_t first, size_t step)
 {

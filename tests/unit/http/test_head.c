@@ -151,21 +151,21 @@ static void bytes_are_known_as_token_and_digit(void **state)
 static void keep_alive_follows_version_and_options(void **state)
 {
 	static const struct {
-		unsigned minor;
 		const char *fields;
+		unsigned minor;
 		bool keep_alive;
 	} cases[] = {
-	    {1, "Host: a", true},
-	    {0, "Host: a", false},
-	    {1, "Host: a\nConnection: close", false},
-	    {1, "Host: a\nConnection: x, CLOSE", false},
-	    {1, "Host: a\nConnection: x\nConnection: close", false},
-	    {1, "Host: a\nConnection: keep-alive, close", false},
-	    {0, "Host: a\nConnection: keep-alive", true},
-	    {0, "Host: a\nConnection: Keep-Alive", true},
-	    {0, "Host: a\nConnection: keep-alive\nConnection: close", false},
-	    {0, "Host: a\nKeep-Alive: 5", false},
-	    {1, "Host: a\nProxy-Connection: close", true},
+	    {"Host: a", 1, true},
+	    {"Host: a", 0, false},
+	    {"Host: a\nConnection: close", 1, false},
+	    {"Host: a\nConnection: x, CLOSE", 1, false},
+	    {"Host: a\nConnection: x\nConnection: close", 1, false},
+	    {"Host: a\nConnection: keep-alive, close", 1, false},
+	    {"Host: a\nConnection: keep-alive", 0, true},
+	    {"Host: a\nConnection: Keep-Alive", 0, true},
+	    {"Host: a\nConnection: keep-alive\nConnection: close", 0, false},
+	    {"Host: a\nKeep-Alive: 5", 0, false},
+	    {"Host: a\nProxy-Connection: close", 1, true},
 	};
 	struct sample sample;
 
@@ -271,42 +271,41 @@ static void targets_and_hosts_are_settled(void **state)
 {
 	static const struct {
 		enum http_method method;
-		const char *target;
 		unsigned minor;
-		const char *fields;
+		const char *target, *fields;
 		enum http_fault fault;
 		const char *host, *path;
 	} cases[] = {
-	    {HTTP_METHOD_GET, "/a?b", 1, "Host: h:1", HTTP_FAULT_NONE, "h:1", "/a?b"},
-	    {HTTP_METHOD_GET, "/", 0, "X: y", HTTP_FAULT_NONE, "", "/"},
-	    {HTTP_METHOD_GET, "http://t:2/a", 1, "Host: h", HTTP_FAULT_NONE, "t:2", "/a"},
-	    {HTTP_METHOD_GET, "HtTp://t/a", 0, "X: y", HTTP_FAULT_NONE, "t", "/a"},
-	    {HTTP_METHOD_GET, "http://t", 1, "Host: h", HTTP_FAULT_NONE, "t", "/"},
-	    {HTTP_METHOD_GET, "http://t?q", 1, "Host: h", HTTP_FAULT_NONE, "t", "?q"},
-	    {HTTP_METHOD_GET, "http://t/?q=/x:y@z", 1, "Host: h", HTTP_FAULT_NONE, "t",
+	    {HTTP_METHOD_GET, 1, "/a?b", "Host: h:1", HTTP_FAULT_NONE, "h:1", "/a?b"},
+	    {HTTP_METHOD_GET, 0, "/", "X: y", HTTP_FAULT_NONE, "", "/"},
+	    {HTTP_METHOD_GET, 1, "http://t:2/a", "Host: h", HTTP_FAULT_NONE, "t:2", "/a"},
+	    {HTTP_METHOD_GET, 0, "HtTp://t/a", "X: y", HTTP_FAULT_NONE, "t", "/a"},
+	    {HTTP_METHOD_GET, 1, "http://t", "Host: h", HTTP_FAULT_NONE, "t", "/"},
+	    {HTTP_METHOD_GET, 1, "http://t?q", "Host: h", HTTP_FAULT_NONE, "t", "?q"},
+	    {HTTP_METHOD_GET, 1, "http://t/?q=/x:y@z", "Host: h", HTTP_FAULT_NONE, "t",
 		"/?q=/x:y@z"},
-	    {HTTP_METHOD_OPTIONS, "*", 1, "Host: h", HTTP_FAULT_NONE, "h", "*"},
-	    {HTTP_METHOD_OPTIONS, "http://t", 1, "Host: h", HTTP_FAULT_NONE, "t", "*"},
-	    {HTTP_METHOD_OPTIONS, "http://t/", 1, "Host: h", HTTP_FAULT_NONE, "t", "/"},
-	    {HTTP_METHOD_GET, "*", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_OPTIONS, "*a", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, "a", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, "", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, "/#", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, "http://t/#", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, "http://", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, "http:///a", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, "http://u@t/", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, "https://t/", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, "http", 1, "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, "/", 1, "X: y", HTTP_FAULT_HOST, "", ""},
-	    {HTTP_METHOD_GET, "http://t/", 1, "X: y", HTTP_FAULT_HOST, "", ""},
-	    {HTTP_METHOD_GET, "http://t/", 1, "Host: a b", HTTP_FAULT_HOST, "", ""},
-	    {HTTP_METHOD_GET, "/", 1, "Host: h\nHost: h", HTTP_FAULT_HOST, "", ""},
-	    {HTTP_METHOD_GET, "/", 0, "Host: h\nHost: h", HTTP_FAULT_HOST, "", ""},
-	    {HTTP_METHOD_GET, "/", 0, "Host:", HTTP_FAULT_HOST, "", ""},
-	    {HTTP_METHOD_CONNECT, "h:1", 1, "Host: h:1", HTTP_FAULT_METHOD_FORBIDDEN, "", ""},
-	    {HTTP_METHOD_TRACE, "/", 1, "X: y", HTTP_FAULT_METHOD_FORBIDDEN, "", ""},
+	    {HTTP_METHOD_OPTIONS, 1, "*", "Host: h", HTTP_FAULT_NONE, "h", "*"},
+	    {HTTP_METHOD_OPTIONS, 1, "http://t", "Host: h", HTTP_FAULT_NONE, "t", "*"},
+	    {HTTP_METHOD_OPTIONS, 1, "http://t/", "Host: h", HTTP_FAULT_NONE, "t", "/"},
+	    {HTTP_METHOD_GET, 1, "*", "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_OPTIONS, 1, "*a", "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, 1, "a", "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, 1, "", "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, 1, "/#", "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, 1, "http://t/#", "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, 1, "http://", "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, 1, "http:///a", "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, 1, "http://u@t/", "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, 1, "https://t/", "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, 1, "http", "Host: h", HTTP_FAULT_TARGET, "", ""},
+	    {HTTP_METHOD_GET, 1, "/", "X: y", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, 1, "http://t/", "X: y", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, 1, "http://t/", "Host: a b", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, 1, "/", "Host: h\nHost: h", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, 0, "/", "Host: h\nHost: h", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, 0, "/", "Host:", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_CONNECT, 1, "h:1", "Host: h:1", HTTP_FAULT_METHOD_FORBIDDEN, "", ""},
+	    {HTTP_METHOD_TRACE, 1, "/", "X: y", HTTP_FAULT_METHOD_FORBIDDEN, "", ""},
 	};
 	struct sample sample;
 
