@@ -35,7 +35,8 @@ ln -s "$rondo" "$work/bin/rondo"
 PATH=$work/bin:$PATH
 TMPDIR=$work/tmp
 NO_COLOR=1
-export PATH TMPDIR NO_COLOR
+PYTHONDONTWRITEBYTECODE=1
+export PATH TMPDIR NO_COLOR PYTHONDONTWRITEBYTECODE
 
 # One script: its log, and a file beside it that tells how it ended.
 cat >"$work/one" <<'EOS'

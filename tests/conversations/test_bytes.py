@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""usage: test_bytes.py RONDO
+
+Conversations in which every byte counts: varnishtest reads messages, and only over TCP a client has an
+address that a backend can be told.
+"""
+
+import socket
+
+import raw
+from raw import PATIENCE, serve, value
+
+
+class Forwarding(raw.Conversation):
+    """Who the client was, as the backend is told."""
+
+    def test_a_backend_learns_client_scheme_and_host(self):
+        with self.rondo(self.backend(serve)) as rondo:
+            _, request = self.client(rondo, "127.0.0.2").get()
+        self.assertEqual(value(request, b"x-forwarded-for"), b"127.0.0.2")
+        self.assertEqual(value(request, b"x-forwarded-proto"), b"http")
+        self.assertEqual(value(request, b"x-forwarded-host"), b"a")
+        self.assertEqual(value(request, b"via"), b"1.1 rondo")
+        self.assertIsNone(value(request, b"forwarded"))
+
+    FORGED = (b"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n"
+              b"X-Forwarded-Host: evil\r\nForwarded: for=1.2.3.4\r\n")
+
+    def test_what_a_stranger_says_about_itself_is_replaced(self):
+        with self.rondo(self.backend(serve)) as rondo:
+            _, request = self.client(rondo).get("/", self.FORGED)
+        self.assertEqual(request.lower().count(b"x-forwarded-for:"), 1)
+        self.assertEqual(value(request, b"x-forwarded-for"), b"127.0.0.1")
+        self.assertEqual(value(request, b"x-forwarded-proto"), b"http")
+        self.assertEqual(value(request, b"x-forwarded-host"), b"a")
+        self.assertNotIn(b"1.2.3.4", request)
+        self.assertNotIn(b"evil", request)
+
+    def test_what_a_trusted_proxy_says_is_kept_and_extended(self):
+        config = 'headers: { trusted_proxies = ["127.0.0.3", "10.0.0.0/8"]; };\n'
+        with self.rondo(self.backend(serve), config=config) as rondo:
+            _, request = self.client(rondo, "127.0.0.3").get("/", self.FORGED)
+            _, other = self.client(rondo, "127.0.0.4").get("/", self.FORGED)
+        self.assertEqual(value(request, b"x-forwarded-for"), b"1.2.3.4, 127.0.0.3")
+        self.assertEqual(value(request, b"x-forwarded-proto"), b"https")
+        self.assertEqual(value(request, b"x-forwarded-host"), b"evil")
+        self.assertEqual(value(other, b"x-forwarded-for"), b"127.0.0.4")
+
+    def test_several_fields_of_a_trusted_proxy_are_one_list(self):
+        config = 'headers: { trusted_proxies = ["127.0.0.0/8"]; };\n'
+        fields = b"X-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nX-Forwarded-For: 3.3.3.3\r\n"
+        with self.rondo(self.backend(serve), config=config) as rondo:
+            _, request = self.client(rondo).get("/", fields)
+        every = b", ".join(line.partition(b":")[2].strip() for line in request.split(b"\r\n")
+                           if line.lower().startswith(b"x-forwarded-for:"))
+        self.assertEqual(every, b"1.1.1.1, 2.2.2.2, 3.3.3.3, 127.0.0.1")
+
+    def test_via_is_extended(self):
+        with self.rondo(self.backend(serve)) as rondo:
+            _, request = self.client(rondo).get("/", b"Via: 1.0 fred\r\n")
+        every = b", ".join(line.partition(b":")[2].strip() for line in request.split(b"\r\n")
+                           if line.lower().startswith(b"via:"))
+        self.assertEqual(every, b"1.0 fred, 1.1 rondo")
+
+    def test_the_field_of_rfc_7239_can_be_used_instead(self):
+        settings = ["headers.forwarded=rfc7239"]
+        with self.rondo(self.backend(serve), settings=settings) as rondo:
+            _, request = self.client(rondo).get("/", self.FORGED)
+        parts = value(request, b"forwarded").lower().replace(b'"', b"").split(b";")
+        self.assertEqual({part.strip() for part in parts},
+                         {b"for=127.0.0.1", b"host=a", b"proto=http"})
+        self.assertNotIn(b"1.2.3.4", request)
+
+    def test_nothing_is_told_when_that_is_wanted(self):
+        with self.rondo(self.backend(serve), settings=["headers.forwarded=none"]) as rondo:
+            _, request = self.client(rondo).get("/")
+        self.assertNotIn(b"forwarded", request.lower())
+        self.assertEqual(value(request, b"via"), b"1.1 rondo")
+
+
+class Bytes(raw.Conversation):
+    """What exactly goes over the wire."""
+
+    FIELDS = b"B: 2\r\na: 1\r\nB:\t1 \r\nX-Obs: \xff caf\xe9\r\nX-Empty:\r\nx-mIxEd: \"q\\\"\r\n"
+    SAME = b"B: 2\r\na: 1\r\nB: 1\r\nX-Obs: \xff caf\xe9\r\nX-Empty: \r\nx-mIxEd: \"q\\\"\r\n"
+
+    def test_a_request_keeps_order_case_and_repetition_of_its_fields(self):
+        with self.rondo(self.backend(serve)) as rondo:
+            _, request = self.client(rondo).get("/p%20q?r", self.FIELDS)
+        self.assertTrue(request.startswith(b"GET /p%20q?r HTTP/1.1\r\nHost: a\r\n" + self.SAME),
+                        request)
+
+    def test_a_response_keeps_order_case_and_repetition_of_its_fields(self):
+        def script(peer, _number):
+            peer.read_head()
+            peer.send(b"HTTP/1.1 299 Not quite\r\n" + self.FIELDS + b"Content-Length: 0\r\n\r\n")
+
+        with self.rondo(self.backend(script)) as rondo:
+            head, _ = self.client(rondo).get()
+        self.assertTrue(head.startswith(b"HTTP/1.1 299 Not quite\r\n"), head)
+        self.assertIn(self.SAME, head)
+
+    UPLOAD = (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n%s\r\n"
+              b'5;a=b;c="d e"\r\nhello\r\n0006 ; x\r\n world\r\n0;last\r\n%s\r\n')
+
+    def upload(self, fields=b"", trailers=b""):
+        """Sends chunked content; returns what the backend got behind the head, and the head."""
+        got = []
+
+        def script(peer, _number):
+            got.append(peer.read_head())
+            got.append(peer.read_until(b"0\r\n\r\n"))
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            # Bytes that come too late to be part of the content would be part of the next request.
+            got.append(peer.read_to_end())
+
+        backend = self.backend(script)
+        with self.rondo(backend) as rondo:
+            client = self.client(rondo)
+            client.send(self.UPLOAD % (fields, trailers))
+            head, _ = client.answer()
+            self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+        backend.threads[0].join(PATIENCE)
+        self.assertEqual(got[2], b"")
+        return got[1], got[0]
+
+    def assert_chunks(self, raw, content):
+        """Plain chunks of that content: no extensions, no trailers."""
+        decoded = b""
+        while True:
+            line, _, raw = raw.partition(b"\r\n")
+            self.assertRegex(line, rb"^[0-9A-Fa-f]+$")
+            size = int(line, 16)
+            if size == 0:
+                break
+            decoded, raw = decoded + raw[:size], raw[size:]
+            self.assertEqual(raw[:2], b"\r\n")
+            raw = raw[2:]
+        self.assertEqual((decoded, raw), (content, b"\r\n"))
+
+    def test_chunk_extensions_of_a_request_are_dropped(self):
+        raw, head = self.upload()
+        self.assert_chunks(raw, b"hello world")
+        self.assertEqual(value(head, b"transfer-encoding"), b"chunked")
+
+    def test_trailers_of_a_request_are_dropped(self):
+        raw, head = self.upload(b"Trailer: X-Sum\r\n", b"X-Sum: 1\r\nContent-Length: 50\r\nHost: evil\r\n")
+        self.assert_chunks(raw, b"hello world")
+        self.assertIsNone(value(head, b"trailer"))
+        self.assertNotIn(b"X-Sum", head)
+
+    def download(self, fields):
+        """An answer with trailers; returns its head and all that follows."""
+        def script(peer, _number):
+            peer.read_head()
+            peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+                      b"5;a=b\r\nhello\r\n0\r\nX-Sum: 1\r\nContent-Length: 7\r\nSet-Cookie: a\r\n"
+                      b"Connection: close\r\nx-two: 2\r\n\r\n")
+
+        with self.rondo(self.backend(script)) as rondo:
+            client = self.client(rondo)
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
+            head = client.read_head()
+            content = client.read_until(b"0\r\n") + client.read_until(b"\r\n")
+            while not content.endswith(b"\r\n\r\n"):
+                content += client.read_until(b"\r\n")
+        return head, content
+
+    def test_trailers_of_a_response_pass_to_a_client_that_takes_them(self):
+        _, content = self.download(b"Connection: TE\r\nTE: trailers\r\n")
+        self.assertIn(b"0\r\nX-Sum: 1\r\n", content)
+        self.assertIn(b"\r\nx-two: 2\r\n", content)
+        self.assertNotIn(b"Content-Length", content)
+        self.assertNotIn(b"Connection", content)
+        self.assertNotIn(b";", content)
+
+    def test_trailers_of_a_response_are_dropped_for_others(self):
+        head, content = self.download(b"")
+        self.assert_chunks(content, b"hello")
+        self.assertNotIn(b"X-Sum", head)
+
+    def test_a_request_may_come_byte_by_byte(self):
+        with self.rondo(self.backend(serve)) as rondo:
+            client = self.client(rondo)
+            client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in b"\r\nGET /slow HTTP/1.1\r\nHost: a\r\nX-A: b\r\n\r\n":
+                client.send(bytes([byte]))
+            _, request = client.answer()
+        self.assertTrue(request.startswith(b"GET /slow HTTP/1.1\r\nHost: a\r\nX-A: b\r\n"))
+
+    def test_a_response_may_come_byte_by_byte(self):
+        def script(peer, _number):
+            peer.read_head()
+            peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n":
+                peer.send(bytes([byte]))
+
+        with self.rondo(self.backend(script)) as rondo:
+            client = self.client(rondo)
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertIn(b"200 OK", client.read_head())
+            self.assert_chunks(client.read_until(b"0\r\n\r\n"), b"hello")
+
+    def test_as_many_fields_as_the_limit_pass(self):
+        with self.rondo(self.backend(serve)) as rondo:
+            head, request = self.client(rondo).get("/", b"X: y\r\n" * 99)
+            other, _ = self.client(rondo).get("/", b"X: y\r\n" * 100)
+        self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+        self.assertEqual(request.count(b"X: y\r\n"), 99)
+        self.assertTrue(other.startswith(b"HTTP/1.1 431 "), other)
+
+    def test_many_pipelined_requests_are_answered_in_order(self):
+        with self.rondo(self.backend(serve)) as rondo:
+            client = self.client(rondo)
+            client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % i for i in range(300)))
+            for i in range(300):
+                _, request = client.answer()
+                self.assertTrue(request.startswith(b"GET /%d HTTP/1.1\r\n" % i), request)
+
+
+if __name__ == "__main__":
+    raw.main(__doc__)
