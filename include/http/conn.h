@@ -2,10 +2,10 @@
  * conn - one connection, to a client or to a backend.
  *
  * A descriptor with its watch, a receive buffer and a send buffer. It lives inside its holder
- * (session, backend connection, probe, admin request) and is the same for all of them. Whoever holds
- * it sets on_event and receives its events. Bytes from the peer are read straight into a block of
- * `in`, where heads are parsed and content is decoded in place, and from where it is sent on; bytes
- * that rondo composes gather in `out`. Neither has storage while there is nothing in it.
+ * (session, backend connection, probe, admin request) and is the same for all of them. Whoever
+ * holds it sets on_event and receives its events. Bytes from the peer are read straight into a
+ * block of `in`, where heads are parsed and content is decoded in place, and from where it is sent
+ * on; bytes that rondo composes gather in `out`. Neither has storage while there is nothing in it.
  *
  * Nothing here logs, decides or closes by itself: results are returned and the holder decides. An
  * error on sending does not stop reading: the answer may be waiting already. After conn_close the
@@ -46,8 +46,8 @@ struct conn {
  * still the caller's and the conn is closed. `blocks` feeds both buffers. */
 int conn_open(struct conn *conn, struct loop *loop, struct slab *blocks, int fd);
 
-/* Closes the descriptor and gives the buffers back; with `reset` the peer sees a RST. Does nothing to
- * a closed conn. */
+/* Closes the descriptor and gives the buffers back; with `reset` the peer sees a RST. Does nothing
+ * to a closed conn. */
 void conn_close(struct conn *conn, bool reset);
 
 static inline bool conn_is_open(const struct conn *conn)
@@ -60,21 +60,21 @@ static inline bool conn_is_open(const struct conn *conn)
 void conn_want(struct conn *conn, unsigned wanted);
 
 /*
- * Reads once, at most `limit` bytes, behind what is in `in`, taking a block when there is none. IO_AGAIN
- * costs no system call when the last read took all there was and no event came since. IO_FULL when the
- * block has no room behind its content: the caller makes room and tries again.
+ * Reads once, at most `limit` bytes, behind what is in `in`, taking a block when there is none.
+ * IO_AGAIN costs no system call when the last read took all there was and no event came since.
+ * IO_FULL when the block has no room behind its content: the caller makes room and tries again.
  */
 enum io conn_read(struct conn *conn, size_t limit);
 
-/* Sends what is in `out`, and gives its block back when all of it is gone. IO_OK: all gone. IO_AGAIN:
- * the rest waits for LOOP_WRITE. */
+/* Sends what is in `out`, and gives its block back when all of it is gone. IO_OK: all gone.
+ * IO_AGAIN: the rest waits for LOOP_WRITE. */
 enum io conn_flush(struct conn *conn);
 
 /*
  * Sends `out` followed by two more pieces (either may be empty) in one system call, and reports in
  * *taken how many bytes of the pieces the kernel accepted. IO_OK: something was accepted (maybe not
- * all), or there was nothing to send. IO_AGAIN: nothing was accepted, or the last call filled the kernel
- * and no event came since, which costs no system call.
+ * all), or there was nothing to send. IO_AGAIN: nothing was accepted, or the last call filled the
+ * kernel and no event came since, which costs no system call.
  */
 enum io conn_send(struct conn *conn, const struct str pieces[2], size_t *taken);
 

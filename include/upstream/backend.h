@@ -7,12 +7,12 @@
  * backend_drop) lets go.
  *
  * Only backend_set_state changes the state; it also logs the change, once, with the reason. Who
- * decides that it changes is verdict. `draining` and `unresolved` stand beside the state: they are the
- * operator's and the resolver's word, not a judgement. Counters only grow and are read by whoever
- * shows them.
+ * decides that it changes is verdict. `draining` and `unresolved` stand beside the state: they are
+ * the operator's and the resolver's word, not a judgement. Counters only grow and are read by
+ * whoever shows them.
  *
- * Idle connections are watched: a byte, an end or an error on one closes it, as does the idle limit. A
- * connection's memory lasts to the end of the turn in which it was closed.
+ * Idle connections are watched: a byte, an end or an error on one closes it, as does the idle
+ * limit. A connection's memory lasts to the end of the turn in which it was closed.
  */
 #ifndef RONDO_UPSTREAM_BACKEND_H
 #define RONDO_UPSTREAM_BACKEND_H
@@ -41,7 +41,7 @@ enum outcome {
 	OUTCOMES
 };
 
-/* One word for logs and metrics: "refused", "timeout"; and words for people: "connection refused". */
+/* One word for logs and metrics, "refused", and words for people, "connection refused". */
 const char *outcome_word(enum outcome outcome);
 const char *outcome_text(enum outcome outcome);
 
@@ -160,8 +160,9 @@ struct backend_env {
 	void *context;
 };
 
-/* A backend that is up, with copies of the options and one holder, or NULL without memory. A literal
- * address or a path is resolved at once; a name leaves it `unresolved` until backend_set_addrs. */
+/* A backend that is up, with copies of the options and one holder, or NULL without memory. A
+ * literal address or a path is resolved at once; a name leaves it `unresolved` until
+ * backend_set_addrs. */
 struct backend *backend_create(struct backend_env *env, const struct backend_options *options);
 
 /* Takes over new options with the same url (a reload). False without memory: nothing changed. */
@@ -171,8 +172,8 @@ bool backend_update(struct backend *backend, const struct backend_options *optio
 void backend_hold(struct backend *backend);
 void backend_drop(struct backend *backend);
 
-/* The resolver's answer: copies `addrs`; 0 of them leaves the old ones. Connections are not disturbed.
- * False without memory: nothing changed. */
+/* The resolver's answer: copies `addrs`; 0 of them leaves the old ones. Connections are not
+ * disturbed. False without memory: nothing changed. */
 bool backend_set_addrs(struct backend *backend, const struct net_addr *addrs, size_t count);
 
 struct backend_change {
@@ -184,15 +185,15 @@ struct backend_change {
 };
 
 /*
- * The one place that changes the state. Logs it: "backend app2 is down: connection refused (10 s)". Going
- * down closes the idle connections; coming up clears suspicions and starts the ramp of slow start; any
- * change ends the trial under way and the count of checks in a row. From BACKEND_DOWN to BACKEND_DOWN
- * the reason and the window change, and nobody is told.
+ * The one place that changes the state. Logs it: "backend app2 is down: connection refused (10 s)".
+ * Going down closes the idle connections; coming up clears suspicions and starts the ramp of slow
+ * start; any change ends the trial under way and the count of checks in a row. From BACKEND_DOWN to
+ * BACKEND_DOWN the reason and the window change, and nobody is told.
  */
 void backend_set_state(struct backend *backend, const struct backend_change *change);
 
-/* Remembers a failure for counters and "why", and what it took, if it is the backend's fault, for its
- * response time. */
+/* Remembers a failure for counters and "why", and what it took, if it is the backend's fault, for
+ * its response time. */
 void backend_note_failure(struct backend *backend, const struct backend_failure *failure);
 
 /* Remembers a time to first byte. */
@@ -202,22 +203,22 @@ void backend_note_latency(struct backend *backend, int64_t took_us);
 const char *backend_state_word(const struct backend *backend);
 
 /*
- * A connection to work with: the freshest idle one, or NULL when there is none. It is the caller's until
- * backend_give or backend_close: conn.on_event and holder are to be set.
+ * A connection to work with: the freshest idle one, or NULL when there is none. It is the caller's
+ * until backend_give or backend_close: conn.on_event and holder are to be set.
  */
 struct backend_conn *backend_take(struct backend *backend);
 
 /*
- * A new connection to address `number` (modulo how many there are). A try begins with backend->addr_first
- * and counts up from there: asking for "the next of the preferred one" later would go wrong when another
- * request changes the preference meanwhile. NULL when it failed at once, with a negative errno in
- * *error; *connecting as net_connect says.
+ * A new connection to address `number` (modulo how many there are). A try begins with
+ * backend->addr_first and counts up from there: asking for "the next of the preferred one" later
+ * would go wrong when another request changes the preference meanwhile. NULL when it failed at
+ * once, with a negative errno in *error; *connecting as net_connect says.
  */
 struct backend_conn *backend_connect(
     struct backend *backend, size_t number, int *error, bool *connecting);
 
-/* It is connected: its address is where the next try begins. For connections of backend_connect, once,
- * when net_connect_result was good or *connecting was false. */
+/* It is connected: its address is where the next try begins. For connections of backend_connect,
+ * once, when net_connect_result was good or *connecting was false. */
 void backend_connected(struct backend_conn *connection);
 
 /* How many addresses a try may go through; 0 when unresolved. */
@@ -226,15 +227,15 @@ size_t backend_address_count(const struct backend *backend);
 /* Tries begin with this one of backend->addrs from now on. */
 void backend_prefer_address(struct backend *backend, size_t number);
 
-/* Gives it back to the pool: response complete, request completely sent, nothing left in its buffers,
- * both sides keep alive. Closed instead when the backend is down, draining or removed. */
+/* Gives it back to the pool: response complete, request completely sent, nothing left in its
+ * buffers, both sides keep alive. Closed instead when the backend is down, draining or removed. */
 void backend_give(struct backend_conn *connection);
 
 /* Ends it. `reset`: the peer is to notice that it was cut off. */
 void backend_close(struct backend_conn *connection, bool reset);
 
-/* What an errno of connect(2), positive or negative, means: refused, unreachable, connect timeout, or our
- * own shortage. */
+/* What an errno of connect(2), positive or negative, means: refused, unreachable, connect timeout,
+ * or our own shortage. */
 enum outcome backend_connect_outcome(int error);
 
 #endif

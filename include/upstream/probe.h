@@ -1,17 +1,19 @@
 /*
  * probe - connects or GETs on rondo's own account.
  *
- * One prober for each ring. It looks at backends whose window is over (TCP connect, or GET health.path
- * when one is configured), so that no client is the first to find out, and, when health.path is set,
- * checks every backend that is not draining each health.interval, spread over it. What a result means
- * is verdict's business. While health.path is set, a backend that failed its checks comes back by checks
- * alone; all others, and all without it, come back by one good probe and a client's request on trial.
+ * One prober for each ring. It looks at backends whose window is over (TCP connect, or GET
+ * health.path when one is configured), so that no client is the first to find out, and, when
+ * health.path is set, checks every backend that is not draining each health.interval, spread over
+ * it. What a result means is verdict's business. While health.path is set, a backend that failed
+ * its checks comes back by checks alone; all others, and all without it, come back by one good
+ * probe and a client's request on trial.
  *
- * A probe is one connection of its own, never one of the pool and not counted among the active ones;
- * there is at most one at a time for each backend. It is over within health.timeout (timeouts.connect
- * when it only connects), in which all addresses of the backend are tried, each for an equal part of
- * what is left. Answers are read up to their head only. Names are the resolver's business: a backend
- * without address is left alone. A shortage of rondo's own is no result; the probe is made again.
+ * A probe is one connection of its own, never one of the pool and not counted among the active
+ * ones; there is at most one at a time for each backend. It is over within health.timeout
+ * (timeouts.connect when it only connects), in which all addresses of the backend are tried, each
+ * for an equal part of what is left. Answers are read up to their head only. Names are the
+ * resolver's business: a backend without address is left alone. A shortage of rondo's own is no
+ * result; the probe is made again.
  */
 #ifndef RONDO_UPSTREAM_PROBE_H
 #define RONDO_UPSTREAM_PROBE_H
@@ -42,8 +44,8 @@ void prober_destroy(struct prober *prober);
 /* Takes over options (copied). False without memory: the old ones stay. */
 bool prober_configure(struct prober *prober, const struct probe_options *options);
 
-/* Looks at the ring's backends anew, in the next turn: after start, reload and every change of state. May be
- * called from within backend_env.on_change. */
+/* Looks at the ring's backends anew, in the next turn: after start, reload and every change of
+ * state. May be called from within backend_env.on_change. */
 void prober_wake(struct prober *prober);
 
 #endif

@@ -1,16 +1,16 @@
 /*
  * ring - whose turn it is.
  *
- * The backends of the configuration, in its order. While all that are up weigh the same they take turns
- * in the order of the list, each pick going on behind the one before. Otherwise smooth weighted round
- * robin: every pick raises each usable backend by its effective weight, takes the highest (the first of
- * equals) and lowers it by the sum, so turns interleave (a a b a, not a a a b). Either way a backend that
- * is skipped gives its turns to all the others evenly, and one that comes back starts level with them:
- * nothing is owed to it. No sockets and no clock: now is an argument. Nothing can fail; NULL means
- * nobody is left.
+ * The backends of the configuration, in its order. While all that are up weigh the same they take
+ * turns in the order of the list, each pick going on behind the one before. Otherwise smooth
+ * weighted round robin: every pick raises each usable backend by its effective weight, takes the
+ * highest (the first of equals) and lowers it by the sum, so turns interleave (a a b a, not a a a
+ * b). Either way a backend that is skipped gives its turns to all the others evenly, and one that
+ * comes back starts level with them: nothing is owed to it. No sockets and no clock: now is an
+ * argument. Nothing can fail; NULL means nobody is left.
  *
- * The ring holds its backends (backend_hold). Requests in flight hold theirs, so a ring may change at
- * any time.
+ * The ring holds its backends (backend_hold). Requests in flight hold theirs, so a ring may change
+ * at any time.
  */
 #ifndef RONDO_UPSTREAM_RING_H
 #define RONDO_UPSTREAM_RING_H
@@ -45,8 +45,8 @@ struct ring {
 void ring_init(struct ring *ring);
 void ring_finish(struct ring *ring);
 
-/* Replaces the list, at once; the round goes on where it was. Holds the new ones first, then drops the
- * old. False without memory: nothing changed. */
+/* Replaces the list, at once; the round goes on where it was. Holds the new ones first, then drops
+ * the old. False without memory: nothing changed. */
 bool ring_set(struct ring *ring, struct backend *const *backends, size_t count);
 
 /* Backends somebody must not get again: those a request was at already. */
@@ -65,25 +65,26 @@ enum ring_pick_result {
  * Chooses the next backend. In this order:
  * - those that are up, and those on trial whose one request is not under way, by turns; of them the
  *   `backup` ones only when no other is left;
- * - only when none is up at all: one whose trial is under way, then those down for a soft reason, the one
+ * - only when none is up at all: one whose trial is under way, then those down for a soft reason,
+ * the one
  *   whose window ends first first, then, when no refusal was met yet in this request
  *   (`refused_before`), one that is down for a hard reason.
- * Draining and unresolved ones, those in `tried` and those at their max_connections are passed over. Sets
- * on_trial on a backend picked in BACKEND_TRIAL.
+ * Draining and unresolved ones, those in `tried` and those at their max_connections are passed
+ * over. Sets on_trial on a backend picked in BACKEND_TRIAL.
  */
 enum ring_pick_result ring_pick(struct ring *ring, const struct ring_tried *tried,
     bool refused_before, int64_t now_us, struct backend **picked);
 
-/* The weight a backend is picked with, in thousandths: weight, times slow start (10 % to 100 %), times
- * the latency factor when adaptive, as it was at a pick not long ago. Never 0. */
+/* The weight a backend is picked with, in thousandths: weight, times slow start (10 % to 100 %),
+ * times the latency factor when adaptive, as it was at a pick not long ago. Never 0. */
 int64_t ring_effective_weight(
     const struct ring *ring, const struct backend *backend, int64_t now_us);
 
 /* Backends that are up and not draining or unresolved. */
 size_t ring_count_up(const struct ring *ring);
 
-/* Is there anybody a request could be sent to with hope: up, on trial, or down for a soft reason? For
- * readiness. */
+/* Is there anybody a request could be sent to with hope: up, on trial, or down for a soft reason?
+ * For readiness. */
 bool ring_is_usable(const struct ring *ring);
 
 struct backend *ring_find_name(const struct ring *ring, struct str name);

@@ -1,19 +1,19 @@
 /*
  * verdict - what each outcome means for a backend, and who is convicted.
  *
- * Hard outcomes (refused, unreachable, no connection in time, checks) take a backend down at once. Soft
- * ones are compared: when another backend then gave the same request a good answer, all that failed it
- * are down at once; when none did, the request is to blame and nobody is marked. A soft failure of a
- * request that could not be tried elsewhere is a suspicion, and so is an answer cut off, for it had
- * begun to reach the client; three in a row from different requests, with no success between, mark.
- * Soft marks never take out the last backend that is up. The rest (a stale connection, the client's or
- * rondo's own fault) means nothing.
+ * Hard outcomes (refused, unreachable, no connection in time, checks) take a backend down at once.
+ * Soft ones are compared: when another backend then gave the same request a good answer, all that
+ * failed it are down at once; when none did, the request is to blame and nobody is marked. A soft
+ * failure of a request that could not be tried elsewhere is a suspicion, and so is an answer cut
+ * off, for it had begun to reach the client; three in a row from different requests, with no
+ * success between, mark. Soft marks never take out the last backend that is up. The rest (a stale
+ * connection, the client's or rondo's own fault) means nothing.
  *
  * Down lasts a window; then a probe of rondo's own must succeed (verdict_probed), then one client
- * request is the trial: its success brings the backend back, its failure doubles the window, up to a
- * maximum. A trial that proves nothing leaves it on trial, for the next request. What a backend does
- * while it is down changes nothing, but a good answer to a request that went there because nobody was
- * up brings it back. A window begins anew at its shortest after each success.
+ * request is the trial: its success brings the backend back, its failure doubles the window, up to
+ * a maximum. A trial that proves nothing leaves it on trial, for the next request. What a backend
+ * does while it is down changes nothing, but a good answer to a request that went there because
+ * nobody was up brings it back. A window begins anew at its shortest after each success.
  *
  * Functions of state, event and now; they change a backend only through backend_set_state and count
  * suspicions and checks.
@@ -31,21 +31,21 @@ struct try_record {
 	enum outcome outcome;
 	unsigned status; /* of the answer, if there was one */
 	int64_t took_us;
-	bool
-	    was_trial; /* the backend was not up when it was picked: on trial, or down with nobody up */
+	/* The backend was not up when it was picked: on trial, or down with nobody up. */
+	bool was_trial;
 };
 
-/* A try that failed hard: called when it happens, while the request goes on elsewhere. Other outcomes
- * are left to verdict_settle. */
+/* A try that failed hard: called when it happens, while the request goes on elsewhere. Other
+ * outcomes are left to verdict_settle. */
 void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us);
 
 /*
- * The request is decided, by an answer or by having none: judges all its tries, but for what verdict_hard did
- * already. Should an answer judged as good be cut off later, that is another case of one try under the same
- * request_id; it takes the first judgement back. `request_id` is
- * unique to the request; `compared` tells that the request could have been tried elsewhere (then soft
- * failures without a good answer mean nothing) rather than not (then they are suspicions). Also ends
- * the trials among them.
+ * The request is decided, by an answer or by having none: judges all its tries, but for what
+ * verdict_hard did already. Should an answer judged as good be cut off later, that is another case
+ * of one try under the same request_id; it takes the first judgement back. `request_id` is unique
+ * to the request; `compared` tells that the request could have been tried elsewhere (then soft
+ * failures without a good answer mean nothing) rather than not (then they are suspicions). Also
+ * ends the trials among them.
  */
 struct verdict_case {
 	const struct try_record *tries;
@@ -55,12 +55,14 @@ struct verdict_case {
 };
 void verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us);
 
-/* rondo's own connect or GET to a backend that is down: when it was good it may have its trial, when it
- * failed it waits twice as long, now for this reason. A shortage of rondo's own changes nothing. */
+/* rondo's own connect or GET to a backend that is down: when it was good it may have its trial,
+ * when it failed it waits twice as long, now for this reason. A shortage of rondo's own changes
+ * nothing. */
 void verdict_probed(struct ring *ring, const struct try_record *probe, int64_t now_us);
 
-/* A periodic check: `fall` failures in a row take it down (hard), `rise` good ones bring it back, unless it
- * is down for a soft reason: a server that passes its checks and fails its requests needs a trial. */
+/* A periodic check: `fall` failures in a row take it down (hard), `rise` good ones bring it back,
+ * unless it is down for a soft reason: a server that passes its checks and fails its requests needs
+ * a trial. */
 struct verdict_check_rules {
 	unsigned fall, rise;
 };

@@ -27,6 +27,13 @@ struct fleet {
 	size_t count;
 };
 
+/* 0 to below - 1; the same numbers in each run of a test. */
+static inline unsigned fleet_random(unsigned *random, unsigned below)
+{
+	*random = *random * 1103515245 + 12345;
+	return (*random >> 8) % below;
+}
+
 /* One backend for each letter, with weights[i] or 1. */
 static inline void fleet_init(struct fleet *fleet, size_t count, const unsigned *weights)
 {
@@ -86,7 +93,8 @@ static inline void fleet_switch(struct fleet *fleet, size_t i, bool up)
 	    fleet, i, up ? BACKEND_UP : BACKEND_DOWN, up ? OUTCOME_GOOD : OUTCOME_REFUSED, 1 * S);
 }
 
-/* The letter of the next pick of a request that was nowhere yet; '!' when all are full, '-' when nobody. */
+/* The letter of the next pick of a request that was nowhere yet; '!' when all are full, '-' when
+ * nobody is left. */
 static inline char fleet_pick(struct fleet *fleet, int64_t now_us)
 {
 	const struct ring_tried tried = {NULL, 0};
@@ -116,9 +124,10 @@ static inline void fleet_expect(struct fleet *fleet, const char *expected, int64
 }
 
 /*
- * States in tables, one letter each: U up, T on trial, t on trial with its request under way, S down for a soft
- * reason, H down for a hard one, D draining, R removed, N unresolved. A digit before it is the end of its
- * window; '*' before it: backup; '#': at its limit; '~': tried already by this request.
+ * States in tables, one letter each: U up, T on trial, t on trial with its request under way, S
+ * down for a soft reason, H down for a hard one, D draining, R removed, N unresolved. A digit
+ * before it is the end of its window; '*' before it: backup; '#': at its limit; '~': tried already
+ * by this request.
  */
 static inline size_t fleet_arrange(struct fleet *fleet, const char *states, struct backend **tried)
 {

@@ -382,8 +382,8 @@ static void latencies_fall_into_buckets(void **state)
 	    {0, 0},
 	    {1000, 0},
 	    {1001, 1},
-	    {30 * 1000 * 1000, BACKEND_LATENCY_BUCKETS - 2},
-	    {30 * 1000 * 1000 + 1, BACKEND_LATENCY_BUCKETS - 1},
+	    {30000000, BACKEND_LATENCY_BUCKETS - 2},
+	    {30000001, BACKEND_LATENCY_BUCKETS - 1},
 	};
 	struct world world;
 
@@ -717,8 +717,8 @@ static void a_refusal_comes_as_an_event(void **state)
 	world_finish(&world);
 }
 
-/* Two requests begin at the first address, which is dead. One of them finds the second and makes it the preferred
- * one; the other must not be led back to the dead one by that. */
+/* Two requests begin at the first address, which is dead. One of them finds the second and makes it
+ * the preferred one; the other must not be led back to the dead one by that. */
 static void a_try_goes_through_all_addresses(void **state)
 {
 	struct net_addr addrs[2];

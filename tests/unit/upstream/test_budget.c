@@ -80,7 +80,7 @@ static void the_sums_are_those_of_the_slots(void **state)
 	for (unsigned i = 0; i < 500; i++) {
 		uint64_t requests = 0, retries = 0;
 
-		now_us += (i * 7919) % (3 * SECOND_US);
+		now_us += (int64_t)i * 7919 % (3 * SECOND_US);
 		send_requests(&budget, i % 13, now_us);
 		budget_take_retry(&budget, 20, now_us);
 		for (size_t j = 0; j < BUDGET_SLOTS; j++) {

@@ -7,7 +7,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { MS = 1000, S = 1000 * 1000 };
+static const int64_t MS = 1000;
+static const double DOUBLE_MS = 1000;
+static const int64_t S = 1000000;
 
 enum kind { NOTHING, ANSWER, FAILURE };
 
@@ -66,7 +68,7 @@ static void the_average_follows_the_samples(void **state)
 				latency_fail(&latency, took_us, at_us);
 		}
 		double average_ms =
-		    latency_average_us(&latency, (int64_t)story->read_at_ms * MS) / MS;
+		    latency_average_us(&latency, (int64_t)story->read_at_ms * MS) / DOUBLE_MS;
 		if (average_ms < story->low_ms || average_ms > story->high_ms)
 			fail_msg("%s: %f", story->name, average_ms);
 	}
@@ -94,13 +96,13 @@ static void an_average_never_rises_without_samples(void **state)
 
 	(void)state;
 	latency_sample(&latency, 700 * MS, 0);
-	for (int64_t now_us = 0; now_us < 100 * (int64_t)S; now_us += 333 * MS) {
+	for (int64_t now_us = 0; now_us < 100 * S; now_us += 333 * MS) {
 		double average = latency_average_us(&latency, now_us);
 
 		assert_true(average > 0 && average <= last);
 		last = average;
 	}
-	assert_true(last < 1 * MS);
+	assert_true(last < DOUBLE_MS);
 }
 
 static void the_factor_ignores_small_differences(void **state)
@@ -126,7 +128,8 @@ static void the_factor_ignores_small_differences(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		double factor = latency_factor(cases[i].own_ms * MS, cases[i].best_ms * MS);
+		double factor =
+		    latency_factor(cases[i].own_ms * DOUBLE_MS, cases[i].best_ms * DOUBLE_MS);
 
 		if (factor < cases[i].factor - 1e-9 || factor > cases[i].factor + 1e-9)
 			fail_msg("%f of %f: %f", cases[i].own_ms, cases[i].best_ms, factor);

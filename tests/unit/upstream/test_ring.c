@@ -48,18 +48,19 @@ static void nobody_is_left_in_an_empty_ring(void **state)
 /* Whatever goes up and down, the next one that is up comes next. */
 static void equal_weights_keep_the_order_of_the_list(void **state)
 {
+	unsigned random = 7;
+
 	(void)state;
-	srand(7);
 	for (size_t count = 2; count <= 7; count++) {
 		struct fleet fleet;
 		size_t last = count - 1;
 
 		fleet_init(&fleet, count, NULL);
 		for (int i = 0; i < 3000; i++) {
-			size_t flipped = (size_t)rand() % count;
+			size_t flipped = fleet_random(&random, (unsigned)count);
 			size_t expected = last;
 
-			if (rand() % 3 == 0)
+			if (fleet_random(&random, 3) == 0)
 				fleet_switch(
 				    &fleet, flipped, fleet.backends[flipped]->state != BACKEND_UP);
 			if (ring_count_up(&fleet.ring) == 0)
@@ -96,19 +97,20 @@ static void a_skipped_backend_gives_its_share_to_all(void **state)
 	}
 }
 
-/* In one whole round of unequal weights everybody gets exactly its share, and never waits for longer than
- * a little over its own period. */
+/* In one whole round of unequal weights everybody gets exactly its share, and never waits for
+ * longer than a little over its own period. */
 static void shares_are_exact_and_spread(void **state)
 {
+	unsigned random = 7;
+
 	(void)state;
-	srand(11);
 	for (int run = 0; run < 60; run++) {
 		struct fleet fleet;
 		unsigned weights[8], sum = 0;
-		size_t count = 2 + (size_t)rand() % 7;
+		size_t count = 2 + fleet_random(&random, 7);
 
 		for (size_t i = 0; i < count; i++) {
-			weights[i] = 1 + (unsigned)rand() % (run % 2 ? 9 : 100);
+			weights[i] = 1 + fleet_random(&random, run % 2 ? 9 : 100);
 			sum += weights[i];
 		}
 		fleet_init(&fleet, count, weights);
@@ -141,15 +143,15 @@ static int64_t turns_total(const struct fleet *fleet)
 	return total;
 }
 
-/* With backends that come and go all the time everybody gets, in the long run, its share of the picks made
- * while it was up. */
+/* With backends that come and go all the time everybody gets, in the long run, its share of the
+ * picks made while it was up. */
 static void long_run_shares_are_fair(void **state)
 {
 	static const unsigned weights[][5] = {
 	    {1, 1, 1, 1, 1}, {5, 1, 1, 3, 2}, {100, 1, 10, 1, 50}};
+	unsigned random = 7;
 
 	(void)state;
-	srand(23);
 	for (size_t run = 0; run < COUNT(weights); run++) {
 		double due[5] = {0};
 		unsigned picks[5] = {0};
@@ -157,10 +159,10 @@ static void long_run_shares_are_fair(void **state)
 
 		fleet_init(&fleet, 5, weights[run]);
 		for (int i = 0; i < 200000; i++) {
-			size_t flipped = (size_t)rand() % 5;
+			size_t flipped = fleet_random(&random, 5);
 			double up = 0;
 
-			if (rand() % 50 == 0)
+			if (fleet_random(&random, 50) == 0)
 				fleet_switch(
 				    &fleet, flipped, fleet.backends[flipped]->state != BACKEND_UP);
 			if (ring_count_up(&fleet.ring) == 0)
@@ -171,7 +173,7 @@ static void long_run_shares_are_fair(void **state)
 				if (fleet.backends[j]->state == BACKEND_UP)
 					due[j] += weights[run][j] / up;
 			picks[fleet_pick(&fleet, 2 * S) - 'a']++;
-			assert_true(llabs(turns_total(&fleet)) < 1000 * 1000);
+			assert_true(llabs(turns_total(&fleet)) < 1000000);
 		}
 		for (size_t j = 0; j < 5; j++)
 			if (picks[j] < due[j] * 0.93 - 20 || picks[j] > due[j] * 1.07 + 20)
@@ -442,7 +444,7 @@ static void adaptive_ties_are_plain_rotation(void **state)
 	fleet_init(&fleet, 3, NULL);
 	fleet.ring.options.balance = RING_ADAPTIVE;
 	for (int i = 0; i < 300; i++) {
-		int64_t now_us = 1 * S + i * 40 * MS;
+		int64_t now_us = 1 * S + (int64_t)i * 40 * MS;
 		char picked = fleet_pick(&fleet, now_us);
 
 		assert_int_equal(picked, 'a' + i % 3);
@@ -451,8 +453,8 @@ static void adaptive_ties_are_plain_rotation(void **state)
 	fleet_finish(&fleet);
 }
 
-/* One of three is four times as slow: it gets about a quarter of what the others get. When it recovers, so does its
- * share, for it is asked now and then. */
+/* One of three is four times as slow: it gets about a quarter of what the others get. When it
+ * recovers, so does its share, for it is asked now and then. */
 static void a_slow_backend_gets_less_and_comes_back(void **state)
 {
 	struct fleet fleet;
@@ -462,7 +464,7 @@ static void a_slow_backend_gets_less_and_comes_back(void **state)
 	fleet_init(&fleet, 3, NULL);
 	fleet.ring.options.balance = RING_ADAPTIVE;
 	for (int i = 0; i < 20000; i++) {
-		int64_t now_us = 1 * S + i * 5 * MS;
+		int64_t now_us = 1 * S + (int64_t)i * 5 * MS;
 		int picked = fleet_pick(&fleet, now_us) - 'a';
 		bool is_slow = picked == 1 && i < 10000;
 

@@ -518,15 +518,14 @@ static void soft_failures_never_empty_the_ring(void **state)
 		size_t len = 0;
 		int64_t now_us = NOW + (int64_t)id * 100 * MS;
 
-		for (char letter = 'a'; letter <= 'c'; letter++) {
-			random = random * 1103515245 + 12345;
-			const char *word = outcomes[(random >> 16) % COUNT(outcomes)];
+		for (int letter = 'a'; letter <= 'c'; letter++) {
+			const char *word = outcomes[fleet_random(&random, COUNT(outcomes))];
 
 			if (fleet.backends[letter - 'a']->state == BACKEND_DOWN)
 				continue;
 			len += (size_t)snprintf(script + len, sizeof(script) - len, "%s%c=%s",
 			    len ? " " : "", letter, word);
-			if ((random >> 24) % 2 || strcmp(word, "good") == 0)
+			if (fleet_random(&random, 2) || strcmp(word, "good") == 0)
 				break;
 		}
 		ask(&fleet, id, script, now_us);
