@@ -226,8 +226,8 @@ static bool search_accepts(struct search *search, const struct backend *backend)
 	return !is_full(backend);
 }
 
-/* Fills ring->weights for those of one kind that are in turn; whoever came back starts level with the
- * others. Do they all weigh the same? */
+/* Fills ring->weights for those of one kind that are in turn; whoever came back starts level with
+ * the others. Do they all weigh the same? */
 static bool ring_weigh(struct ring *ring, bool backup, int64_t now_us)
 {
 	int64_t first = 0;
@@ -270,8 +270,8 @@ static struct backend *ring_pick_equal(struct ring *ring, struct search *search)
 	return picked;
 }
 
-/* What those who left were owed is forgotten, and nobody is ever owed more than a whole round, however
- * weights change. */
+/* What those who left were owed is forgotten, and nobody is ever owed more than a whole round,
+ * however weights change. */
 static void ring_level(struct ring *ring)
 {
 	int64_t members = 0, turns = 0, sum = 0;
