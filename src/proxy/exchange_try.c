@@ -122,7 +122,7 @@ enum step exchange_step_picking(struct exchange *exchange)
 	exchange->tries[exchange->try_count++] = (struct try_record){
 	    .backend = backend,
 	    .outcome = OUTCOME_CLIENT,
-	    .was_trial = backend->state == BACKEND_TRIAL,
+	    .was_trial = backend->state != BACKEND_UP,
 	};
 	exchange->try_us = loop_refresh_us(service->loop);
 	exchange->address = backend->addr_first;
