@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""usage: soak.py RONDO MOCK_BACKENDS [REQUESTS]
+
+200 connections ask for every size of answer while the backends are killed (SIGKILL) and started
+again, one each second. No client may meet an error or content that is not its own, and at the end
+nothing may be left in use: no descriptor, no object, no memory that keeps growing. Ends with
+"N passed, N failed".
+
+Every request may be repeated: the POSTs carry an idempotency key. `load` checks each answer to the
+last byte and tries nothing again.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+import harness  # noqa: E402
+
+BACKENDS = 4
+CONNECTIONS = 200
+SETTINGS = ["retry.budget=100", "retry_window=500ms", "retry_window_max=500ms",
+            "timeouts.backend_idle=1s", "log.level=debug"]
+GROWTH_KIB = 2048  # of the peak, from the second quarter to the last
+
+
+class App:
+    """A backend that can be killed and started again on the same port."""
+
+    def __init__(self, directory):
+        self.command = [os.path.join(directory, "app"), "--host", "127.0.0.1", "--port"]
+        self.port = harness.free_port()
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command + [str(self.port)], stdout=subprocess.PIPE)
+        if not self.process.stdout.readline():
+            raise SystemExit(f"no backend on port {self.port}")
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class Trouble(threading.Thread):
+    """Kills one backend after the other and starts each again; samples rondo's memory meanwhile."""
+
+    def __init__(self, apps, rondo):
+        super().__init__(daemon=True)
+        self.apps = apps
+        self.rondo = rondo
+        self.over = threading.Event()
+        self.kills = 0
+        self.memory = []
+
+    def run(self):
+        while not self.over.wait(0.5):
+            app = self.apps[self.kills % len(self.apps)]
+            app.kill()
+            self.kills += 1
+            self.over.wait(0.5)
+            app.start()
+            self.memory.append(self.rondo.memory_kib())
+
+
+def play(rondo, apps, load, requests, report):
+    trouble = Trouble(apps, rondo)
+    trouble.start()
+    done = subprocess.run(
+        [load, "--url", f"http://127.0.0.1:{rondo.port}", "--connections", str(CONNECTIONS),
+         "--requests", str(requests), "--mix", "--field", "Idempotency-Key: soak"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    trouble.over.set()
+    trouble.join()
+    print("\n".join("    " + line for line in done.stdout.splitlines()))
+    some = trouble.memory[::max(1, len(trouble.memory) // 16)]
+    print(f"    {trouble.kills} kills, memory in KiB: {some}")
+    report.check(f"{requests} requests, each answered rightly", "" if done.returncode == 0 else
+                 f"load ended with {done.returncode}\n" + rondo.tail())
+    report.check("backends were killed meanwhile", "" if trouble.kills else "it was over too soon")
+    return trouble.memory
+
+
+def check_memory(memory, report):
+    """After the warm-up the peak stays where it is."""
+    quarter = len(memory) // 4
+    if quarter < 2:
+        report.skip("memory does not grow", "too short a run to tell")
+        return
+    warm, late = max(memory[quarter:2 * quarter]), max(memory[-quarter:])
+    report.check("memory does not grow",
+                 "" if late <= warm + GROWTH_KIB else f"from {warm} to {late} KiB")
+
+
+def check_descriptors(rondo, base, report):
+    """Idle connections to backends end by themselves; then there are as many as before."""
+    for _ in range(300):
+        if rondo.descriptors() <= base:
+            break
+        time.sleep(0.1)
+    now = rondo.descriptors()
+    report.check("descriptors are as many as before", "" if now <= base else f"{base}, now {now}")
+
+
+def check_objects(rondo, report):
+    lines = [line for line in rondo.lines if "in use at the end:" in line]
+    if not lines:
+        report.fail("nothing is in use at the end", "rondo did not say\n" + rondo.tail())
+        return
+    counts = re.findall(r"([a-z][a-z ]*?) (\d+)", lines[-1].split("end:", 1)[1])
+    left = [f"{name} {count}" for name, count in counts if count != "0"]
+    report.check("nothing is in use at the end",
+                 "" if counts and not left else lines[-1])
+
+
+def main():
+    binary = harness.binary_from_arguments(__doc__.splitlines()[0])
+    directory = sys.argv[2]
+    requests = int(sys.argv[3]) if len(sys.argv) > 3 else 60000
+    report = harness.Report(quiet=False)
+    apps = [App(directory) for _ in range(BACKENDS)]
+    try:
+        with harness.Rondo(binary, [f"http://127.0.0.1:{app.port}" for app in apps],
+                           SETTINGS) as rondo:
+            base = rondo.descriptors()
+            memory = play(rondo, apps, os.path.join(directory, "load"), requests, report)
+            check_memory(memory, report)
+            check_descriptors(rondo, base, report)
+            report.check("rondo stops cleanly", rondo.stop())
+            check_objects(rondo, report)
+    finally:
+        for app in apps:
+            app.kill()
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
