@@ -31,6 +31,9 @@ void parse_init(struct parse *parse, enum guard_kind kind);
  * PARSE_DONE the head's slices point into `in`, empty lines before it are consumed, and the head
  * itself is the first head->length bytes of the content: consuming them is the caller's.
  * `head->fields` must have room for limits->headers fields.
+ *
+ * With PARSE_MORE the head is empty. With PARSE_BAD it is empty too, or, where only what it says is
+ * wrong, holds the start line and the fields that were told apart.
  */
 enum parse_result parse_request(
     struct parse *parse, const struct http_limits *limits, struct buf *in, struct http_head *head);

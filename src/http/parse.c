@@ -158,7 +158,6 @@ static enum http_fault record(
 	struct str bytes = {in->data + in->begin, parse->guard.length};
 	llhttp_errno_t error;
 
-	http_head_reset(head);
 	llhttp_init(
 	    parser, parse->guard.kind == GUARD_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
 	parser->data = &recorder;
@@ -223,6 +222,7 @@ enum parse_result parse_request(
 	llhttp_t parser;
 
 	assert(parse->guard.kind == GUARD_REQUEST && head->field_limit >= limits->headers);
+	http_head_reset(head);
 	result = scan(parse, limits, in);
 	if (result != PARSE_DONE)
 		return result;
@@ -252,6 +252,7 @@ enum parse_result parse_response(struct parse *parse, const struct parse_respons
 	llhttp_t parser;
 
 	assert(parse->guard.kind == GUARD_RESPONSE && head->field_limit >= rules->limits.headers);
+	http_head_reset(head);
 	result = scan(parse, &rules->limits, in);
 	if (result != PARSE_DONE)
 		return result;

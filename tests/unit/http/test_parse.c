@@ -120,6 +120,34 @@ static void empty_lines_are_consumed_as_they_come(void **state)
 	close_reader(reader);
 }
 
+static void nothing_of_the_head_before_is_left(void **state)
+{
+	static const struct {
+		const char *bytes;
+		enum parse_result result;
+		size_t fields;
+	} cases[] = {
+	    {"GET / HT", PARSE_MORE, 0},
+	    {"GET /\r\n", PARSE_BAD, 0},
+	    {"NEVER / HTTP/1.1\r\n\r\n", PARSE_BAD, 0},
+	    {"GET / HTTP/1.1\r\nA: b\r\n\r\n", PARSE_BAD, 1},
+	};
+	struct reader *reader = &only_reader;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		open_with(reader, false, cases[i].bytes);
+		reader->head.target = STR("/before");
+		reader->head.host = STR("before");
+		reader->head.field_count = 2;
+		assert_int_equal(read_request(reader), cases[i].result);
+		assert_false(str_equals(reader->head.target, STR("/before")));
+		assert_int_equal(reader->head.host.len, 0);
+		assert_int_equal(reader->head.field_count, cases[i].fields);
+		close_reader(reader);
+	}
+}
+
 /* What llhttp is made to say instead of what it thinks, by __wrap_llhttp_execute. */
 static void (*distort)(llhttp_t *parser);
 
@@ -234,6 +262,7 @@ int main(void)
 	    cmocka_unit_test(a_head_is_told_as_slices_of_the_buffer),
 	    cmocka_unit_test(every_method_that_matters_has_its_number),
 	    cmocka_unit_test(empty_lines_are_consumed_as_they_come),
+	    cmocka_unit_test(nothing_of_the_head_before_is_left),
 	    cmocka_unit_test(what_llhttp_sees_otherwise_is_refused),
 	    cmocka_unit_test(the_version_of_llhttp_is_told),
 	};
