@@ -31,7 +31,13 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/rondo.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 mkdir "$work/bin" "$work/log" "$work/tmp"
-ln -s "$rondo" "$work/bin/rondo"
+# A script that is killed must not leave its rondo behind.
+if command -v setpriv >/dev/null; then
+	printf '#!/bin/sh\nexec setpriv --pdeathsig KILL "%s" "$@"\n' "$rondo" >"$work/bin/rondo"
+	chmod +x "$work/bin/rondo"
+else
+	ln -s "$rondo" "$work/bin/rondo"
+fi
 PATH=$work/bin:$PATH
 TMPDIR=$work/tmp
 NO_COLOR=1
