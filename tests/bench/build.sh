@@ -1,0 +1,23 @@
+# build.sh - what the benchmarks run: their own tools, and rondo as it is released. To be sourced, by bash.
+#
+#   bench_build [OPTION...]   leaves the directory of the tools in bench_tools, and in bench_rondo what
+#                             tells of the rondo that was built; nothing is built, and bench_rondo is
+#                             empty, where the options name one (--rondo)
+
+# shellcheck shell=bash
+# shellcheck disable=SC2154
+bench_tools=
+bench_rondo=()
+
+bench_build() {
+    local source=$root/tests/bench tool
+    bench_tools=${TMPDIR:-/tmp}/rondo-bench-tools
+    mkdir -p "$bench_tools" || return 1
+    for tool in origin floor drive; do
+        cc -O2 -D_GNU_SOURCE -Wall -Wextra -o "$bench_tools/$tool" "$source/$tool.c" || return 1
+    done
+    [[ " $* " == *" --rondo "* ]] && return 0
+    prepare_packages || return 1
+    prepare_build "${TMPDIR:-/tmp}/rondo-bench-build" -DCMAKE_BUILD_TYPE=Release -DRONDO_TESTS=OFF || return 1
+    bench_rondo=(--rondo "${TMPDIR:-/tmp}/rondo-bench-build/rondo")
+}

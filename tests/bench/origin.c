@@ -1,0 +1,233 @@
+/*
+ * origin - the cheapest server that can stand behind a proxy.
+ *
+ * Usage: origin PORTS. Listens on so many ports of 127.0.0.1, prints each, and serves
+ * until it is ended. `/n/BYTES` answers that much counted content, `/c/BYTES` the same in chunks of 32 KiB; content of
+ * a request is read and dropped. Answers are made once and sent from memory, so what a benchmark measures is somewhere else.
+ * It trusts its peer: one request at a time, heads up to 16 KiB.
+ */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { HEAD_MAX = 16 * 1024, CHUNK = 32 * 1024, SCRATCH = 256 * 1024, EVENTS = 256, ANSWERS = 64 };
+
+struct answer {
+	char target[64];
+	char *bytes;
+	size_t len;
+};
+
+struct peer {
+	int fd;
+	bool listens;
+	bool waits_for_room;
+	size_t head_len;
+	uint64_t content_left; /* of the request */
+	const struct answer *answer;
+	size_t sent;
+	char head[HEAD_MAX];
+};
+
+static struct answer answers[ANSWERS];
+static size_t answer_count;
+static char scratch[SCRATCH];
+static int epoll_fd;
+
+static void compose(struct answer *answer, size_t content, bool chunked)
+{
+	size_t chunks = content / CHUNK + 1;
+	char *at = answer->bytes = malloc(256 + content + chunks * 16);
+	assert(at);
+	at += sprintf(at, "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n");
+	if (!chunked) {
+		at += sprintf(at, "Content-Length: %zu\r\n\r\n", content);
+		memset(at, 'x', content);
+		answer->len = (size_t)(at - answer->bytes) + content;
+		return;
+	}
+	at += sprintf(at, "Transfer-Encoding: chunked\r\n\r\n");
+	while (content > 0) {
+		size_t len = content < CHUNK ? content : CHUNK;
+		at += sprintf(at, "%zx\r\n", len);
+		memset(at, 'x', len);
+		at += len;
+		at += sprintf(at, "\r\n");
+		content -= len;
+	}
+	at += sprintf(at, "0\r\n\r\n");
+	answer->len = (size_t)(at - answer->bytes);
+}
+
+static const struct answer *find_answer(const char *target, size_t len)
+{
+	for (size_t i = 0; i < answer_count; i++)
+		if (strlen(answers[i].target) == len && !memcmp(answers[i].target, target, len))
+			return &answers[i];
+	assert(answer_count < ANSWERS && len < sizeof(answers[0].target));
+	struct answer *answer = &answers[answer_count++];
+	memcpy(answer->target, target, len);
+	size_t content = len > 3 ? strtoul(target + 3, NULL, 10) : 0;
+	compose(answer, content, len > 1 && target[1] == 'c');
+	return answer;
+}
+
+static void want(struct peer *peer, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = peer};
+	epoll_ctl(epoll_fd, EPOLL_CTL_MOD, peer->fd, &event);
+}
+
+static void drop(struct peer *peer)
+{
+	close(peer->fd);
+	free(peer);
+}
+
+/* False when the connection is broken. */
+static bool send_answer(struct peer *peer)
+{
+	const struct answer *answer = peer->answer;
+	while (peer->sent < answer->len) {
+		ssize_t put = send(
+		    peer->fd, answer->bytes + peer->sent, answer->len - peer->sent, MSG_NOSIGNAL);
+		if (put < 0 && errno != EAGAIN)
+			return false;
+		if (put < 0) {
+			if (!peer->waits_for_room)
+				want(peer, EPOLLOUT);
+			peer->waits_for_room = true;
+			return true;
+		}
+		peer->sent += (size_t)put;
+	}
+	if (peer->waits_for_room)
+		want(peer, EPOLLIN);
+	peer->waits_for_room = false;
+	peer->answer = NULL;
+	return true;
+}
+
+/* A whole head is there, with `extra` bytes of content behind it. */
+static bool take_request(struct peer *peer, size_t extra)
+{
+	char *target = strchr(peer->head, ' ');
+	const char *length = strcasestr(peer->head, "\r\nContent-Length:");
+	if (!target)
+		return false;
+	target++;
+	peer->answer = find_answer(target, strcspn(target, " "));
+	peer->sent = 0;
+	peer->head_len = 0;
+	peer->content_left = (length ? strtoull(length + 17, NULL, 10) : 0) - extra;
+	return peer->content_left > 0 || send_answer(peer);
+}
+
+static bool read_head(struct peer *peer)
+{
+	ssize_t got = recv(peer->fd, peer->head + peer->head_len, HEAD_MAX - 1 - peer->head_len, 0);
+	if (got <= 0)
+		return got < 0 && errno == EAGAIN;
+	peer->head_len += (size_t)got;
+	peer->head[peer->head_len] = '\0';
+	const char *end = strstr(peer->head, "\r\n\r\n");
+	if (!end)
+		return peer->head_len < HEAD_MAX - 1;
+	return take_request(peer, peer->head_len - (size_t)(end + 4 - peer->head));
+}
+
+static bool read_content(struct peer *peer)
+{
+	ssize_t got = recv(peer->fd, scratch, sizeof(scratch), 0);
+	if (got <= 0)
+		return got < 0 && errno == EAGAIN;
+	peer->content_left -= (uint64_t)got;
+	return peer->content_left > 0 || send_answer(peer);
+}
+
+static void serve(struct peer *peer, uint32_t events)
+{
+	bool alive = true;
+	if (events & EPOLLOUT)
+		alive = send_answer(peer);
+	else if (peer->content_left > 0)
+		alive = read_content(peer);
+	else
+		alive = read_head(peer);
+	if (!alive)
+		drop(peer);
+}
+
+static void watch(int fd, bool listens)
+{
+	struct peer *peer = malloc(listens ? offsetof(struct peer, head) : sizeof(*peer));
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};
+	assert(peer);
+	memset(peer, 0, offsetof(struct peer, head));
+	peer->fd = fd;
+	peer->listens = listens;
+	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+static void accept_all(int listener)
+{
+	int fd, on = 1;
+	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		watch(fd, false);
+	}
+}
+
+static bool listen_on_any_port(void)
+{
+	struct sockaddr_in addr = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&addr, len) || listen(fd, 4096) ||
+	    getsockname(fd, (struct sockaddr *)&addr, &len)) {
+		perror("origin");
+		return false;
+	}
+	printf("%u\n", ntohs(addr.sin_port));
+	watch(fd, true);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	int ports = argc > 1 ? atoi(argv[1]) : 1;
+	struct rlimit files;
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	epoll_fd = epoll_create1(0);
+	for (int i = 0; i < ports; i++)
+		if (!listen_on_any_port())
+			return 1;
+	fflush(stdout);
+	for (;;) {
+		struct epoll_event events[EVENTS];
+		int count = epoll_wait(epoll_fd, events, EVENTS, -1);
+		for (int i = 0; i < count; i++) {
+			struct peer *peer = events[i].data.ptr;
+			if (peer->listens)
+				accept_all(peer->fd);
+			else
+				serve(peer, events[i].events);
+		}
+	}
+}

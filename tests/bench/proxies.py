@@ -1,0 +1,181 @@
+"""The servers a benchmark needs, started on ports of their own and ended by their process id.
+
+Every proxy is one process with one worker or thread, with pooled connections to its backends and without a
+log, configured as its manual advises for speed. A peer that is not installed is left out by name.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from harness import free_port  # noqa: E402
+
+NGINX = """
+daemon off; worker_processes 1; pid {work}/nginx.pid;
+error_log {work}/nginx.err crit;
+events {{ worker_connections 16000; multi_accept on; }}
+http {{
+  access_log {log};
+  client_body_temp_path {work}/body; proxy_temp_path {work}/proxy; fastcgi_temp_path {work}/f;
+  uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;
+  keepalive_requests 1000000000; keepalive_timeout 75s; tcp_nodelay on;
+  upstream backends {{ {servers} keepalive 5000; keepalive_requests 1000000000; {upstream} }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    client_max_body_size 0; client_body_buffer_size 16k; proxy_request_buffering off;
+    proxy_http_version 1.1; proxy_set_header Connection "";
+    proxy_buffer_size 16k; proxy_buffers 8 16k; proxy_max_temp_file_size 0;
+    {location}
+    location / {{ proxy_pass http://backends; }}
+  }}
+}}
+"""
+
+HAPROXY = """
+global
+  maxconn 9000
+  maxpipes 500
+  nbthread 1
+  {log}
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 75s
+  timeout server 60s
+  http-reuse always
+  {options}
+frontend front
+  bind 127.0.0.1:{port} backlog 4096
+  {front}
+  default_backend back
+backend back
+  balance roundrobin
+  {back}
+{servers}
+"""
+
+
+class Server:
+    """A running program: `pid` is the process that does the work."""
+
+    def __init__(self, name, command, port=0, output=None):
+        self.name = name
+        self.port = port
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output or subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        self.pid = self.process.pid
+
+    def wait_open(self):
+        for _ in range(400):
+            if self.process.poll() is not None:
+                raise SystemExit(f"{self.name} ended at once")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                time.sleep(0.02)
+        raise SystemExit(f"{self.name} does not listen")
+
+    def memory_kib(self):
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+class Printer(Server):
+    """A server that prints the ports it listens on, one a line."""
+
+    def __init__(self, name, command, count):
+        super().__init__(name, command, output=subprocess.PIPE)
+        self.ports = [int(self.process.stdout.readline()) for _ in range(count)]
+        self.port = self.ports[0]
+
+
+class House:
+    """Starts servers on one core, and ends them."""
+
+    def __init__(self, tools, work, core):
+        self.tools = tools
+        self.work = work
+        self.pin = ["taskset", "-c", str(core)] if core is not None and shutil.which("taskset") else []
+        self.servers = []
+
+    def keep(self, server):
+        self.servers.append(server)
+        return server
+
+    def drop(self, server):
+        self.servers.remove(server)
+        server.stop()
+
+    def close(self):
+        for server in self.servers:
+            server.stop()
+
+    def path(self, name):
+        path = os.path.join(self.work, name)
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def origin(self, count):
+        return self.keep(Printer("origin", self.pin + [self.tools + "/origin", str(count)], count))
+
+    def floor(self, port):
+        return self.keep(Printer("floor", self.pin + [self.tools + "/floor", str(port)], 1))
+
+    def rondo(self, binary, ports, settings=(), name="rondo"):
+        port = free_port()
+        command = self.pin + [binary, "-q", "--listen", f"127.0.0.1:{port}"]
+        for backend in ports:
+            command += ["--backend", f"http://127.0.0.1:{backend}"]
+        for setting in settings:
+            command += ["--set", setting]
+        return self.keep(Server(name, command, port)).wait_open()
+
+    def nginx(self, ports, log="off", server="", upstream="", location=""):
+        port = free_port()
+        work = self.path(f"nginx-{port}")
+        config = os.path.join(work, "nginx.conf")
+        servers = " ".join(f"server 127.0.0.1:{backend} {server};" for backend in ports)
+        with open(config, "w", encoding="ascii") as file:
+            file.write(NGINX.format(work=work, port=port, servers=servers, log=log, upstream=upstream,
+                                    location=location))
+        nginx = Server("nginx", self.pin + ["nginx", "-p", work, "-c", config, "-e", work + "/nginx.err"], port)
+        self.keep(nginx).wait_open()
+        with open(f"/proc/{nginx.pid}/task/{nginx.pid}/children", encoding="ascii") as children:
+            nginx.pid = int(children.read().split()[0])
+        return nginx
+
+    def haproxy(self, ports, name="haproxy", log=None, **parts):
+        port = free_port()
+        config = os.path.join(self.path(f"haproxy-{port}"), "haproxy.cfg")
+        server = parts.pop("server", "")
+        servers = "\n".join(f"  server s{backend} 127.0.0.1:{backend} {server}" for backend in ports)
+        fields = {"options": "", "front": "", "back": ""}
+        fields.update(parts)
+        if log:
+            fields["front"] += "\n  log global\n  option httplog"
+        with open(config, "w", encoding="ascii") as file:
+            file.write(HAPROXY.format(port=port, servers=servers,
+                                      log="log stdout format raw local0" if log else "", **fields))
+        output = open(log, "ab") if log else None  # pylint: disable=consider-using-with
+        return self.keep(Server(name, self.pin + ["haproxy", "-db", "-f", config], port, output)).wait_open()
+
+
+def installed(name):
+    if shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin"):
+        return True
+    print(f"skipped: {name} is not installed", flush=True)
+    return False
