@@ -76,10 +76,9 @@ void body_skip(struct body *body, uint64_t len);
  * is left: takes the first line off and splits it. False when none is left. */
 bool body_next_trailer(struct str *section, struct http_field *field);
 
-enum { BODY_CHUNK_HEAD_SIZE = 20 };
+enum { BODY_CHUNK_HEAD_SIZE = 18 };
 
-/* Writes the line that opens a chunk of `len` > 0 bytes, preceded by the CRLF that ends the chunk
- * before when there was one. Returns its length; it is not terminated. */
-size_t body_chunk_head(char text[static BODY_CHUNK_HEAD_SIZE], uint64_t len, bool ends_previous);
+/* Writes the line that opens a chunk of `len` > 0 bytes. Returns its length; it is not terminated. */
+size_t body_chunk_head(char text[static BODY_CHUNK_HEAD_SIZE], uint64_t len);
 
 #endif

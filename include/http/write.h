@@ -85,8 +85,7 @@ enum { WRITE_DATE_SIZE = 30 };
 /* "Sun, 06 Nov 1994 08:49:37 GMT". Returns the slice of `text`. RFC 9110, 5.6.7. */
 struct str write_date(char text[static WRITE_DATE_SIZE], int64_t unix_seconds);
 
-/* The end of a chunked message that `ends_previous` chunk, with those trailers of the checked
- * `section` that may pass (an empty section: none). */
-bool write_last_chunk(struct buf *out, bool ends_previous, struct str section);
+/* The last chunk, with those trailers of the checked `section` that may pass (an empty section: none). */
+bool write_last_chunk(struct buf *out, struct str section);
 
 #endif

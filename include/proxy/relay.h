@@ -36,7 +36,6 @@ struct relay {
 	enum http_framing framing; /* towards the receiver */
 	bool passes_trailers;
 	bool keeps;                    /* everything since `base` is still there */
-	bool chunk_open;               /* a chunk was begun, its CRLF is due */
 	bool last_composed;            /* the end of the chunked message is on its way */
 	size_t base, sent, ready, raw; /* positions in from->in.data */
 	size_t keep_bytes;             /* payload that may be kept */

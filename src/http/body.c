@@ -311,17 +311,13 @@ bool body_next_trailer(struct str *section, struct http_field *field)
 	return true;
 }
 
-size_t body_chunk_head(char text[static BODY_CHUNK_HEAD_SIZE], uint64_t len, bool ends_previous)
+size_t body_chunk_head(char text[static BODY_CHUNK_HEAD_SIZE], uint64_t len)
 {
 	static const char digits[] = "0123456789abcdef";
 	size_t used = 0;
 	unsigned shift = 60;
 
 	assert(len > 0);
-	if (ends_previous) {
-		text[used++] = '\r';
-		text[used++] = '\n';
-	}
 	while (!(len >> shift))
 		shift -= 4;
 	for (;; shift -= 4) {

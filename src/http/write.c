@@ -557,13 +557,11 @@ struct str write_date(char text[static WRITE_DATE_SIZE], int64_t unix_seconds)
 	return (struct str){text, WRITE_DATE_SIZE - 1};
 }
 
-bool write_last_chunk(struct buf *out, bool ends_previous, struct str section)
+bool write_last_chunk(struct buf *out, struct str section)
 {
 	struct writer writer = open_writer(out);
 	struct http_field trailer;
 
-	if (ends_previous)
-		put_end(&writer);
 	put(&writer, STR("0\r\n"));
 	while (body_next_trailer(&section, &trailer))
 		if (http_trailer_is_allowed(trailer.name))

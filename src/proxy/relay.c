@@ -34,7 +34,6 @@ void relay_aim(struct relay *relay, struct conn *to, enum http_framing framing)
 	relay->sent = relay->base;
 	relay->passed = 0;
 	relay->chunk_left = 0;
-	relay->chunk_open = false;
 	relay->last_composed = false;
 }
 
@@ -115,26 +114,31 @@ static bool compose_chunk(struct relay *relay)
 		return true;
 	if (relay->sent < relay->ready) {
 		char text[BODY_CHUNK_HEAD_SIZE];
-		size_t len = body_chunk_head(text, relay->ready - relay->sent, relay->chunk_open);
+		size_t len = body_chunk_head(text, relay->ready - relay->sent);
 		if (!buf_append(out, (struct str){text, len}))
 			return false;
 		relay->chunk_left = relay->ready - relay->sent;
-		relay->chunk_open = true;
 	} else if (relay->body.done) {
-		if (!write_last_chunk(out, relay->chunk_open, trailers(relay)))
+		if (!write_last_chunk(out, trailers(relay)))
 			return false;
 		relay->last_composed = true;
 	}
 	return true;
 }
 
-/* What ends a chunked message when its last payload leaves in the same write, without trailers. */
-static struct str chunked_tail(const struct relay *relay)
+static bool ends_message(const struct relay *relay)
 {
-	bool ends = relay->framing == HTTP_FRAMING_CHUNKED && relay->body.done &&
-		    !relay->last_composed && relay->chunk_left > 0 &&
-		    relay->sent + relay->chunk_left == relay->ready && trailers(relay).len == 0;
-	return ends ? STR("\r\n0\r\n\r\n") : (struct str){NULL, 0};
+	return relay->body.done && relay->sent + relay->chunk_left == relay->ready &&
+	       trailers(relay).len == 0;
+}
+
+/* What follows the payload of the chunk in the same write: its CRLF, so that the receiver has it whole before more
+ * comes, and the end of the message if this is it. */
+static struct str chunk_tail(const struct relay *relay)
+{
+	if (relay->framing != HTTP_FRAMING_CHUNKED || relay->chunk_left == 0)
+		return (struct str){NULL, 0};
+	return ends_message(relay) ? STR("\r\n0\r\n\r\n") : STR("\r\n");
 }
 
 /* Sends once: what waits in `out`, payload, and the end of the message if this is it. */
@@ -146,7 +150,7 @@ static enum io send_some(struct relay *relay)
 	size_t payload = chunked ? (size_t)relay->chunk_left : relay->ready - relay->sent;
 	if (payload == 0 && buf_len(&relay->to->out) == 0)
 		return IO_OK;
-	struct str tail = chunked_tail(relay);
+	struct str tail = chunk_tail(relay);
 	struct str pieces[2] = {{relay->from->in.data + relay->sent, payload}, tail};
 	size_t taken = 0;
 	enum io io = conn_send(relay->to, pieces, &taken);
@@ -162,7 +166,7 @@ static enum io send_some(struct relay *relay)
 		/* The payload is gone; what the kernel left of the tail must follow it. */
 		size_t of_tail = taken - content;
 		struct str rest = {tail.data + of_tail, tail.len - of_tail};
-		relay->last_composed = true;
+		relay->last_composed = ends_message(relay);
 		if (rest.len > 0 && !buf_append(&relay->to->out, rest))
 			return IO_SHORTAGE;
 	}

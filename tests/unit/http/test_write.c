@@ -576,14 +576,12 @@ static void any_detail_makes_good_json(void **state)
 static void chunked_messages_are_ended(void **state)
 {
 	static const struct {
-		bool ends_previous;
 		const char *section, *expected;
 	} cases[] = {
-	    {false, "", "0\r\n\r\n"},
-	    {true, "\r\n", "\r\n0\r\n\r\n"},
-	    {true, "A: b\r\nC:\t d \r\nE:\r\n\r\n", "\r\n0\r\nA: b\r\nC: d\r\nE: \r\n\r\n"},
-	    {false, "Content-Length: 5\r\nA: b\r\nHost: x\r\nSet-Cookie: y\r\n\r\n",
-		"0\r\nA: b\r\n\r\n"},
+	    {"", "0\r\n\r\n"},
+	    {"\r\n", "0\r\n\r\n"},
+	    {"A: b\r\nC:\t d \r\nE:\r\n\r\n", "0\r\nA: b\r\nC: d\r\nE: \r\n\r\n"},
+	    {"Content-Length: 5\r\nA: b\r\nHost: x\r\nSet-Cookie: y\r\n\r\n", "0\r\nA: b\r\n\r\n"},
 	};
 
 	(void)state;
@@ -591,8 +589,7 @@ static void chunked_messages_are_ended(void **state)
 		struct output output;
 
 		open_output(&output, BLOCK_SIZE);
-		assert_true(write_last_chunk(
-		    &output.buf, cases[i].ends_previous, str_from(cases[i].section)));
+		assert_true(write_last_chunk(&output.buf, str_from(cases[i].section)));
 		check_output(&output, cases[i].section, cases[i].expected);
 		close_output(&output);
 	}
@@ -672,7 +669,7 @@ static bool compose(struct buf *out, int composer)
 	case 3:
 		return write_error_response(out, &error);
 	default:
-		return write_last_chunk(out, true, STR("Trailer-Sum: b\r\n\r\n"));
+		return write_last_chunk(out, STR("Trailer-Sum: b\r\n\r\n"));
 	}
 }
 
