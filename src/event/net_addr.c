@@ -1,0 +1,192 @@
+#include "event/net.h"
+
+#include <arpa/inet.h>
+#include <stddef.h>
+#include <stdio.h>
+
+bool net_addr_from_ip(struct net_addr *addr, struct str ip, uint16_t port)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct net_addr read = {0};
+
+	if (ip.len == 0 || ip.len >= sizeof(text) || str_find(ip, '\0') != ip.len)
+		return false;
+	memcpy(text, ip.data, ip.len);
+	text[ip.len] = '\0';
+	if (inet_pton(AF_INET, text, &read.v4.sin_addr) == 1) {
+		read.len = sizeof(read.v4);
+		read.v4.sin_family = AF_INET;
+		read.v4.sin_port = htons(port);
+	} else if (inet_pton(AF_INET6, text, &read.v6.sin6_addr) == 1) {
+		read.len = sizeof(read.v6);
+		read.v6.sin6_family = AF_INET6;
+		read.v6.sin6_port = htons(port);
+	} else {
+		return false;
+	}
+	*addr = read;
+	return true;
+}
+
+static bool parse_path(struct net_addr *addr, struct str path)
+{
+	struct net_addr read = {0};
+
+	if (!str_starts_with(path, STR("/")) || path.len >= sizeof(read.path.sun_path) ||
+	    str_find(path, '\0') != path.len)
+		return false;
+	read.path.sun_family = AF_UNIX;
+	memcpy(read.path.sun_path, path.data, path.len);
+	read.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.len + 1);
+	*addr = read;
+	return true;
+}
+
+bool net_addr_parse(struct net_addr *addr, struct str text)
+{
+	struct str ip, port;
+	struct str scheme = STR("unix:");
+	uint64_t number;
+	bool bracketed;
+
+	if (str_starts_with(text, scheme))
+		return parse_path(
+		    addr, (struct str){text.data + scheme.len, text.len - scheme.len});
+	bracketed = str_starts_with(text, STR("["));
+	ip = str_split(&text, bracketed ? ']' : ':');
+	if (bracketed) {
+		ip = (struct str){ip.data + 1, ip.len - 1};
+		if (!str_starts_with(text, STR(":")))
+			return false;
+		str_split(&text, ':');
+	}
+	port = text;
+	/* Brackets are for IPv6 and IPv6 is in brackets. RFC 3986, 3.2.2. */
+	if (bracketed != (str_find(ip, ':') != ip.len))
+		return false;
+	if (!str_to_number(port, &number) || number > UINT16_MAX)
+		return false;
+	return net_addr_from_ip(addr, ip, (uint16_t)number);
+}
+
+/* The path of a Unix address; empty for a socket without one. */
+static struct str addr_path(const struct net_addr *addr)
+{
+	size_t offset = offsetof(struct sockaddr_un, sun_path);
+	size_t room = addr->len > offset ? addr->len - offset : 0;
+
+	if (room > sizeof(addr->path.sun_path))
+		room = sizeof(addr->path.sun_path);
+	return (struct str){addr->path.sun_path, strnlen(addr->path.sun_path, room)};
+}
+
+const char *net_addr_format(const struct net_addr *addr, char text[static NET_ADDR_TEXT_SIZE])
+{
+	char ip[INET6_ADDRSTRLEN];
+	struct str path;
+
+	switch (addr->any.sa_family) {
+	case AF_INET:
+		inet_ntop(AF_INET, &addr->v4.sin_addr, ip, sizeof(ip));
+		snprintf(text, NET_ADDR_TEXT_SIZE, "%s:%u", ip, net_addr_port(addr));
+		break;
+	case AF_INET6:
+		inet_ntop(AF_INET6, &addr->v6.sin6_addr, ip, sizeof(ip));
+		snprintf(text, NET_ADDR_TEXT_SIZE, "[%s]:%u", ip, net_addr_port(addr));
+		break;
+	default:
+		path = addr_path(addr);
+		snprintf(text, NET_ADDR_TEXT_SIZE, "unix:%.*s", STR_ARGS(path));
+		break;
+	}
+	return text;
+}
+
+const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET_ADDR_TEXT_SIZE])
+{
+	const struct in6_addr *v6 = &addr->v6.sin6_addr;
+
+	if (addr->any.sa_family == AF_INET)
+		inet_ntop(AF_INET, &addr->v4.sin_addr, text, NET_ADDR_TEXT_SIZE);
+	else if (addr->any.sa_family != AF_INET6)
+		snprintf(text, NET_ADDR_TEXT_SIZE, "unix:");
+	else if (IN6_IS_ADDR_V4MAPPED(v6))
+		inet_ntop(AF_INET, &v6->s6_addr[12], text, NET_ADDR_TEXT_SIZE);
+	else
+		inet_ntop(AF_INET6, v6, text, NET_ADDR_TEXT_SIZE);
+	return text;
+}
+
+bool net_addr_equals(const struct net_addr *a, const struct net_addr *b)
+{
+	if (a->any.sa_family != b->any.sa_family || net_addr_port(a) != net_addr_port(b))
+		return false;
+	if (a->any.sa_family == AF_INET)
+		return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+	if (a->any.sa_family == AF_INET6)
+		return IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr) &&
+		       a->v6.sin6_scope_id == b->v6.sin6_scope_id;
+	return str_equals(addr_path(a), addr_path(b));
+}
+
+uint16_t net_addr_port(const struct net_addr *addr)
+{
+	if (addr->any.sa_family == AF_INET)
+		return ntohs(addr->v4.sin_port);
+	if (addr->any.sa_family == AF_INET6)
+		return ntohs(addr->v6.sin6_port);
+	return 0;
+}
+
+/* An IPv4 or IPv6 address as IPv6; false for a Unix address. */
+static bool addr_as_v6(const struct net_addr *addr, struct in6_addr *v6)
+{
+	if (addr->any.sa_family == AF_INET6) {
+		*v6 = addr->v6.sin6_addr;
+		return true;
+	}
+	if (addr->any.sa_family != AF_INET)
+		return false;
+	*v6 = (struct in6_addr){.s6_addr = {[10] = 0xff, [11] = 0xff}};
+	memcpy(&v6->s6_addr[12], &addr->v4.sin_addr, 4);
+	return true;
+}
+
+static void mask(struct in6_addr *v6, unsigned bits)
+{
+	for (unsigned i = 0; i < 16; i++) {
+		unsigned kept = bits > i * 8 ? bits - i * 8 : 0;
+
+		if (kept < 8)
+			v6->s6_addr[i] &= (uint8_t)(0xff00 >> kept);
+	}
+}
+
+bool net_block_parse(struct net_block *block, struct str text)
+{
+	struct net_addr addr;
+	struct str ip = str_split(&text, '/');
+	uint64_t bits;
+	unsigned width;
+
+	if (!net_addr_from_ip(&addr, ip, 0))
+		return false;
+	width = addr.any.sa_family == AF_INET ? 32 : 128;
+	bits = width;
+	if (text.data && (!str_to_number(text, &bits) || bits > width))
+		return false;
+	addr_as_v6(&addr, &block->prefix);
+	block->bits = 128 - width + (unsigned)bits;
+	mask(&block->prefix, block->bits);
+	return true;
+}
+
+bool net_block_contains(const struct net_block *block, const struct net_addr *addr)
+{
+	struct in6_addr v6;
+
+	if (!addr_as_v6(addr, &v6))
+		return false;
+	mask(&v6, block->bits);
+	return IN6_ARE_ADDR_EQUAL(&v6, &block->prefix);
+}
