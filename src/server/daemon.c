@@ -261,7 +261,9 @@ static bool watch_signals(struct daemon *daemon)
 	sigaddset(&daemon->signals, SIGHUP);
 	sigaddset(&daemon->signals, SIGUSR1);
 	sigaddset(&daemon->signals, SIGUSR2);
+	/* A peer that is gone, and a log file at its limit, are errors of write(2). */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	if (sigprocmask(SIG_SETMASK, &daemon->signals, NULL) < 0)
 		return false;
 	int fd = signalfd(-1, &daemon->signals, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -441,8 +443,10 @@ int daemon_run(const struct options *options)
 	struct config *config = config_load(&options->source, &errors);
 	config_errors_write(&errors, stderr);
 	config_errors_finish(&errors);
-	if (!config)
+	if (!config) {
+		inheritance_finish(&daemon.inheritance);
 		return EXIT_BAD_CONFIG;
+	}
 	log_set_level(options->quiet ? LOG_LEVEL_WARNING : config->log_level);
 	raise_descriptor_limit(config);
 	/* What could not be made at the start is the process's end: the system takes everything back. */
