@@ -131,13 +131,19 @@ static struct entrance *find(const struct entrances *entrances, const struct net
 	return NULL;
 }
 
-/* While `on`, the port of a socket that is about to be closed may be bound again. */
-static void share_unwanted(struct entrances *entrances, bool on)
+/* While `on`, the ports of sockets that are about to be closed, and in the way of `addr`, may be bound again. Answers how
+ * many there are. */
+static size_t share_unwanted(struct entrances *entrances, const struct net_addr *addr, bool on)
 {
 	struct entrance *entrance;
-	LL_FOREACH (entrances->first, entrance)
-		if (!entrance->is_wanted && entrance->addr.any.sa_family != AF_UNIX)
-			net_share_port(entrance->listener.watch.fd, on);
+	size_t count = 0;
+	LL_FOREACH (entrances->first, entrance) {
+		if (entrance->is_wanted || !overlap(&entrance->addr, addr))
+			continue;
+		net_share_port(entrance->listener.watch.fd, on);
+		count++;
+	}
+	return count;
 }
 
 static int listen_on(struct entrances *entrances, const struct config_listen *listen)
@@ -152,12 +158,13 @@ static int listen_on(struct entrances *entrances, const struct config_listen *li
 		fd = net_listen(&listen->addr, &options);
 	if (fd != -EADDRINUSE || entrances->share_port)
 		return fd;
-	/* Perhaps one that goes is in the way of one that comes ("*:80" becomes "127.0.0.1:80"): for a moment both may have
-	 * the port, so that nobody is refused between them. */
+	/* One that goes may be in the way of one that comes ("*:80" becomes "127.0.0.1:80"): for a moment both have the port,
+	 * so that nobody is refused between them. */
+	if (share_unwanted(entrances, &listen->addr, true) == 0)
+		return fd;
 	options.reuse_port = true;
-	share_unwanted(entrances, true);
 	fd = net_listen(&listen->addr, &options);
-	share_unwanted(entrances, false);
+	share_unwanted(entrances, &listen->addr, false);
 	if (fd >= 0)
 		net_share_port(fd, false);
 	return fd;
