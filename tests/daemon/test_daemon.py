@@ -1,0 +1,567 @@
+"""The life of the process: signals, reloads, successors, inherited sockets, notifications.
+
+    test_daemon.py RONDO [--storm SECONDS] [NAME...]
+
+Runs every test whose name contains one of NAME, or all. --storm: how long to reload every 50 ms under load.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+
+from process import Daemon, Supervisor, is_alive, wait_until
+from traffic import Backend, Client, Load
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from harness import Report, free_port  # noqa: E402
+
+LOCAL = "127.0.0.1:0"
+
+
+class World:
+    """What one test needs: the program, a place for files, a backend, and options for the length of it."""
+
+    def __init__(self, binary, storm_s):
+        self.binary = binary
+        self.storm_s = storm_s
+        self.directory = tempfile.TemporaryDirectory()
+        self.backend = Backend()
+
+    def path(self, name):
+        return os.path.join(self.directory.name, name)
+
+    def configure(self, text="", backends=None, listen=LOCAL):
+        """Writes rondo.conf, whole and at once, and answers its path."""
+        urls = ", ".join(f'"{url}"' for url in backends or [self.backend.url])
+        listen_line = f'listen = "{listen}";\n' if listen else ""
+        with open(self.path("new"), "w", encoding="utf-8") as file:
+            file.write(f"{listen_line}backends = ( {urls} );\nlimits = {{ connections = 1000; }};\n")
+            file.write(text)
+        os.rename(self.path("new"), self.path("rondo.conf"))
+        return self.path("rondo.conf")
+
+    def start(self, text="", backends=None, listen=LOCAL, **options):
+        config = self.configure(text, backends, listen)
+        return Daemon(options.pop("binary", self.binary), ["-c", config], **options)
+
+    def break_config(self):
+        with open(self.path("rondo.conf"), "a", encoding="utf-8") as file:
+            file.write("wieght = 3;\n")
+
+    def close(self):
+        self.backend.close()
+        self.directory.cleanup()
+
+
+# ---- stopping
+
+
+def test_term_finishes_what_is_in_flight_and_refuses_new_clients(world):
+    with world.start() as daemon:
+        client = Client(daemon.port)
+        client.send("/hold")
+        world.backend.held.acquire()
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log("stopping: 1 connections")
+        try:
+            Client(daemon.port)
+            raise AssertionError("a new client was let in")
+        except ConnectionRefusedError:
+            pass
+        world.backend.release()
+        status, fields, content = client.receive()
+        assert (status, content) == (200, b"GET /hold HTTP/1.1"), (status, content)
+        assert fields.get("connection") == "close", fields
+        assert client.is_closed(), "reset"
+        assert daemon.wait_exit() == 0
+
+
+def test_a_kept_connection_gets_one_more_answer_while_draining(world):
+    with world.start() as daemon:
+        busy, kept = Client(daemon.port), Client(daemon.port)
+        assert kept.get()[1].get("connection", "") != "close"
+        busy.send("/hold")
+        world.backend.held.acquire()
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log("stopping: 2 connections")
+        status, fields, _ = kept.get("/last")
+        assert status == 200 and fields.get("connection") == "close", (status, fields)
+        assert kept.is_closed(), "reset"
+        world.backend.release()
+        assert busy.receive()[0] == 200
+        assert daemon.wait_exit() == 0
+
+
+def test_a_second_term_ends_at_once(world):
+    with world.start('timeouts = { drain = "10m"; };\n') as daemon:
+        client = Client(daemon.port)
+        client.send("/hold")
+        world.backend.held.acquire()
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log("stopping: 1 connections")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait_exit() == 0
+        assert not client.is_closed(), "an answer that was cut off looks whole"
+
+
+def test_a_drain_ends_with_its_time_even_with_a_tunnel(world):
+    with world.start('timeouts = { drain = "200ms"; };\n') as daemon:
+        client = Client(daemon.port)
+        client.upgrade()
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log("drain: 1 connections did not end in time")
+        assert daemon.wait_exit() == 0
+        client.is_closed()
+
+
+def test_clients_that_wait_in_the_queue_at_a_stop_are_served(world):
+    with world.start() as daemon:
+        daemon.signal(signal.SIGSTOP)
+        clients = [Client(daemon.port) for _ in range(200)]
+        for client in clients:
+            client.send("/queued")
+        daemon.signal(signal.SIGTERM)
+        daemon.signal(signal.SIGCONT)
+        for client in clients:
+            status, fields, _ = client.receive()
+            assert status == 200 and fields.get("connection") == "close", (status, fields)
+        assert daemon.wait_exit() == 0
+
+
+# ---- reloading
+
+
+def test_a_good_reload_applies_and_says_what_changed(world):
+    with Backend() as other, world.start() as daemon:
+        load = Load(daemon.port)
+        world.configure(backends=[world.backend.url, other.url])
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log(rf"reload: \+127.0.0.1:{other.port} {other.url}")
+        daemon.wait_log("reloaded: 1 changes")
+        load.wait_more(50)
+        load.stop()
+        urls = {Client(daemon.port).get()[1]["x-app-url"] for _ in range(4)}
+        assert urls == {world.backend.url, other.url}, urls
+
+
+def test_a_bad_reload_changes_nothing_and_names_the_place(world):
+    with world.start() as daemon:
+        load = Load(daemon.port)
+        world.break_config()
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log(r"rondo\.conf:\d+: .*wieght")
+        daemon.wait_log("reload refused")
+        load.wait_more(50)
+        load.stop()
+
+
+def test_a_reload_that_cannot_listen_changes_nothing(world):
+    with socket.create_server(("127.0.0.1", 0)) as taken, world.start() as daemon:
+        with Backend() as other:
+            address = "127.0.0.1:%d" % taken.getsockname()[1]
+            world.configure(backends=[other.url], listen=address)
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_log(f"cannot listen on {address}")
+            daemon.wait_log("reload failed")
+            assert Client(daemon.port).get()[1]["x-app-url"] == world.backend.url
+
+
+def test_a_reload_moves_to_another_address(world):
+    with world.start() as daemon:
+        port, old = free_port(), daemon.port
+        kept = Client(old)
+        kept.get()
+        world.configure(listen=f"127.0.0.1:{port}")
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("reloaded")
+        assert Client(port).get()[0] == 200
+        assert kept.get()[1].get("connection", "") != "close", "the old connection was to stay"
+        try:
+            Client(old)
+            raise AssertionError("the old address still answers")
+        except ConnectionRefusedError:
+            pass
+
+
+def test_a_reload_widens_and_narrows_an_address_without_refusing_anybody(world):
+    port = free_port()
+    with world.start(listen=f"127.0.0.1:{port}") as daemon:
+        load = Load(port)
+        for count, host in enumerate(("0.0.0.0", "127.0.0.1", "*", "127.0.0.1"), 1):
+            world.configure(listen=f"{host}:{port}")
+            daemon.signal(signal.SIGHUP)
+            wait_until("the reload", lambda n=count: daemon.count_log("reloaded") == n)
+            load.wait_more(30)
+        load.stop()
+
+
+def test_reloads_every_50_ms_disturb_nobody_and_forget_nothing(world):
+    dead = f"http://127.0.0.1:{free_port()}"
+    rest = 'retry_window = "10m";\nretry_window_max = "10m";\n'
+    with Backend() as other:
+        backends = [world.backend.url, dead, other.url]
+        with world.start(rest, backends) as daemon:
+            load = Load(daemon.port, kept=6)
+            daemon.wait_log("is down")
+            for count in range(int(world.storm_s / 0.05)):
+                weight = f"max_delay_response = \"{5 + count % 2}s\";\n"
+                world.configure(rest + weight, backends[: 3 - count % 4 // 3])
+                daemon.signal(signal.SIGHUP)
+                load.stopping.wait(0.05)
+            load.wait_more(100)
+            load.stop()
+            assert load.reopened == 0, f"{load.reopened} kept connections were closed"
+            assert daemon.count_log("is down") == 1, "the mark of the dead backend was lost"
+
+
+# ---- log files
+
+
+def test_usr1_opens_the_access_log_again(world):
+    log, old = world.path("access.log"), world.path("access.log.1")
+    with world.start(f'log = {{ access = "{log}"; }};\n') as daemon:
+        Client(daemon.port).get("/before")
+        wait_until("the line", lambda: "/before" in open(log, encoding="utf-8").read())
+        os.rename(log, old)
+        daemon.signal(signal.SIGUSR1)
+        wait_until("the new file", lambda: os.path.exists(log))
+        Client(daemon.port).get("/after")
+        wait_until("the line", lambda: "/after" in open(log, encoding="utf-8").read())
+        assert "/after" not in open(old, encoding="utf-8").read()
+
+
+# ---- successors
+
+
+def test_successors_take_over_under_load_and_nobody_notices(world):
+    supervisor = Supervisor()
+    with world.start(supervisor=supervisor) as daemon:
+        load = Load(daemon.port, tunnel=False)
+        for _ in range(3):
+            old, after = daemon.pid, len(supervisor.messages)
+            new = daemon.succeed()
+            after = supervisor.wait(f"MAINPID={new}", pid=old, after=after)
+            supervisor.wait("READY=1", pid=new, after=after)
+            wait_until("the end of the old one", lambda pid=old: not is_alive(pid))
+            late = [sender for sender, _ in supervisor.messages[after:] if sender == old]
+            assert not late, "the old process still speaks"
+            load.wait_more(100)
+        load.stop()
+        assert load.reopened > 0, "no connection was handed a Connection: close"
+    assert not any("STOPPING=1" in lines for pid, lines in supervisor.messages if pid != new)
+    supervisor.close()
+
+
+def test_a_tunnel_of_the_old_process_outlives_the_handover(world):
+    with world.start() as daemon:
+        client = Client(daemon.port)
+        client.upgrade()
+        old = daemon.pid
+        daemon.succeed()
+        assert Client(daemon.port).get()[0] == 200
+        client.stream.socket.sendall(b"still there?")
+        assert client.stream.take(12) == b"still there?"
+        client.close()
+        wait_until("the end of the old one", lambda: not is_alive(old))
+
+
+def test_a_term_to_a_predecessor_is_its_first(world):
+    with world.start() as daemon:
+        client = Client(daemon.port)
+        client.send("/hold")
+        world.backend.held.acquire()
+        old = daemon.pid
+        daemon.succeed()
+        os.kill(old, signal.SIGTERM)
+        world.backend.release()
+        assert client.receive()[0] == 200
+
+
+def check_no_successor(world, daemon, expected):
+    """USR2 fails with a line that has `expected`, and everything goes on."""
+    load = Load(daemon.port)
+    daemon.signal(signal.SIGUSR2)
+    daemon.wait_log(expected)
+    load.wait_more(50)
+    load.stop()
+    assert load.reopened == 0
+    assert is_alive(daemon.pid)
+
+
+def test_a_successor_with_a_bad_configuration_changes_nothing(world):
+    with world.start() as daemon:
+        world.break_config()
+        check_no_successor(world, daemon, "ended with status 78 before it was ready")
+        world.configure()
+        daemon.succeed()
+
+
+def test_a_successor_that_cannot_be_executed_changes_nothing(world):
+    program = shutil.copy(world.binary, world.path("rondo"))
+    with world.start(binary=program) as daemon:
+        os.unlink(program)
+        check_no_successor(world, daemon, "cannot start .*No such file")
+        daemon.wait_log("ended with status 1 before it was ready")
+        shutil.copy(world.binary, program)
+        daemon.succeed()
+
+
+def write_program(path, text):
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write("#!/bin/sh\n" + text)
+    os.chmod(path + ".new", 0o755)
+    os.rename(path + ".new", path)
+
+
+def test_a_successor_that_crashes_changes_nothing(world):
+    program = shutil.copy(world.binary, world.path("rondo"))
+    with world.start(binary=program) as daemon:
+        write_program(program, "kill -SEGV $$\n")
+        check_no_successor(world, daemon, "the successor died before it was ready")
+
+
+def test_a_stop_ends_a_successor_that_is_not_ready(world):
+    program = shutil.copy(world.binary, world.path("rondo"))
+    with world.start(binary=program) as daemon:
+        write_program(program, f"echo $$ > {world.path('pid')}.new; mv {world.path('pid')}.new "
+                               f"{world.path('pid')}; exec sleep 1000\n")
+        daemon.signal(signal.SIGUSR2)
+        wait_until("the program", lambda: os.path.exists(world.path("pid")))
+        daemon.signal(signal.SIGUSR2)
+        daemon.wait_log("a successor is being started already")
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log("the successor was not needed any more")
+        assert daemon.wait_exit() == 0
+        with open(world.path("pid"), encoding="ascii") as file:
+            assert not is_alive(int(file.read()))
+
+
+def test_a_unix_socket_is_handed_over_and_removed_at_the_end(world):
+    path = world.path("clients")
+    with world.start(listen=f"unix:{path}") as daemon:
+        load = Load(path, tunnel=False)
+        old = daemon.pid
+        daemon.succeed()
+        wait_until("the end of the old one", lambda: not is_alive(old))
+        load.wait_more(50)
+        load.stop()
+    assert not os.path.exists(path), "the socket was left behind"
+
+
+# ---- inherited sockets
+
+
+def listening(host="127.0.0.1", family=socket.AF_INET, **options):
+    return socket.create_server((host, 0), family=family, backlog=512, **options)
+
+
+def port_of(listener):
+    return listener.getsockname()[1]
+
+
+def test_listen_uses_the_inherited_socket_of_its_address(world):
+    with listening() as passed:
+        listen = f"127.0.0.1:{port_of(passed)}"
+        with world.start(listen=listen, sockets=[(passed, "rondo.socket")]) as daemon:
+            assert daemon.port == port_of(passed)
+            assert daemon.count_log("is served because") == 0
+            assert Client(daemon.port).get()[0] == 200
+
+
+def test_listen_for_all_addresses_uses_an_inherited_socket_of_the_same_port(world):
+    with listening() as passed:
+        listen = f"*:{port_of(passed)}"
+        with world.start(listen=listen, sockets=[(passed, "web")]) as daemon:
+            assert Client(port_of(passed)).get()[0] == 200
+
+
+def test_an_inherited_socket_replaces_the_default_of_listen(world):
+    with listening() as passed:
+        with world.start(listen=None, sockets=[(passed, "listen")]) as daemon:
+            line = daemon.wait_log("ready: listening on .*").group(0)
+            assert line.endswith(f"listening on 127.0.0.1:{port_of(passed)}"), line
+            daemon.wait_log("instead of the default of `listen`")
+            assert Client(port_of(passed)).get()[0] == 200
+
+
+def test_an_inherited_socket_is_served_beside_other_addresses_and_stays_at_reload(world):
+    with listening() as passed:
+        with world.start(sockets=[(passed, "web")]) as daemon:
+            daemon.wait_log(r"is served because the supervisor passed it \(web\)")
+            own = int(daemon.wait_log(r"listening on .*, 127.0.0.1:(\d+)$").group(1))
+            for port in (own, port_of(passed)):
+                assert Client(port).get()[0] == 200
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_log("reloaded")
+            assert Client(port_of(passed)).get()[0] == 200
+            daemon.succeed()
+            for port in (own, port_of(passed)):
+                assert Client(port).get()[0] == 200
+
+
+def test_clients_wait_at_an_inherited_socket_while_rondo_restarts(world):
+    with listening() as passed:
+        sockets = [(passed, "listen")]
+        with world.start(listen=None, sockets=sockets):
+            load = Load(port_of(passed), tunnel=False)
+            load.wait_more(50)
+        with world.start(listen=None, sockets=sockets):
+            load.wait_more(50)
+            load.stop()
+
+
+def test_descriptors_that_are_no_listening_sockets_are_refused(world):
+    one, other = socket.socketpair()
+    with listening() as passed, one, other, open(os.devnull, "rb") as file:
+        sockets = [(one, "pair"), (file.fileno(), "file"), (passed, "listen")]
+        with world.start(listen=None, sockets=sockets) as daemon:
+            daemon.wait_log(r"descriptor 3 \(pair\).* no listening socket")
+            daemon.wait_log(r"descriptor 4 \(file\).* no listening socket")
+            assert Client(port_of(passed)).get()[0] == 200
+
+
+def test_descriptors_for_another_process_are_left_alone(world):
+    with listening() as passed:
+        environment = {"LISTEN_PID": "1"}
+        with world.start(sockets=[(passed, "listen")], environment=environment) as daemon:
+            assert daemon.port != port_of(passed)
+
+
+def test_a_predecessors_socket_that_listen_does_not_name_is_closed(world):
+    with world.start() as daemon:
+        port, old, old_port = free_port(), daemon.pid, daemon.port
+        world.configure(listen=f"127.0.0.1:{port}")
+        daemon.succeed()
+        daemon.wait_log("is not needed")
+        wait_until("the end of the old one", lambda: not is_alive(old))
+        assert Client(port).get()[0] == 200
+        try:
+            Client(old_port)
+            raise AssertionError("the old address still answers")
+        except ConnectionRefusedError:
+            pass
+
+
+def test_processes_share_a_port_only_when_they_are_told_to(world):
+    listen = f"127.0.0.1:{free_port()}"
+    shared = {"RONDO_REUSE_PORT": "1"}
+    with world.start(listen=listen, environment=shared):
+        with world.start(listen=listen, environment=shared):
+            pass
+        with Daemon(world.binary, ["-c", world.path("rondo.conf")], wait=False) as other:
+            other.wait_log(f"cannot listen on {listen}")
+            assert other.wait_exit() == 1
+            other.process.returncode = 0
+
+
+# ---- the supervisor
+
+
+def test_the_supervisor_hears_of_every_state(world):
+    supervisor = Supervisor()
+    with world.start(supervisor=supervisor) as daemon:
+        after = supervisor.wait("READY=1")
+        assert supervisor.lines()[1].startswith("STATUS=serving 1/1 backends, 0 clients; config ")
+        client = Client(daemon.port)
+        client.send("/hold")
+        world.backend.held.acquire()
+        after = supervisor.wait("STATUS=serving 1/1 backends, 1 clients; config .*", after=after)
+        daemon.signal(signal.SIGHUP)
+        after = supervisor.wait("RELOADING=1", after=after)
+        assert any(line.startswith("MONOTONIC_USEC=") for line in supervisor.lines())
+        after = supervisor.wait("READY=1", after=after)
+        world.break_config()
+        daemon.signal(signal.SIGHUP)
+        after = supervisor.wait("RELOADING=1", after=after)
+        after = supervisor.wait(r"STATUS=reload refused: \S*rondo\.conf:\d+: .*wieght.*", after=after)
+        assert "READY=1" in supervisor.messages[after - 1][1], "the reload was left open"
+        daemon.signal(signal.SIGTERM)
+        after = supervisor.wait("STOPPING=1", after=after)
+        assert "EXTEND_TIMEOUT_USEC=35000000" in supervisor.lines()
+        world.backend.release()
+        client.receive()
+    assert not any(line.startswith("WATCHDOG") for line in supervisor.lines())
+    supervisor.close()
+
+
+def test_an_abstract_address_is_understood(world):
+    supervisor = Supervisor(abstract=True)
+    with world.start(supervisor=supervisor):
+        supervisor.wait("READY=1")
+    supervisor.close()
+
+
+def test_a_supervisor_that_is_gone_does_not_matter(world):
+    supervisor = Supervisor()
+    with world.start(supervisor=supervisor) as daemon:
+        supervisor.wait("READY=1")
+        os.unlink(supervisor.address)
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("the supervisor cannot be told anything")
+        assert Client(daemon.port).get()[0] == 200
+    supervisor.close()
+
+
+def test_the_watchdog_is_fed_and_by_successors_too(world):
+    supervisor = Supervisor()
+    environment = {"WATCHDOG_USEC": "100000"}
+    with world.start(supervisor=supervisor, environment=environment) as daemon:
+        after = 0
+        for _ in range(5):
+            after = supervisor.wait("WATCHDOG=1", pid=daemon.pid, after=after)
+        daemon.succeed()
+        for _ in range(5):
+            after = supervisor.wait("WATCHDOG=1", pid=daemon.pid, after=after)
+    supervisor.close()
+
+
+def test_the_watchdog_of_another_process_is_not_fed(world):
+    supervisor = Supervisor()
+    environment = {"WATCHDOG_USEC": "100000", "WATCHDOG_PID": "1"}
+    with world.start(supervisor=supervisor, environment=environment) as daemon:
+        after = supervisor.wait("READY=1")
+        daemon.signal(signal.SIGHUP)
+        supervisor.wait("READY=1", after=after)
+        assert "WATCHDOG=1" not in supervisor.lines()
+    supervisor.close()
+
+
+# ---- running
+
+
+def run(report, world_options, name, test):
+    world = World(*world_options)
+    try:
+        test(world)
+        report.ok(name)
+    except Exception as error:  # pylint: disable=broad-except
+        where = traceback.extract_tb(error.__traceback__)
+        line = [frame for frame in where if frame.filename == __file__][-1]
+        report.fail(name, f"line {line.lineno}: {error!r}\n{error}")
+    finally:
+        world.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("rondo")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--storm", type=float, default=2, metavar="SECONDS")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    options = parser.parse_args()
+    report = Report(quiet=not options.verbose)
+    binary = os.path.abspath(options.rondo)
+    for name, test in list(globals().items()):
+        if name.startswith("test_") and (
+                not options.names or any(wanted in name for wanted in options.names)):
+            run(report, (binary, options.storm), name[5:].replace("_", " "), test)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
