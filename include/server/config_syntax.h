@@ -14,7 +14,16 @@
 /* Deeper nesting than this is a fault. */
 enum { CONFIG_SYNTAX_DEPTH = 16 };
 
-/* Checks the whole text. False when there are faults: they are in `errors`. */
-bool config_syntax_check(const struct config_text *text, struct config_errors *errors);
+/* Where the values of a good text stand: libconfig's own lines are those of the next word, for some of them. */
+struct config_syntax {
+	const struct config_line **lines; /* of each value, in the order in which they begin */
+	size_t count;
+	size_t size;
+};
+
+/* Checks the whole text. False when there are faults: they are in `errors`. To be finished either way. */
+bool config_syntax_check(
+    struct config_syntax *found, const struct config_text *text, struct config_errors *errors);
+void config_syntax_finish(struct config_syntax *found);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * config_token - a configuration's text as words: names, values, brackets.
  *
- * The lexical rules of libconfig 1.5, with two kinds of token more for what people write instead: a word that needs
- * quotes (500ms, 127.0.0.1:80) and a string that has no end. Nothing can fail.
+ * The lexical rules of libconfig 1.5, with a few kinds of token more for what people write instead: a word that needs
+ * quotes (500ms, 127.0.0.1:80), a string or a comment that has no end. Nothing can fail.
  */
 #ifndef RONDO_SERVER_CONFIG_TOKEN_H
 #define RONDO_SERVER_CONFIG_TOKEN_H
@@ -25,7 +25,8 @@ enum config_token_kind {
 	TOKEN_CLOSE,
 	TOKEN_COMMA,
 	TOKEN_SEMICOLON,
-	TOKEN_STRAY /* a byte that means nothing */
+	TOKEN_COMMENT, /* one that has no end */
+	TOKEN_STRAY    /* a byte that means nothing */
 };
 
 struct config_token {

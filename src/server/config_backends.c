@@ -188,9 +188,8 @@ static bool read_options(
 		options->name = name;
 	if (load->config->arena.failed || is_name(options->name))
 		return !load->config->arena.failed;
-	config_errors_add(load->errors,
-	    (struct config_fault){node->line, "give it a name = \"...\";"},
-	    "\"%s\" cannot be a name: it is empty, or has blanks, quotes or bytes beyond ASCII",
+	config_errors_add(load->errors, (struct config_fault){node->line, NULL},
+	    "\"%s\" cannot be a name; give one in ASCII, without blanks, quotes and backslashes",
 	    options->name);
 	return false;
 }

@@ -1,11 +1,13 @@
 #include "server/config_file.h"
 #include "server/config_syntax.h"
 
+#include <assert.h>
 #include <libconfig.h>
 #include <stdlib.h>
 
 struct building {
-	const struct config_text *text;
+	const struct config_syntax *syntax;
+	size_t values; /* that were built */
 	struct arena *arena;
 };
 
@@ -90,7 +92,8 @@ static bool build(
 {
 	const char *wrong = NULL;
 
-	node->line = config_text_line(building->text, config_setting_source_line(setting));
+	assert(building->values < building->syntax->count);
+	node->line = building->syntax->lines[building->values++];
 	if (config_setting_name(setting))
 		node->name = arena_copy(building->arena, str_from(config_setting_name(setting)));
 	switch (config_setting_type(setting)) {
@@ -124,15 +127,16 @@ static bool build(
 	return !building->arena->failed;
 }
 
-static bool parse(struct config_file *file, struct arena *arena, struct config_errors *errors)
+static bool parse(struct config_file *file, const struct config_syntax *syntax, struct arena *arena,
+    struct config_errors *errors)
 {
-	struct building building = {&file->text, arena};
+	struct building building = {.syntax = syntax, .arena = arena};
 	config_t parsed;
 	bool good = false;
 
 	config_init(&parsed);
 	if (config_read_string(&parsed, file->text.all)) {
-		good = build(&building, config_root_setting(&parsed), &file->root);
+		good = build_members(&building, config_root_setting(&parsed), &file->root);
 	} else {
 		struct config_fault fault = {
 		    config_text_line(&file->text, (size_t)config_error_line(&parsed)), NULL};
@@ -146,9 +150,15 @@ static bool parse(struct config_file *file, struct arena *arena, struct config_e
 bool config_file_read(
     struct config_file *file, const char *path, struct arena *arena, struct config_errors *errors)
 {
-	*file = (struct config_file){0};
-	return config_text_read(&file->text, path, errors) &&
-	       config_syntax_check(&file->text, errors) && parse(file, arena, errors);
+	struct config_syntax syntax = {0};
+	bool good;
+
+	*file = (struct config_file){.root.kind = NODE_GROUP};
+	good = config_text_read(&file->text, path, errors) &&
+	       config_syntax_check(&syntax, &file->text, errors) &&
+	       parse(file, &syntax, arena, errors);
+	config_syntax_finish(&syntax);
+	return good;
 }
 
 void config_file_finish(struct config_file *file)

@@ -127,7 +127,8 @@ static void take_included_tree(struct config_load *load, const struct config_nod
 			    "an included file cannot include others");
 		else
 			config_errors_add(load->errors, (struct config_fault){node->line, NULL},
-			    "an included file holds `backends` and nothing else: `%s` goes to %s",
+			    "an included file holds `backends` and nothing else; `%s` belongs into "
+			    "%s",
 			    node->name, load->main_file ? load->main_file : "the command line");
 	}
 }

@@ -2,6 +2,7 @@
 #include "server/config_token.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 
 /* A file with more faults than this is not a configuration; the rest says nothing new. */
 enum { SYNTAX_FAULTS = 20 };
@@ -29,6 +30,7 @@ struct checker {
 	const struct config_line *before; /* the line of the one before it */
 	struct bracket brackets[CONFIG_SYNTAX_DEPTH + 1];
 	size_t depth; /* of them are in use */
+	struct config_syntax *found;
 	size_t faults;
 	const struct config_line *fault_line; /* of the last fault */
 	struct arena arena;
@@ -39,12 +41,6 @@ static void check_value(struct checker *checker);
 static const struct config_line *here(const struct checker *checker)
 {
 	return config_text_line(checker->text, checker->token.line);
-}
-
-static void advance(struct checker *checker)
-{
-	checker->before = here(checker);
-	checker->token = config_token_next(&checker->lexer);
 }
 
 /* Nothing more is read. */
@@ -74,10 +70,40 @@ static void fault(struct checker *checker, struct config_fault fault, const char
 		give_up(checker);
 }
 
+static void advance(struct checker *checker)
+{
+	checker->before = here(checker);
+	checker->token = config_token_next(&checker->lexer);
+	if (checker->token.kind == TOKEN_COMMENT) {
+		fault(checker, (struct config_fault){here(checker), NULL},
+		    "this comment is never closed");
+		give_up(checker);
+	}
+}
+
 /* How much of a word goes into a message. */
 static int shown(struct str word)
 {
 	return word.len < 80 ? (int)word.len : 80;
+}
+
+/* A value begins: on the line of its name where it has one. */
+static void note_value(struct checker *checker, const struct config_line *line)
+{
+	struct config_syntax *found = checker->found;
+	size_t size = found->size ? 2 * found->size : 64;
+	void *lines;
+
+	if (found->count == found->size) {
+		lines = realloc(found->lines, size * sizeof(*found->lines));
+		if (!lines) {
+			checker->arena.failed = true;
+			return;
+		}
+		found->lines = lines;
+		found->size = size;
+	}
+	found->lines[found->count++] = line;
 }
 
 static void needs_quotes(struct checker *checker, struct str word)
@@ -127,6 +153,14 @@ static bool close_bracket(struct checker *checker)
 		    "this '%c' is never closed", bracket->opener[0]);
 		return true;
 	}
+	/* The wrong one of two keys, most likely: what is open goes on behind it. */
+	if (checker->depth && bracket->line == here(checker)) {
+		hint = arena_printf(&checker->arena, "write '%c'", bracket->closer);
+		fault(checker, (struct config_fault){bracket->line, hint},
+		    "a '%c' is closed by '%c'", bracket->opener[0], closer);
+		advance(checker);
+		return true;
+	}
 	while (outer && checker->brackets[outer].closer != closer)
 		outer--;
 	if (outer) {
@@ -158,6 +192,15 @@ static bool begins_setting(const struct checker *checker)
 	return next.text.data[0] == '=' || !glued || strchr(" \t\n\"", next.text.data[1]);
 }
 
+/* Is "= {" next? */
+static bool begins_group(const struct checker *checker)
+{
+	struct config_lexer ahead = checker->lexer;
+
+	config_token_next(&ahead);
+	return config_token_next(&ahead).text.data[0] == '{';
+}
+
 static void note_name(struct checker *checker, struct str text)
 {
 	struct bracket *group = &checker->brackets[checker->depth];
@@ -169,7 +212,7 @@ static void note_name(struct checker *checker, struct str text)
 			continue;
 		hint = arena_printf(&checker->arena, "it was set first on line %u%s",
 		    name->line->number,
-		    checker->depth ? "" : "; settings of a group stand together in one { }");
+		    begins_group(checker) ? "; settings of a group stand together in one { }" : "");
 		fault(checker, (struct config_fault){here(checker), hint}, "`%.*s` is set twice",
 		    shown(text), text.data);
 		return;
@@ -190,6 +233,7 @@ static void check_setting(struct checker *checker)
 	    arena_printf(&checker->arena, "write %.*s = ...;", shown(name), name.data);
 
 	note_name(checker, name);
+	note_value(checker, line);
 	advance(checker);
 	if (checker->token.kind == TOKEN_ASSIGN) {
 		advance(checker);
@@ -369,6 +413,7 @@ static void check_element(struct checker *checker, enum config_token_kind first)
 		fault(checker,
 		    (struct config_fault){here(checker), "write ( ) for a list of anything"},
 		    "[ ] holds plain values of one type");
+	note_value(checker, here(checker));
 	check_value(checker);
 }
 
@@ -457,19 +502,27 @@ static void check_value(struct checker *checker)
 		fault(checker, (struct config_fault){checker->before, NULL}, "a value is missing");
 		return;
 	case TOKEN_ASSIGN:
+	case TOKEN_COMMENT:
 	case TOKEN_STRAY:
-		check_misplaced(checker);
-		return;
+		if (config_token_word(token).len > 1) {
+			needs_quotes(checker, config_token_word(token));
+			return;
+		}
+		fault(checker, (struct config_fault){here(checker), NULL},
+		    "a value is expected, not %.*s", shown(token->text), token->text.data);
+		break;
 	}
 	advance(checker);
 }
 
-bool config_syntax_check(const struct config_text *text, struct config_errors *errors)
+bool config_syntax_check(
+    struct config_syntax *found, const struct config_text *text, struct config_errors *errors)
 {
 	struct checker checker = {
-	    .text = text, .errors = errors, .lexer = {.at = text->all, .line = 1}};
+	    .text = text, .errors = errors, .lexer = {.at = text->all, .line = 1}, .found = found};
 	bool good;
 
+	*found = (struct config_syntax){0};
 	checker.token.line = 1;
 	advance(&checker);
 	check_group(&checker);
@@ -480,4 +533,10 @@ bool config_syntax_check(const struct config_text *text, struct config_errors *e
 	}
 	arena_finish(&checker.arena);
 	return good;
+}
+
+void config_syntax_finish(struct config_syntax *found)
+{
+	free(found->lines);
+	*found = (struct config_syntax){0};
 }

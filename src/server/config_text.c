@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { FILE_BYTES = 4 << 20, INCLUDE_DEPTH = 10 };
+enum { FILE_BYTES = 4 << 20, FILE_STEP = 16384, INCLUDE_DEPTH = 10 };
 
 /* What a byte of the text belongs to. An @include inside a string or a comment is none. */
 enum place { PLACE_CODE, PLACE_STRING, PLACE_COMMENT };
@@ -32,42 +32,6 @@ char *config_text_path(const char *file, struct str name)
 	return path;
 }
 
-/* Reads all of a file into *content (to be freed). 0 or an errno; EFBIG when it cannot be a configuration. */
-static int read_file(const char *file, char **content, size_t *content_len)
-{
-	char *data = malloc(FILE_BYTES + 1);
-	int fd = data ? open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
-	size_t len = 0;
-	ssize_t got = 1;
-	int error;
-
-	if (fd < 0)
-		goto fail;
-	while (got > 0 && len <= FILE_BYTES) {
-		got = read(fd, data + len, FILE_BYTES + 1 - len);
-		if (got < 0 && errno == EINTR)
-			got = 1;
-		else if (got < 0)
-			goto fail;
-		else
-			len += (size_t)got;
-	}
-	close(fd);
-	fd = -1;
-	errno = EFBIG;
-	if (len > FILE_BYTES)
-		goto fail;
-	*content = data;
-	*content_len = len;
-	return 0;
-fail:
-	error = errno;
-	free(data);
-	if (fd >= 0)
-		close(fd);
-	return error;
-}
-
 /* Storage for `needed` items, moved when there was less; NULL, and nothing changed, without memory. */
 static void *grown(void *items, size_t *size, size_t needed, size_t item)
 {
@@ -82,6 +46,48 @@ static void *grown(void *items, size_t *size, size_t needed, size_t item)
 	if (moved)
 		*size = wanted;
 	return moved;
+}
+
+/* A file's content while it is read. */
+struct content {
+	char *data;
+	size_t len;
+	size_t size;
+};
+
+/* Reads on to the end; 0 or an errno, EFBIG when it cannot be a configuration. */
+static int read_all(int fd, struct content *content)
+{
+	ssize_t got = 1;
+
+	while (got != 0) {
+		char *data = grown(content->data, &content->size, content->len + FILE_STEP, 1);
+
+		if (!data)
+			return ENOMEM;
+		content->data = data;
+		got = read(fd, data + content->len, FILE_STEP);
+		if (got < 0 && errno != EINTR)
+			return errno;
+		if (got > 0)
+			content->len += (size_t)got;
+		if (content->len > FILE_BYTES)
+			return EFBIG;
+	}
+	return 0;
+}
+
+/* Reads a whole file; content->data is to be freed either way. */
+static int read_file(const char *file, struct content *content)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int error;
+
+	if (fd < 0)
+		return errno;
+	error = read_all(fd, content);
+	close(fd);
+	return error;
 }
 
 static bool append_line(struct config_text *text, const struct config_line *line)
@@ -215,27 +221,18 @@ static bool read_lines(struct reading *reading, const char *file, const struct c
 {
 	struct config_line line = {.file = keep_name(reading->text, file)};
 	struct config_line whole = {.file = file};
-	char *content = NULL;
-	struct str rest = {NULL, 0};
-	int error;
-	bool good = true;
+	struct content content = {0};
+	struct str rest;
+	int error = line.file ? read_file(file, &content) : ENOMEM;
+	bool good = error == 0;
 
-	if (!line.file) {
-		reading->errors->incomplete = true;
-		return false;
-	}
-	error = read_file(file, &content, &rest.len);
-	if (error && from) {
+	if (error && from)
 		config_errors_add(reading->errors, (struct config_fault){from, NULL},
 		    "cannot read %s: %s", file, strerror(error));
-		return false;
-	}
-	if (error) {
+	else if (error)
 		config_errors_add(reading->errors, (struct config_fault){&whole, NULL},
 		    "cannot be read: %s", strerror(error));
-		return false;
-	}
-	rest.data = content;
+	rest = (struct str){content.data, content.len};
 	if (str_starts_with(rest, STR("\xef\xbb\xbf")))
 		rest = (struct str){rest.data + 3, rest.len - 3};
 	while (good && rest.len) {
@@ -245,7 +242,7 @@ static bool read_lines(struct reading *reading, const char *file, const struct c
 			line.text.len--;
 		good = read_line(reading, &line);
 	}
-	free(content);
+	free(content.data);
 	return good;
 }
 

@@ -41,8 +41,9 @@ static void skip_blank(struct config_lexer *lexer)
 		} else if (at[0] == '/' && at[1] == '*') {
 			const char *end = strstr(at + 2, "*/");
 
-			end = end ? end + 2 : at + strlen(at);
-			for (; at < end; at++)
+			if (!end)
+				break;
+			for (; at < end + 2; at++)
 				lexer->line += *at == '\n';
 		} else {
 			break;
@@ -77,17 +78,26 @@ static size_t digits(const char *text)
 	return len;
 }
 
+/* How many follow a "0x". */
+static size_t hex_digits(const char *text)
+{
+	if (text[0] != '0' || (text[1] != 'x' && text[1] != 'X'))
+		return 0;
+	return strspn(text + 2, "0123456789abcdefABCDEF");
+}
+
 /* The longest number at `text`, or 0. */
 static size_t number_length(const char *text, enum config_token_kind *kind)
 {
 	size_t sign = *text == '-' || *text == '+';
 	size_t len = sign + digits(text + sign);
 	bool fraction = text[len] == '.';
+	size_t hex = hex_digits(text);
 	long long value;
 
 	*kind = TOKEN_NUMBER;
-	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
-		len = 2 + strspn(text + 2, "0123456789abcdefABCDEF");
+	if (hex)
+		len = 2 + hex;
 	else if (fraction)
 		len += 1 + digits(text + len + 1);
 	if (len <= sign + fraction)
@@ -102,7 +112,7 @@ static size_t number_length(const char *text, enum config_token_kind *kind)
 		return len;
 	}
 	errno = 0;
-	value = strtoll(text, NULL, text[0] == '0' && len > 1 && !is_digit(text[1]) ? 16 : 10);
+	value = strtoll(text, NULL, hex ? 16 : 10);
 	if (errno || (text[len] != 'L' && (value > INT_MAX || value < INT_MIN)))
 		*kind = TOKEN_TOO_LARGE;
 	return len + strspn(text + len, "L");
@@ -181,6 +191,8 @@ struct config_token config_token_next(struct config_lexer *lexer)
 		len = name_length(at, &token.kind);
 	else if (is_digit(*at) || ((*at == '-' || *at == '+' || *at == '.') && is_digit(at[1])))
 		len = number_or_word(at, &token.kind);
+	else if (at[0] == '/' && at[1] == '*')
+		token.kind = TOKEN_COMMENT;
 	else
 		token.kind = mark_kind(*at);
 	token.text = (struct str){at, len};

@@ -136,6 +136,8 @@ static const char *read_duration(const struct reading *reading, const struct con
 	uint64_t bare;
 	int64_t number;
 
+	if (node->kind == NODE_INTEGER && node->number < 0)
+		return store_in_range(reading, node->number, "a negative duration");
 	if (node->kind == NODE_INTEGER && node->number)
 		return arena_printf(reading->arena,
 		    "%" PRId64 " has no unit; write \"%" PRId64 "s\" or \"%" PRId64 "ms\"",
@@ -157,11 +159,13 @@ static const char *read_size(const struct reading *reading, const struct config_
 {
 	int64_t number;
 
+	if (node->kind == NODE_INTEGER && node->number < 0)
+		return store_in_range(reading, node->number, "a negative size");
 	if (node->kind == NODE_INTEGER && node->number)
 		return arena_printf(reading->arena,
-		    "%" PRId64 " has no unit; write \"%" PRId64 "\" for bytes or \"%" PRId64
-		    "k\" for KiB",
-		    node->number, node->number, node->number);
+		    "%" PRId64 " has no unit; write \"%" PRId64
+		    "\" for bytes; units are k, m and g",
+		    node->number, node->number);
 	if (node->kind == NODE_INTEGER)
 		return store_in_range(reading, 0, "0");
 	if (node->kind != NODE_STRING)
