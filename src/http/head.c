@@ -161,8 +161,10 @@ static const struct {
 
 static enum field_kind kind_of(struct str name)
 {
+	/* Most names differ in length from all of these; that is seen without a call. */
 	for (size_t i = 0; i < sizeof(known_fields) / sizeof(*known_fields); i++)
-		if (str_equals_nocase(known_fields[i].name, name))
+		if (known_fields[i].name.len == name.len &&
+		    str_equals_nocase(known_fields[i].name, name))
 			return known_fields[i].kind;
 	return FIELD_OTHER;
 }
@@ -172,6 +174,7 @@ struct findings {
 	unsigned hosts, lengths, codings, upgrades;
 	struct str host, length, coding;
 	bool closes, keeps_alive, names_upgrade, names_te;
+	bool names_fields; /* Connection has other options than the usual ones */
 	bool takes_trailers;
 	bool offers_websocket; /* an element of Upgrade */
 	bool is_websocket;     /* all that Upgrade says */
@@ -196,10 +199,16 @@ static void find_options(struct findings *found, struct str options)
 	struct str option;
 
 	while (next_element(&options, &option)) {
-		found->closes |= str_equals_nocase(option, STR("close"));
-		found->keeps_alive |= str_equals_nocase(option, STR("keep-alive"));
-		found->names_upgrade |= str_equals_nocase(option, STR("upgrade"));
-		found->names_te |= str_equals_nocase(option, STR("te"));
+		if (str_equals_nocase(option, STR("close")))
+			found->closes = true;
+		else if (str_equals_nocase(option, STR("keep-alive")))
+			found->keeps_alive = true;
+		else if (str_equals_nocase(option, STR("upgrade")))
+			found->names_upgrade = true;
+		else if (str_equals_nocase(option, STR("te")))
+			found->names_te = true;
+		else
+			found->names_fields = true;
 	}
 }
 
@@ -269,7 +278,7 @@ static void find_all(struct findings *found, struct http_head *head)
 	memset(found, 0, sizeof(*found));
 	for (size_t i = 0; i < head->field_count; i++)
 		find_field(found, &head->fields[i], head->minor);
-	for (size_t i = 0; i < head->field_count; i++)
+	for (size_t i = 0; found->names_fields && i < head->field_count; i++)
 		if (str_equals_nocase(head->fields[i].name, STR("Connection")))
 			mark_named_fields(head, head->fields[i].value);
 	head->keep_alive = !found->closes && (head->minor == 1 || found->keeps_alive);

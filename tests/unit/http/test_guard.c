@@ -265,30 +265,24 @@ static void trailer_sections_are_taken_or_refused(void **state)
 	check(cases, sizeof(cases) / sizeof(*cases));
 }
 
-/* Where a byte of a head stands; decides what it may be. */
-enum place { IN_METHOD, IN_TARGET, IN_NAME, IN_VALUE, IN_REASON, FIXED };
-
 static bool is_token(int byte)
 {
 	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
 	       (byte >= '0' && byte <= '9') || (byte && strchr("!#$%&'*+-.^_`|~", byte));
 }
 
-static bool may_stand(enum place place, int byte)
+/* Lower-case letters of a sample head say what stands in their place. */
+static bool may_stand(char place, int byte)
 {
 	switch (place) {
-	case IN_METHOD:
-	case IN_NAME:
+	case 'm': /* method */
+	case 'n': /* name */
 		return is_token(byte);
-	case IN_TARGET:
+	case 't': /* target */
 		return byte > ' ' && byte < 0x7f;
-	case IN_VALUE:
-	case IN_REASON:
+	default: /* value or reason */
 		return byte == '\t' || (byte >= ' ' && byte != 0x7f);
-	case FIXED:
-		break;
 	}
-	return false;
 }
 
 static void every_byte_is_judged_in_every_place(void **state)
@@ -296,32 +290,31 @@ static void every_byte_is_judged_in_every_place(void **state)
 	static const struct {
 		enum guard_kind kind;
 		struct str head;
-		enum place places[32];
 	} heads[] = {
-	    {GUARD_REQUEST, BYTES("AA /aa HTTP/1.1\r\nNN: vvv\r\n\r\n"),
-		{IN_METHOD, IN_METHOD, FIXED, IN_TARGET, IN_TARGET, IN_TARGET, FIXED, FIXED, FIXED,
-		    FIXED, FIXED, FIXED, FIXED, FIXED, FIXED, FIXED, FIXED, IN_NAME, IN_NAME, FIXED,
-		    IN_VALUE, IN_VALUE, IN_VALUE, IN_VALUE, FIXED, FIXED, FIXED, FIXED}},
-	    {GUARD_RESPONSE, BYTES("HTTP/1.1 222 rr\r\n\r\n"),
-		{FIXED, FIXED, FIXED, FIXED, FIXED, FIXED, FIXED, FIXED, FIXED, FIXED, FIXED, FIXED,
-		    FIXED, IN_REASON, IN_REASON, FIXED, FIXED, FIXED, FIXED}},
+	    {GUARD_REQUEST, BYTES("mm /tttttttttt HTTP/1.1\r\nnn: vvvvvvvvvvvvvvvvvvvvv\r\n\r\n")},
+	    {GUARD_REQUEST, BYTES("mm / HTTP/1.1\r\nnnnnnnnnnn:vvvvvvv\r\nn: \r\n\r\n")},
+	    {GUARD_RESPONSE, BYTES("HTTP/1.1 222 rrrrrrrrrrrrrrrrrr\r\n\r\n")},
+	    {GUARD_TRAILERS, BYTES("nnn: vvvvvvvvvvvvvvvv\r\n\r\n")},
 	};
 
 	(void)state;
 	for (size_t h = 0; h < sizeof(heads) / sizeof(*heads); h++) {
-		for (size_t at = 0; at < heads[h].head.len; at++) {
-			for (int byte = 0; byte < 256 && heads[h].places[at] != FIXED; byte++) {
-				char bytes[32];
-				struct outcome outcome;
-				bool expected = may_stand(heads[h].places[at], byte);
+		struct str head = heads[h].head;
 
-				memcpy(bytes, heads[h].head.data, heads[h].head.len);
+		for (size_t at = 0; at < head.len; at++) {
+			char place = head.data[at], bytes[128];
+
+			memcpy(bytes, head.data, head.len);
+			for (int byte = 0; byte < 256 && strchr("mntvr", place); byte++) {
+				struct outcome outcome;
+				bool expected = may_stand(place, byte);
+
 				/* A colon ends a name early and is no fault by itself. */
-				if (heads[h].places[at] == IN_NAME && byte == ':')
-					expected = at > 17;
+				if (byte == ':' && place == 'n')
+					expected = at && head.data[at - 1] == 'n';
 				bytes[at] = (char)byte;
-				scan_every_way(&outcome, heads[h].kind, &wide,
-				    (struct str){bytes, heads[h].head.len});
+				scan_every_way(
+				    &outcome, heads[h].kind, &wide, (struct str){bytes, head.len});
 				if ((outcome.result == GUARD_DONE) != expected)
 					fail_msg("head %zu, place %zu, byte %d", h, at, byte);
 				free(outcome.bytes);
