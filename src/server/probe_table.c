@@ -258,6 +258,7 @@ static bool open_table(struct table *table, const struct config *config)
 	table->request.method = HTTP_METHOD_GET;
 	table->request.minor = 1;
 	table->response.fields = table->fields;
+	table->response.field_limit = INQUIRY_FIELDS;
 	slab_init(&table->blocks, "blocks", INQUIRY_BLOCK, 2 * config->backend_count);
 	table->inquiries = calloc(config->backend_count, sizeof(*table->inquiries));
 	table->loop = loop_create();
