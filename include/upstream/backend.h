@@ -116,7 +116,6 @@ struct backend {
 
 	/* The ring's. */
 	int64_t turn;           /* running weight */
-	bool in_turn;           /* took part in the last pick */
 	unsigned latency_share; /* thousandths of its weight that its response time leaves it */
 	struct latency latency;
 

@@ -5,9 +5,9 @@
  * turns in the order of the list, each pick going on behind the one before. Otherwise smooth
  * weighted round robin: every pick raises each usable backend by its effective weight, takes the
  * highest (the first of equals) and lowers it by the sum, so turns interleave (a a b a, not a a a
- * b). Either way a backend that is skipped gives its turns to all the others evenly, and one that
- * comes back starts level with them: nothing is owed to it. No sockets and no clock: now is an
- * argument. Nothing can fail; NULL means nobody is left.
+ * b). Either way a backend that is skipped gives its turns to all the others evenly, and nobody is
+ * ever owed more than one round, however weights change and backends come and go. No sockets and no
+ * clock: now is an argument. Nothing can fail; NULL means nobody is left.
  *
  * The ring holds its backends (backend_hold). Requests in flight hold theirs, so a ring may change
  * at any time.

@@ -226,30 +226,31 @@ static bool search_accepts(struct search *search, const struct backend *backend)
 	return !is_full(backend);
 }
 
-/* Fills ring->weights for those of one kind that are in turn; whoever came back starts level with
- * the others. Do they all weigh the same? */
-static bool ring_weigh(struct ring *ring, bool backup, int64_t now_us)
+/* Those who take part in a pick. */
+struct round {
+	bool is_equal; /* they all weigh the same */
+	int64_t sum;   /* of their weights */
+};
+
+/* Fills ring->weights for those of one kind that are in turn. */
+static struct round ring_weigh(struct ring *ring, bool backup, int64_t now_us)
 {
+	struct round round = {.is_equal = true};
 	int64_t first = 0;
-	bool equal = true;
 
 	for (size_t i = 0; i < ring->count; i++) {
-		struct backend *backend = ring->backends[i];
+		const struct backend *backend = ring->backends[i];
 
 		ring->weights[i] = 0;
-		if (backend->options.backup != backup)
-			continue;
-		if (!backend->in_turn)
-			backend->turn = 0;
-		backend->in_turn = is_regular(backend);
-		if (!backend->in_turn)
+		if (backend->options.backup != backup || !is_regular(backend))
 			continue;
 		ring->weights[i] = ring_effective_weight(ring, backend, now_us);
+		round.sum += ring->weights[i];
 		if (first == 0)
 			first = ring->weights[i];
-		equal = equal && ring->weights[i] == first;
+		round.is_equal = round.is_equal && ring->weights[i] == first;
 	}
-	return equal;
+	return round;
 }
 
 /* The next in the order of the list. */
@@ -270,34 +271,9 @@ static struct backend *ring_pick_equal(struct ring *ring, struct search *search)
 	return picked;
 }
 
-/* What those who left were owed is forgotten, and nobody is ever owed more than a whole round,
- * however weights change. */
-static void ring_level(struct ring *ring)
-{
-	int64_t members = 0, turns = 0, sum = 0;
-
-	for (size_t i = 0; i < ring->count; i++) {
-		if (ring->weights[i] == 0)
-			continue;
-		members++;
-		turns += ring->backends[i]->turn;
-		sum += ring->weights[i];
-	}
-	for (size_t i = 0; i < ring->count; i++) {
-		int64_t *turn = &ring->backends[i]->turn;
-
-		if (ring->weights[i] == 0)
-			continue;
-		*turn -= turns / members;
-		if (*turn > sum)
-			*turn = sum;
-		if (*turn < -sum)
-			*turn = -sum;
-	}
-}
-
 /* Smooth weighted round robin. */
-static struct backend *ring_pick_weighted(struct ring *ring, struct search *search)
+static struct backend *ring_pick_weighted(
+    struct ring *ring, struct search *search, int64_t round_sum)
 {
 	struct backend *picked = NULL;
 	int64_t sum = 0;
@@ -305,7 +281,14 @@ static struct backend *ring_pick_weighted(struct ring *ring, struct search *sear
 	for (size_t i = 0; i < ring->count; i++) {
 		struct backend *backend = ring->backends[i];
 
-		if (ring->weights[i] == 0 || !search_accepts(search, backend))
+		if (ring->weights[i] == 0)
+			continue;
+		/* What is owed from a time of other weights must not become a burst. */
+		if (backend->turn > round_sum)
+			backend->turn = round_sum;
+		if (backend->turn < -round_sum)
+			backend->turn = -round_sum;
+		if (!search_accepts(search, backend))
 			continue;
 		backend->turn += ring->weights[i];
 		sum += ring->weights[i];
@@ -319,10 +302,11 @@ static struct backend *ring_pick_weighted(struct ring *ring, struct search *sear
 
 static struct backend *ring_pick_regular(struct ring *ring, struct search *search, bool backup)
 {
-	if (ring_weigh(ring, backup, search->now_us))
+	struct round round = ring_weigh(ring, backup, search->now_us);
+
+	if (round.is_equal)
 		return ring_pick_equal(ring, search);
-	ring_level(ring);
-	return ring_pick_weighted(ring, search);
+	return ring_pick_weighted(ring, search, round.sum);
 }
 
 /* ---- when nobody is up */

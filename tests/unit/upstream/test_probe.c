@@ -209,26 +209,6 @@ static void pit_close(struct pit *pit)
 	close(pit->listener);
 }
 
-static void a_silent_address_leaves_time_for_the_others(void **state)
-{
-	struct town town;
-	struct net_addr addrs[2];
-	struct pit pit;
-
-	(void)state;
-	town_init(&town);
-	pit_open(&pit, &addrs[0]);
-	addrs[1] = town.addrs[0];
-	assert_true(backend_set_addrs(town.backends[0], addrs, 2));
-	town.options.connect_timeout_us = 100 * MS;
-	town_start(&town, "");
-	town_down(&town, 0, OUTCOME_LATE, 1 * MS);
-	WORLD_UNTIL(&town.world, town.backends[0]->state == BACKEND_TRIAL);
-	assert_int_equal(town.backends[0]->addr_first, 1);
-	pit_close(&pit);
-	town_finish(&town);
-}
-
 static void silence_is_a_connect_timeout(void **state)
 {
 	struct town town;
@@ -297,6 +277,15 @@ static int town_hear(struct town *town, size_t i, char request[static REQUEST_SI
 static void say(int fd, const char *text)
 {
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+/* The prober hangs up when it knows what it wanted to know. */
+static void town_await_judgement(struct town *town, int fd)
+{
+	char byte;
+
+	WORLD_UNTIL(&town->world, net_read(fd, &byte, 1) != -EAGAIN);
+	close(fd);
 }
 
 static void expect_get(struct town *town, const char *host)
@@ -487,6 +476,54 @@ static void a_head_larger_than_a_block_is_broken(void **state)
 	town_finish(&town);
 }
 
+/* Of two addresses the first takes half of the time, not all of it. */
+static void a_silent_address_leaves_time_for_the_others(void **state)
+{
+	struct town town;
+	struct net_addr addrs[2];
+	struct pit pit;
+	char request[REQUEST_SIZE];
+
+	(void)state;
+	town_init(&town);
+	pit_open(&pit, &addrs[0]);
+	addrs[1] = town.addrs[IT];
+	assert_true(backend_set_addrs(town.backends[IT], addrs, 2));
+	backend_prefer_address(town.backends[IT], 0);
+	town.options.timeout_us = 1 * S;
+	town_down(&town, IT, OUTCOME_LATE, 1 * MS);
+	town_start(&town, "/health");
+	int fd = town_hear(&town, IT, request);
+	say(fd, HEAD_200);
+	town_await_judgement(&town, fd);
+	assert_int_equal(town.backends[IT]->state, BACKEND_TRIAL);
+	assert_int_equal(town.backends[IT]->addr_first, 1);
+	pit_close(&pit);
+	town_finish(&town);
+}
+
+/* What was read of it does not stand in the way of the final one. */
+static void an_interim_head_may_fill_most_of_a_block(void **state)
+{
+	struct town town;
+	static char request[REQUEST_SIZE], field[WORLD_BLOCK_SIZE], text[3 * WORLD_BLOCK_SIZE];
+
+	(void)state;
+	town_init(&town);
+	memset(field, 'x', WORLD_BLOCK_SIZE * 3 / 4);
+	snprintf(text, sizeof(text),
+	    "HTTP/1.1 103 Early Hints\r\nX: %s\r\n\r\n"
+	    "HTTP/1.1 200 OK\r\nX: %s\r\n\r\n",
+	    field, field);
+	town_down(&town, IT, OUTCOME_LATE, 1 * MS);
+	town_start(&town, "/health");
+	int fd = town_hear(&town, IT, request);
+	say(fd, text);
+	town_await_judgement(&town, fd);
+	assert_int_equal(town.backends[IT]->state, BACKEND_TRIAL);
+	town_finish(&town);
+}
+
 static void a_shortage_is_no_result(void **state)
 {
 	struct town town;
@@ -509,15 +546,6 @@ static void a_shortage_is_no_result(void **state)
 }
 
 /* ---- checks */
-
-/* The prober hangs up when it knows what it wanted to know. */
-static void town_await_judgement(struct town *town, int fd)
-{
-	char byte;
-
-	WORLD_UNTIL(&town->world, net_read(fd, &byte, 1) != -EAGAIN);
-	close(fd);
-}
 
 static void answer_one(struct town *town, size_t i, const char *answer)
 {
@@ -708,7 +736,6 @@ int main(void)
 	    cmocka_unit_test(nothing_happens_within_the_window),
 	    cmocka_unit_test(a_refused_connect_doubles_the_window),
 	    cmocka_unit_test(all_addresses_are_tried),
-	    cmocka_unit_test(a_silent_address_leaves_time_for_the_others),
 	    cmocka_unit_test(silence_is_a_connect_timeout),
 	    cmocka_unit_test(who_is_out_of_service_is_left_alone),
 	    cmocka_unit_test(a_get_names_the_backend_as_it_is_configured),
@@ -716,6 +743,8 @@ int main(void)
 	    cmocka_unit_test(an_answer_decides_over_the_return),
 	    cmocka_unit_test(an_answer_may_come_byte_by_byte),
 	    cmocka_unit_test(a_head_larger_than_a_block_is_broken),
+	    cmocka_unit_test(a_silent_address_leaves_time_for_the_others),
+	    cmocka_unit_test(an_interim_head_may_fill_most_of_a_block),
 	    cmocka_unit_test(a_shortage_is_no_result),
 	    cmocka_unit_test(checks_take_down_and_bring_back),
 	    cmocka_unit_test(every_backend_is_checked),

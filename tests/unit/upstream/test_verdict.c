@@ -125,6 +125,7 @@ static void one_request_is_judged(void **state)
 	    {"U U U", "a=good", "U U U"},
 	    {"U U U", "a=stale a=good", "U U U"},
 	    {"U U U", "a=stale b=good", "U U U"},
+	    {"U U U", "a=reset a=good", "U U U"}, /* it could do it itself */
 	    {"U U U", "a=client", "U U U"},
 	    {"U U U", "a=shortage b=good", "U U U"},
 	    {"U U U", "a=deadline", "U U U"},

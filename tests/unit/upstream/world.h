@@ -27,6 +27,7 @@ struct world {
 	struct slab blocks, connections;
 	struct backend_env env;
 	struct timer tick;
+	struct loop_task turn_end;
 };
 
 static inline void world_on_tick(struct timer *timer)
@@ -51,10 +52,25 @@ static inline void world_init(struct world *world)
 	};
 }
 
+static inline void world_end_turn(struct loop_task *task)
+{
+	loop_stop(container_of(task, struct world, turn_end)->loop);
+}
+
+/* One turn, in which what is closed already dies. */
+static inline void world_bury(struct world *world)
+{
+	world->turn_end.run = world_end_turn;
+	loop_at_end_of_turn(world->loop, &world->turn_end);
+	assert_int_equal(loop_run(world->loop), 0);
+}
+
 /* Everything must have been given back. */
 static inline void world_finish(struct world *world)
 {
 	timer_remove(loop_timers(world->loop), &world->tick);
+	world_bury(world);
+	assert_int_equal(loop_timers(world->loop)->count, 0);
 	loop_destroy(world->loop);
 	assert_int_equal(world->blocks.in_use, 0);
 	assert_int_equal(world->connections.in_use, 0);
