@@ -263,6 +263,8 @@ static bool watch_signals(struct daemon *daemon)
 	sigaddset(&daemon->signals, SIGUSR2);
 	/* A peer that is gone, and a log file at its limit, are errors of write(2). */
 	signal(SIGPIPE, SIG_IGN);
+	/* Whoever started this process may ignore it; how a successor ended would be lost then. */
+	signal(SIGCHLD, SIG_DFL);
 	signal(SIGXFSZ, SIG_IGN);
 	if (sigprocmask(SIG_SETMASK, &daemon->signals, NULL) < 0)
 		return false;

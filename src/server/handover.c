@@ -99,20 +99,29 @@ static void close_pipe(struct handover *handover)
 	close(fd);
 }
 
-/* Ends the successor that was being started and says how it ended. */
-static void give_up(struct handover *handover, const char *why)
+/* Ends the successor that was being started; answers what waitpid(2) says of it. */
+static int end_successor(struct handover *handover)
 {
 	pid_t pid = handover->successor;
 	int status = 0;
 	handover->successor = 0;
 	close_pipe(handover);
 	kill(pid, SIGKILL);
-	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+/* It ended by itself. */
+static void say_why(int status)
+{
+	if (WIFEXITED(status))
 		log_error(
 		    "the successor ended with status %d before it was ready: this process goes on",
 		    WEXITSTATUS(status));
 	else
-		log_error("the successor %s: this process goes on", why);
+		log_error(
+		    "the successor died of signal %d before it was ready: this process goes on",
+		    WTERMSIG(status));
 }
 
 static void on_byte(struct watch *watch, unsigned events)
@@ -125,7 +134,7 @@ static void on_byte(struct watch *watch, unsigned events)
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got != 1) {
-		give_up(handover, "died before it was ready");
+		say_why(end_successor(handover));
 		return;
 	}
 	handover->successor = 0;
@@ -135,7 +144,9 @@ static void on_byte(struct watch *watch, unsigned events)
 
 static void on_due(struct timer *timer)
 {
-	give_up(container_of(timer, struct handover, timer), "was not ready in time");
+	end_successor(container_of(timer, struct handover, timer));
+	log_error(
+	    "the successor was not ready within %d s: this process goes on", HANDOVER_LIMIT_S);
 }
 
 /* ---- both -------------------------------------------------------------------------------------------- */
@@ -171,10 +182,11 @@ bool handover_start(struct handover *handover, char *const *argv,
 	}
 	handover->successor = pid;
 	handover->watch.on_event = on_byte;
-	if (loop_watch(handover->loop, &handover->watch, ends[0], LOOP_READ) < 0) {
+	error = loop_watch(handover->loop, &handover->watch, ends[0], LOOP_READ);
+	if (error) {
 		close(ends[0]);
-		give_up(handover, "could not be watched");
-		return false;
+		end_successor(handover);
+		return refuse(error);
 	}
 	timer_arm(loop_timers(handover->loop), &handover->timer,
 	    loop_now_us(handover->loop) + HANDOVER_LIMIT_S * INT64_C(1000000));
@@ -183,8 +195,10 @@ bool handover_start(struct handover *handover, char *const *argv,
 
 void handover_finish(struct handover *handover)
 {
-	if (handover->successor > 0)
-		give_up(handover, "was not needed any more");
+	if (handover->successor > 0) {
+		end_successor(handover);
+		log_info("the successor is ended before it was ready");
+	}
 	close_pipe(handover);
 }
 
