@@ -142,11 +142,12 @@ class Daemon:
         """The match of the first line of the log that has `pattern`."""
 
         def look():
+            is_whole = self.process.poll() is not None and not self.reader.is_alive()
             for line in self.log[after:]:
                 match = re.search(pattern, line)
                 if match:
                     return match
-            if self.process.poll() is not None and not self.reader.is_alive():
+            if is_whole:
                 raise AssertionError(f"{pattern!r} never came; the log:\n" + self.tail())
             return None
 
