@@ -79,7 +79,6 @@ struct exchange {
 	uint64_t link_received;
 	struct backend_conn
 	    *parked; /* an answer that fell through, kept in case nothing better comes */
-	size_t parked_try;
 
 	struct try_record tries[VERDICT_MAX_TRIES];
 	struct backend *tried[VERDICT_MAX_TRIES];

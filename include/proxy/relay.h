@@ -59,6 +59,15 @@ void relay_start(struct relay *relay, const struct relay_start *start);
 /* Sends to `to` from now on, from the first byte of the content: only at the start, or while it keeps. */
 void relay_aim(struct relay *relay, struct conn *to, enum http_framing framing);
 
+/* Takes the framing off what already arrived; false when it is broken, before anything was sent. */
+bool relay_look(struct relay *relay);
+
+/* Can the content be sent to another receiver from its first byte? */
+static inline bool relay_can_repeat(const struct relay *relay)
+{
+	return relay->keeps || relay->passed == 0;
+}
+
 /* Moves what can be moved now, within a bound of work for one event. */
 enum relay_result relay_run(struct relay *relay);
 

@@ -18,7 +18,6 @@ static void park(struct exchange *exchange)
 {
 	exchange_drop_parked(exchange);
 	exchange->parked = exchange->link;
-	exchange->parked_try = exchange->try_count - 1;
 	exchange->link = NULL;
 	conn_want(&exchange->parked->conn, 0);
 }
@@ -39,19 +38,21 @@ static enum step on_answer_head(struct exchange *exchange)
 	    (exchange->state == EXCHANGE_HEADING ? exchange->heading_us
 						 : exchange_now_us(exchange)) -
 	    from_us;
-	if (!retry_is_status(&exchange->rules->retry, answer->status)) {
-		backend_note_latency(try->backend, exchange->first_byte_us);
-		exchange_record_try(exchange, OUTCOME_GOOD);
-		return exchange_begin_answer(exchange);
+	bool is_good = !retry_is_status(&exchange->rules->retry, answer->status);
+	if (!is_good && exchange_may_try_again(exchange, true)) {
+		exchange_record_try(exchange, OUTCOME_STATUS);
+		park(exchange);
+		service->counters.retries[OUTCOME_STATUS]++;
+		try->backend->counters.retries++;
+		exchange_enter(exchange, EXCHANGE_PICKING);
+		return STEP_AGAIN;
 	}
-	exchange_record_try(exchange, OUTCOME_STATUS);
-	if (!exchange_may_try_again(exchange, true))
-		return exchange_begin_answer(exchange);
-	park(exchange);
-	service->counters.retries[OUTCOME_STATUS]++;
-	try->backend->counters.retries++;
-	exchange_enter(exchange, EXCHANGE_PICKING);
-	return STEP_AGAIN;
+	if (!exchange_start_down(exchange))
+		return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
+	exchange_record_try(exchange, is_good ? OUTCOME_GOOD : OUTCOME_STATUS);
+	if (is_good)
+		backend_note_latency(try->backend, exchange->first_byte_us);
+	return exchange_begin_answer(exchange);
 }
 
 /* The connection ended before the answer's head was whole. */
@@ -174,10 +175,23 @@ static enum http_framing client_framing(const struct exchange *exchange)
 	return exchange->request.minor >= 1 ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_CLOSE;
 }
 
+bool exchange_start_down(struct exchange *exchange)
+{
+	struct conn *conn = &exchange->link->conn;
+	const struct http_head *answer = &exchange->with.service->response;
+	struct relay_start down = {
+	    .from = conn,
+	    .head = answer,
+	    .limits = &exchange->rules->limits.head,
+	    .base = conn->in.begin + answer->length,
+	};
+	relay_start(&exchange->down, &down);
+	return relay_look(&exchange->down);
+}
+
 enum step exchange_begin_answer(struct exchange *exchange)
 {
 	struct conn *client = exchange->with.client;
-	struct conn *conn = &exchange->link->conn;
 	const struct http_head *answer = &exchange->with.service->response;
 	char text[RETRY_ATTEMPTS_SIZE];
 	exchange_settle(exchange);
@@ -196,14 +210,6 @@ enum step exchange_begin_answer(struct exchange *exchange)
 		    "proxy_internal_error", 0, ACCESS_LIMIT};
 		return exchange_reply(exchange, &shortage);
 	}
-	buf_consume(&conn->in, answer->length);
-	struct relay_start down = {
-	    .from = conn,
-	    .head = answer,
-	    .limits = &exchange->rules->limits.head,
-	    .base = conn->in.begin,
-	};
-	relay_start(&exchange->down, &down);
 	relay_aim(&exchange->down, client, framing);
 	exchange->down.passes_trailers = exchange->request.accepts_trailers;
 	exchange_enter(exchange, EXCHANGE_STREAMING);
@@ -231,21 +237,28 @@ static void answer_is_sent(struct exchange *exchange)
 		exchange_end(exchange, ACCESS_OK, client_may_send ? SEQUEL_LINGER : SEQUEL_CLOSE);
 }
 
-/* The backend did not finish what it began: the client must be able to tell. */
-static void cut_off(struct exchange *exchange)
+/* The try whose answer is being passed on: not the last one when that answer had been parked. */
+static struct try_record *answering_try(struct exchange *exchange)
 {
-	struct try_record cut = *exchange_current_try(exchange);
-	cut.outcome = OUTCOME_CUT_OFF;
-	cut.backend = exchange->link->backend;
-	cut.took_us = exchange_now_us(exchange) - exchange->try_us;
-	struct backend_failure failure = {.outcome = OUTCOME_CUT_OFF, .after_us = cut.took_us};
-	backend_note_failure(cut.backend, &failure);
-	struct verdict_case request = {.tries = &cut, .count = 1, .request_id = exchange->number};
+	struct try_record *try = exchange_current_try(exchange);
+	while (try->backend != exchange->link->backend && try > exchange->tries)
+		try--;
+	return try;
+}
+
+/* The backend did not finish what it began: the client must be able to tell. */
+static void cut_off(struct exchange *exchange, enum access_end how)
+{
+	struct try_record *try = answering_try(exchange);
+	try->outcome = OUTCOME_CUT_OFF;
+	try->took_us = exchange_now_us(exchange) - exchange->try_us;
+	struct backend_failure failure = {.outcome = OUTCOME_CUT_OFF, .after_us = try->took_us};
+	backend_note_failure(try->backend, &failure);
+	struct verdict_case request = {.tries = try, .count = 1, .request_id = exchange->number};
 	verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
-	exchange_current_try(exchange)->outcome = OUTCOME_CUT_OFF;
 	/* A counted or chunked message shows by itself that it is not whole; one that ends with the connection does not. */
 	bool shows = exchange->down.framing != HTTP_FRAMING_CLOSE;
-	exchange_end(exchange, ACCESS_BAD_RESPONSE, shows ? SEQUEL_CLOSE : SEQUEL_RESET);
+	exchange_end(exchange, how, shows ? SEQUEL_CLOSE : SEQUEL_RESET);
 }
 
 enum step exchange_step_streaming(struct exchange *exchange)
@@ -270,7 +283,7 @@ enum step exchange_step_streaming(struct exchange *exchange)
 	case RELAY_BAD:
 	case RELAY_TOO_LARGE:
 	case RELAY_SHORTAGE:
-		cut_off(exchange);
+		cut_off(exchange, ACCESS_BAD_RESPONSE);
 		break;
 	}
 	return STEP_AGAIN;
@@ -288,7 +301,7 @@ void exchange_late_streaming(struct exchange *exchange)
 	if (relay_wants_write(&exchange->down))
 		exchange_end_by_client(exchange);
 	else
-		cut_off(exchange);
+		cut_off(exchange, ACCESS_TIMEOUT);
 }
 
 /* ---- tunnels */

@@ -84,7 +84,11 @@ int64_t exchange_due_tunnelling(const struct exchange *exchange);
 void exchange_late_waiting(struct exchange *exchange);
 void exchange_late_streaming(struct exchange *exchange);
 
-/* Passes on the answer whose head is in service->response and at the front of the link's buffer. */
+/* Looks at the content of the answer whose head is in service->response and at the front of the link's buffer; false when
+ * its framing is broken already, and then nothing of it was passed on. */
+bool exchange_start_down(struct exchange *exchange);
+
+/* Passes that answer on. */
 enum step exchange_begin_answer(struct exchange *exchange);
 
 #endif

@@ -30,7 +30,7 @@ bool exchange_may_try_again(struct exchange *exchange, bool sent)
 		return true;
 	if (!retry_may_repeat(rules, &exchange->request))
 		return false;
-	if (!exchange->up.keeps && exchange->up.passed > 0) {
+	if (!relay_can_repeat(&exchange->up)) {
 		service->counters.retries_impossible_body++;
 		log_debug("retry not possible: body");
 		return false;
@@ -58,15 +58,9 @@ void exchange_record_try(struct exchange *exchange, enum outcome outcome)
 		verdict_hard(exchange->with.service->ring, try, exchange_now_us(exchange));
 }
 
-/* Nobody is left to try: an answer that fell through before is better than none. */
-static enum step give_up(struct exchange *exchange, enum ring_pick_result picked)
+/* Takes up again the answer that fell through; false when its content turns out to be broken. */
+static bool take_parked(struct exchange *exchange)
 {
-	if (!exchange->parked) {
-		exchange_settle(exchange);
-		struct retry_answer answer =
-		    retry_final_answer(exchange->tries, exchange->try_count, picked);
-		return exchange_reply(exchange, &answer);
-	}
 	exchange_drop_link(exchange);
 	exchange->link = exchange->parked;
 	exchange->parked = NULL;
@@ -77,7 +71,18 @@ static enum step give_up(struct exchange *exchange, enum ring_pick_result picked
 	    &exchange->parse, &rules, &exchange->link->conn.in, &exchange->with.service->response);
 	assert(result == PARSE_DONE); /* as it was when it was parked */
 	exchange->upload = relay_has_all(&exchange->up) ? UPLOAD_DONE : UPLOAD_BROKEN;
-	return exchange_begin_answer(exchange);
+	return exchange_start_down(exchange);
+}
+
+/* Nobody is left to try: an answer that fell through before is better than none. */
+static enum step give_up(struct exchange *exchange, enum ring_pick_result picked)
+{
+	if (exchange->parked && take_parked(exchange))
+		return exchange_begin_answer(exchange);
+	exchange_settle(exchange);
+	struct retry_answer answer =
+	    retry_final_answer(exchange->tries, exchange->try_count, picked);
+	return exchange_reply(exchange, &answer);
 }
 
 static enum step open_link(struct exchange *exchange);
@@ -88,7 +93,7 @@ enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome)
 	struct service *service = exchange->with.service;
 	bool sent = has_sent(exchange);
 	bool repeatable = !sent || (retry_may_repeat(&exchange->rules->retry, &exchange->request) &&
-				       (exchange->up.keeps || exchange->up.passed == 0));
+				       relay_can_repeat(&exchange->up));
 	exchange_drop_link(exchange);
 	if (outcome == OUTCOME_STALE && repeatable && !exchange->fresh_only) {
 		/* The pooled connection had died unnoticed: the same backend again, on a fresh one. */

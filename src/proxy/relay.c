@@ -28,7 +28,7 @@ void relay_start(struct relay *relay, const struct relay_start *start)
 
 void relay_aim(struct relay *relay, struct conn *to, enum http_framing framing)
 {
-	assert(relay->keeps || relay->passed == 0);
+	assert(relay_can_repeat(relay));
 	relay->to = to;
 	relay->framing = framing;
 	relay->sent = relay->base;
@@ -60,6 +60,8 @@ static enum body_result decode(struct relay *relay)
 	    &relay->body, relay->limits, in->data + relay->ready, in->end - relay->ready, &span);
 	size_t gap_begin = relay->ready + span.payload;
 	relay->ready = gap_begin;
+	if (relay->ready - relay->base > relay->keep_bytes)
+		relay->keeps = false;
 	relay->raw += span.raw;
 	if (result == BODY_MORE) {
 		cut(in, gap_begin, relay->raw);
@@ -68,12 +70,10 @@ static enum body_result decode(struct relay *relay)
 	return result;
 }
 
-/* Gives up keeping when the content has outgrown what is kept, and makes room behind what is left. */
+/* Makes room behind what is left, and gives up keeping when there is none otherwise. */
 static void make_room(struct relay *relay)
 {
 	struct buf *in = &relay->from->in;
-	if (relay->ready - relay->base > relay->keep_bytes)
-		relay->keeps = false;
 	bool is_full = in->data && buf_room(in) == 0;
 	bool all_sent = relay->sent == relay->ready;
 	if (is_full && all_sent)
@@ -85,6 +85,11 @@ static void make_room(struct relay *relay)
 	relay->sent -= gone;
 	relay->ready -= gone;
 	relay->raw -= gone;
+}
+
+bool relay_look(struct relay *relay)
+{
+	return decode(relay) != BODY_BAD;
 }
 
 bool relay_wants_read(const struct relay *relay)

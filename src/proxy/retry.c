@@ -98,7 +98,8 @@ struct str retry_attempts(
 		snprintf(status, sizeof(status), "%u", try->status);
 		int written = snprintf(text + len, RETRY_ATTEMPTS_SIZE - len, "%s%s(%s,%lldms)",
 		    i > 0 ? " " : "", try->backend->name,
-		    try->status > 0 ? status : outcome_word(try->outcome),
+		    try->status > 0 && try->outcome != OUTCOME_CUT_OFF ? status
+								       : outcome_word(try->outcome),
 		    (long long)(try->took_us / 1000));
 		if (written < 0 || (size_t)written >= RETRY_ATTEMPTS_SIZE - len)
 			break;
