@@ -79,9 +79,13 @@ struct backend_counters {
 	uint64_t connects; /* connections opened */
 };
 
+/* Who found out: a client's request, or rondo itself. */
+enum failure_source { FAILURE_OF_REQUEST, FAILURE_OF_PROBE, FAILURE_OF_CHECK };
+
 /* One of the last failures, for "why". */
 struct backend_failure {
-	int64_t when_unix_us;
+	int64_t when_unix_us; /* 0: now, for backend_note_failure */
+	enum failure_source source;
 	enum outcome outcome;
 	unsigned status;  /* with OUTCOME_STATUS */
 	int64_t after_us; /* how long the try had taken */
@@ -100,7 +104,7 @@ struct backend {
 	enum backend_state state;
 	enum outcome reason;      /* why it is down, or was before its trial */
 	unsigned reason_status;   /* with OUTCOME_STATUS */
-	int64_t since_us;         /* of this state, loop clock */
+	int64_t since_us;         /* of this state, loop clock; 0 = since it was created */
 	int64_t since_unix_us;    /* the same for people */
 	int64_t left_up_us;       /* when it was up last */
 	int64_t until_us;         /* BACKEND_DOWN: when rondo looks at it again */
@@ -191,8 +195,9 @@ struct backend_change {
  */
 void backend_set_state(struct backend *backend, const struct backend_change *change);
 
-/* Remembers a failure for counters and "why", and what it took, if it is the backend's fault, for
- * its response time. */
+/* Remembers a failure for counters and "why", and what it took, if it is the backend's fault and was
+ * met by a request, for its response time. A failed check counts as OUTCOME_CHECK, however it
+ * failed. */
 void backend_note_failure(struct backend *backend, const struct backend_failure *failure);
 
 /* Remembers a time to first byte. */

@@ -71,6 +71,14 @@ enum outcome backend_connect_outcome(int error)
 
 /* ---- identity */
 
+static int64_t read_wall_clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 static void backend_free_strings(struct backend *backend)
 {
 	free(backend->url);
@@ -142,6 +150,7 @@ struct backend *backend_create(struct backend_env *env, const struct backend_opt
 		return NULL;
 	backend->env = env;
 	backend->holders = 1;
+	backend->since_unix_us = read_wall_clock_us();
 	backend->weight = options->weight;
 	backend->latency_share = BACKEND_WHOLE_SHARE;
 	if (!backend_copy_options(backend, options) || !backend_resolve_literal(backend)) {
@@ -273,14 +282,6 @@ static void backend_log_up(
 	log_info("backend %s is up: %s, after %s", backend->name, how, away);
 }
 
-static int64_t read_wall_clock_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static void backend_go_down(struct backend *backend, const struct backend_change *change)
 {
 	assert(outcome_blame(change->reason) != BLAME_NONE);
@@ -378,10 +379,15 @@ const int64_t backend_latency_bounds_us[BACKEND_LATENCY_BUCKETS - 1] = {
 
 void backend_note_failure(struct backend *backend, const struct backend_failure *failure)
 {
-	backend->counters.failures[failure->outcome]++;
-	backend->failures[backend->failure_next] = *failure;
+	bool is_check = failure->source == FAILURE_OF_CHECK;
+	struct backend_failure *kept = &backend->failures[backend->failure_next];
+
+	backend->counters.failures[is_check ? OUTCOME_CHECK : failure->outcome]++;
+	*kept = *failure;
+	if (kept->when_unix_us == 0)
+		kept->when_unix_us = read_wall_clock_us();
 	backend->failure_next = (backend->failure_next + 1) % BACKEND_FAILURE_HISTORY;
-	if (outcome_blame(failure->outcome) != BLAME_NONE)
+	if (failure->source == FAILURE_OF_REQUEST && outcome_blame(failure->outcome) != BLAME_NONE)
 		latency_fail(&backend->latency, failure->after_us, loop_now_us(backend->env->loop));
 }
 

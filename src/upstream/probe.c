@@ -62,6 +62,18 @@ void prober_wake(struct prober *prober)
 
 /* ---- one probe, from its end to its beginning */
 
+static void probe_note_failure(struct probe *probe, const struct try_record *result)
+{
+	const struct backend_failure failure = {
+	    .source = probe->purpose == PROBE_CHECK ? FAILURE_OF_CHECK : FAILURE_OF_PROBE,
+	    .outcome = result->outcome,
+	    .status = result->status,
+	    .after_us = result->took_us,
+	};
+
+	backend_note_failure(probe->backend, &failure);
+}
+
 static void probe_finish(struct probe *probe, enum outcome outcome, unsigned status)
 {
 	struct prober *prober = probe->prober;
@@ -76,6 +88,8 @@ static void probe_finish(struct probe *probe, enum outcome outcome, unsigned sta
 	conn_close(&probe->conn, false);
 	probe->state = PROBE_IDLE;
 	prober_wake(prober);
+	if (outcome != OUTCOME_GOOD && outcome != OUTCOME_SHORTAGE)
+		probe_note_failure(probe, &result);
 	if (outcome == OUTCOME_SHORTAGE)
 		probe->not_before_us = now_us + PAUSE_US;
 	else if (probe->purpose == PROBE_RETURN)
