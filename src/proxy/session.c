@@ -162,7 +162,12 @@ static bool follow_sequel(struct session *session)
 		linger(session);
 		break;
 	case SEQUEL_CLOSE:
-		end(session, false);
+		/* Whatever the client sends after a close is answered by a reset, which would overtake what is
+		 * still on its way to it. */
+		if (net_is_sending(session->client.watch.fd))
+			linger(session);
+		else
+			end(session, false);
 		break;
 	case SEQUEL_RESET:
 		end(session, true);
