@@ -61,7 +61,8 @@ def _end(wanted, outcome, last):
     said = b"close" in last.tokens(b"connection")
     if end == "either":
         end = "close" if said else "keep"
-    if end == "close" and (not said or outcome.ended != "close"):
+    # The whole answer is there and says that the connection ends: what is sent behind it may meet a reset.
+    if end == "close" and (not said or outcome.ended not in ("close", "reset")):
         return f"not closed: Connection: {last.value(b'connection')!r}, {outcome.ended or 'open'}"
     if end == "keep":
         again = outcome.again
