@@ -120,7 +120,8 @@ class Table:
         tunnel = plan.tunnel()
         while len(client.unread) < len(tunnel) and await client.read():
             pass
-        outcome.spare = client.unread if outcome.complete else b""
+        is_torn = outcome.answers and not outcome.complete
+        outcome.spare = b"" if is_torn else client.unread
         outcome.ended = client.ended
         if plan.wants("pool", "no") and outcome.wish.links and not await self.is_closed(outcome):
             outcome.closed_by_rondo = False

@@ -1,0 +1,172 @@
+#!/usr/bin/env bash
+# run.sh - builds rondo and runs all its tests. No arguments; root installs what is missing by apt-get,
+# anybody else is told what to install.
+#
+# Two builds, build/release and build/asan (AddressSanitizer and UndefinedBehaviorSanitizer), are tested
+# side by side, on ports that the kernel chooses. What cannot run because a program is missing is
+# skipped, and a line says so. The last line is "N passed, N failed"; status 0 when none failed.
+set -u
+export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
+
+cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=tests/lib/prepare.sh
+. tests/lib/prepare.sh
+
+python=python3 # not one that hides the packages of the distribution
+[ -x /usr/bin/python3 ] && python=/usr/bin/python3
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/rondo-tests.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+
+# ---- counting ------------------------------------------------------------------------------------
+
+# finish: the one way out. Adds up what the steps have left in $work/*.count.
+finish() {
+    cat "$work"/*.count 2> /dev/null | awk '
+        { passed += $1; failed += $2 }
+        END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }'
+    exit
+}
+
+# step NAME COMMAND...: runs it and counts. A command says "N passed, N failed" in its last line, or its
+# status is one check that has passed or failed.
+step() {
+    local name=$1 log count status
+    log=$work/${1//[^a-z0-9]/_}
+    shift
+    "$@" > "$log.log" 2>&1 < /dev/null
+    status=$?
+    count=$(sed -nE '$s/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log.log")
+    if [ -z "$count" ]; then
+        [ $status -eq 0 ] && count='1 0' || count='0 1'
+    elif [ $status -ne 0 ] && [ "${count#* }" = 0 ]; then
+        count="${count% *} 1"
+    fi
+    {
+        grep '^skipped' "$log.log"
+        [ "${count#* }" = 0 ] || grep -v '^ok ' "$log.log" | tail -n 120
+        echo "$name: ${count% *} passed, ${count#* } failed"
+    } > "$log.show"
+    cat "$log.show"
+    echo "$count" > "$log.count"
+}
+
+skip() {
+    echo "skipped: $1: $2"
+}
+
+# ---- steps ---------------------------------------------------------------------------------------
+
+# units DIR: everything that ctest knows. Counts the tests inside of the programs that tell theirs, and
+# shows what those that failed have said.
+units() {
+    ctest --test-dir "$1" -j "$(nproc)" -V | awk '
+        /^[0-9]+: / { id = $1 + 0; said[id] = said[id] $0 "\n" }
+        /^[0-9]+: \[  PASSED  \] [0-9]+ test/ { inside[id] = $5 }
+        match($0, /Test +#[0-9]+: /) {
+            split(substr($0, RSTART), part, "#")
+            id = part[2] + 0
+            if (/ Passed +[0-9.]+ sec/) {
+                passed += id in inside ? inside[id] : 1
+            } else if (/\*\*\*Skipped/) {
+                print "skipped: " $4
+            } else {
+                passed += id in inside ? inside[id] : 0
+                failed++
+                print said[id] $0
+            }
+        }
+        END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 }'
+}
+
+# clang-format and clang-tidy are of one mind only in one version.
+is_version_14() {
+    command -v "$1" > /dev/null && "$1" --version | grep -q 'version 14\.'
+}
+
+sources() {
+    find src include mock_backends tests -name '*.[ch]'
+}
+
+style() {
+    if is_version_14 clang-format; then
+        step format xargs -a <(sources) clang-format --dry-run -Werror
+    else
+        skip format 'clang-format 14 is not installed'
+    fi
+    if is_version_14 clang-tidy; then
+        step tidy xargs -a <(find src mock_backends -name '*.c') -P "$(nproc)" -n 4 \
+            clang-tidy --quiet -p build/asan
+    else
+        skip tidy 'clang-tidy 14 is not installed'
+    fi
+}
+
+# both NAME DIR: what both builds have to stand.
+both() {
+    step "units, $1" units "$2"
+    if command -v varnishtest > /dev/null; then
+        step "conversations, $1" sh tests/conversations/run.sh "$2/rondo" "-j$(($(nproc) + 2))"
+    else
+        skip "conversations, $1" 'varnishtest is not installed'
+    fi
+    step "messages, $1" "$python" tests/http/run_cases.py "$2/rondo"
+}
+
+release_lane() {
+    both release build/release
+    step 'real programs' "$python" tests/real/run_real.py build/release/rondo
+    step 'soak' "$python" tests/soak/soak.py build/release/rondo build/release/mock_backends 60000
+}
+
+# ---- preparing -----------------------------------------------------------------------------------
+
+# What only some tests need: by root, where it is offered.
+wanted_packages() {
+    local package missing=() offered=()
+    [ "$(id -u)" -eq 0 ] && command -v apt-get > /dev/null || return 0
+    for package in varnish nginx-light curl wrk uvicorn python3-fastapi python3-websockets; do
+        prepare_has "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    prepare_is_offered "${missing[0]}" || prepare_apt update -qq || return 0
+    for package in "${missing[@]}"; do
+        prepare_is_offered "$package" && offered+=("$package")
+    done
+    without_starting prepare_packages "${offered[@]}" || echo 'going on without them'
+}
+
+# without_starting COMMAND...: servers that are installed meanwhile are not started.
+without_starting() {
+    local policy=/usr/sbin/policy-rc.d status
+    if [ -e $policy ]; then
+        "$@"
+        return
+    fi
+    printf '#!/bin/sh\nexit 101\n' > $policy && chmod 755 $policy
+    "$@"
+    status=$?
+    rm -f $policy
+    return $status
+}
+
+failed_to() {
+    echo "$1" >&2
+    echo '0 1' > "$work/prepare.count"
+    finish
+}
+
+started=$SECONDS
+prepare_packages libcmocka-dev python3 || failed_to 'the tests cannot be built without these packages'
+wanted_packages
+prepare_build build/release -DCMAKE_BUILD_TYPE=Release || failed_to 'the release build failed'
+export LLHTTP_SOURCE_DIR=${prepare_llhttp_option#*=} # once is enough
+prepare_build build/asan -DCMAKE_BUILD_TYPE=Debug -DRONDO_SANITIZE=ON ||
+    failed_to 'the build with sanitizers failed'
+style
+release_lane &
+both asan build/asan
+wait
+echo "after $((SECONDS - started)) seconds:"
+finish
