@@ -34,7 +34,7 @@ struct setting {
 	bool needs_restart;
 	int64_t min, max;         /* in the type's unit */
 	size_t offset;            /* of the value in its struct */
-	size_t width;             /* of the value */
+	size_t width;             /* of the value, where that is one number or string */
 	size_t count_offset;      /* of the number of elements, for lists */
 	const char *const *words; /* SETTING_CHOICE: in the order of the enum, then NULL */
 	const char *fallback;     /* the default, as after --set KEY=; NULL: must be given */

@@ -186,8 +186,10 @@ static bool read_options(
 	}
 	if (name)
 		options->name = name;
-	if (load->config->arena.failed || is_name(options->name))
-		return !load->config->arena.failed;
+	if (!options->name || load->config->arena.failed)
+		return false;
+	if (is_name(options->name))
+		return true;
 	config_errors_add(load->errors, (struct config_fault){node->line, NULL},
 	    "\"%s\" cannot be a name; give one in ASCII, without blanks, quotes and backslashes",
 	    options->name);

@@ -45,7 +45,9 @@ static char *show_source(const struct config_line *line)
 	for (size_t i = 0; i < len; i++) {
 		char c = line->text.data[i];
 
-		*at++ = (unsigned char)c < ' ' || c == 0x7f ? ' ' : c;
+		if ((unsigned char)c < ' ' || c == 0x7f)
+			c = ' ';
+		*at++ = c;
 	}
 	*at = '\0';
 	return shown;

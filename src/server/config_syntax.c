@@ -47,7 +47,8 @@ static const struct config_line *here(const struct checker *checker)
 static void give_up(struct checker *checker)
 {
 	checker->lexer.at += strlen(checker->lexer.at);
-	checker->token = (struct config_token){.kind = TOKEN_END, .line = checker->token.line};
+	checker->token.kind = TOKEN_END;
+	checker->token.text = (struct str){checker->lexer.at, 0};
 	checker->faults = SYNTAX_FAULTS + 1;
 }
 
@@ -95,7 +96,7 @@ static void note_value(struct checker *checker, const struct config_line *line)
 	void *lines;
 
 	if (found->count == found->size) {
-		lines = realloc(found->lines, size * sizeof(*found->lines));
+		lines = realloc(found->lines, size * sizeof(const struct config_line *));
 		if (!lines) {
 			checker->arena.failed = true;
 			return;
@@ -127,7 +128,7 @@ static bool open_bracket(struct checker *checker)
 		give_up(checker);
 		return false;
 	}
-	while (pairs[pair][0] != checker->token.text.data[0])
+	while (pair < 2 && pairs[pair][0] != checker->token.text.data[0])
 		pair++;
 	bracket = &checker->brackets[++checker->depth];
 	*bracket = (struct bracket){
@@ -140,7 +141,7 @@ static bool open_bracket(struct checker *checker)
 static bool close_bracket(struct checker *checker)
 {
 	struct bracket *bracket = &checker->brackets[checker->depth];
-	char closer = checker->token.kind == TOKEN_END ? '\0' : checker->token.text.data[0];
+	char closer = checker->token.text.data[0]; /* NUL at the end */
 	const char *hint;
 	size_t outer = checker->depth;
 

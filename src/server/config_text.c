@@ -118,8 +118,10 @@ static enum place place_after(enum place place, struct str line)
 {
 	for (size_t i = 0; i < line.len; i++) {
 		char c = line.data[i];
-		char next = i + 1 < line.len ? line.data[i + 1] : '\n';
+		char next = '\n';
 
+		if (i + 1 < line.len)
+			next = line.data[i + 1];
 		if (place == PLACE_COMMENT) {
 			if (c == '*' && next == '/') {
 				place = PLACE_CODE;

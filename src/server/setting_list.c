@@ -34,6 +34,19 @@ static void *place_of(const struct list *list)
 	return (char *)list->base + list->setting->offset;
 }
 
+static void store_pointer(const struct list *list, const void *pointer)
+{
+	memcpy(place_of(list), &pointer, sizeof(pointer));
+}
+
+static const void *load_pointer(const struct setting *setting, const void *base)
+{
+	const void *pointer;
+
+	memcpy(&pointer, (const char *)base + setting->offset, sizeof(pointer));
+	return pointer;
+}
+
 static void store_count(const struct list *list, size_t count)
 {
 	memcpy((char *)list->base + list->setting->count_offset, &count, sizeof(count));
@@ -148,7 +161,6 @@ static const char *format_ranges(
 static const char *read_blocks(const struct list *list)
 {
 	struct net_block *blocks = arena_take(list->arena, list->count * sizeof(*blocks));
-	const struct net_block *stored = blocks;
 
 	if (!blocks)
 		return out_of_memory;
@@ -162,7 +174,7 @@ static const char *read_blocks(const struct list *list)
 			    "\"%s\" is no address block; write \"10.0.0.0/8\" or \"::1\"",
 			    item->text);
 	}
-	memcpy(place_of(list), &stored, sizeof(stored));
+	store_pointer(list, blocks);
 	store_count(list, list->count);
 	return NULL;
 }
@@ -183,11 +195,10 @@ static const char *format_block(const struct net_block *block, struct arena *are
 static const char *format_blocks(
     const struct setting *setting, const void *base, struct arena *arena)
 {
-	const struct net_block *blocks;
+	const struct net_block *blocks = load_pointer(setting, base);
 	size_t count = load_count(setting, base);
 	const char *text = "[ ";
 
-	memcpy(&blocks, (const char *)base + setting->offset, sizeof(blocks));
 	for (size_t i = 0; text && i < count; i++) {
 		const char *block = format_block(&blocks[i], arena);
 
@@ -231,7 +242,6 @@ static const char *read_listen_item(
 static const char *read_listen(const struct list *list)
 {
 	struct config_listen *all = arena_take(list->arena, (list->count + 1) * sizeof(*all));
-	const struct config_listen *stored = all;
 
 	if (!all)
 		return out_of_memory;
@@ -249,7 +259,7 @@ static const char *read_listen(const struct list *list)
 				return arena_printf(
 				    list->arena, "\"%s\" is listed twice", list->items[i].text);
 	}
-	memcpy(place_of(list), &stored, sizeof(stored));
+	store_pointer(list, all);
 	store_count(list, list->count);
 	return NULL;
 }
@@ -257,11 +267,10 @@ static const char *read_listen(const struct list *list)
 static const char *format_listen(
     const struct setting *setting, const void *base, struct arena *arena)
 {
-	const struct config_listen *all;
+	const struct config_listen *all = load_pointer(setting, base);
 	size_t count = load_count(setting, base);
 	const char *text = count == 1 ? "" : "( ";
 
-	memcpy(&all, (const char *)base + setting->offset, sizeof(all));
 	for (size_t i = 0; text && i < count; i++) {
 		const char *quoted = setting_quote(all[i].text, arena);
 
@@ -274,29 +283,27 @@ static const char *format_listen(
 
 static const char *read_address(const struct list *list)
 {
-	const struct config_listen *stored = NULL;
-	struct config_listen *listen;
+	struct config_listen *listen = NULL;
 	const char *wrong;
 
 	if (list->count != 1)
 		return "expected one address in quotes";
 	if (list->items[0].kind != NODE_STRING || list->items[0].text[0]) {
-		if (!(stored = listen = arena_take(list->arena, sizeof(*listen))))
+		if (!(listen = arena_take(list->arena, sizeof(*listen))))
 			return out_of_memory;
 		wrong = read_listen_item(listen, &list->items[0], list->arena);
 		if (wrong)
 			return wrong;
 	}
-	memcpy(place_of(list), &stored, sizeof(stored));
+	store_pointer(list, listen);
 	return NULL;
 }
 
 static const char *format_address(
     const struct setting *setting, const void *base, struct arena *arena)
 {
-	const struct config_listen *listen;
+	const struct config_listen *listen = load_pointer(setting, base);
 
-	memcpy(&listen, (const char *)base + setting->offset, sizeof(listen));
 	return setting_quote(listen ? listen->text : "", arena);
 }
 

@@ -9,7 +9,9 @@
 
 #define CONFIG(member)                                                                             \
 	.offset = offsetof(struct config, member), .width = sizeof(((struct config *)NULL)->member)
-#define CONFIG_LIST(member, number) CONFIG(member), .count_offset = offsetof(struct config, number)
+#define CONFIG_LIST(member, number)                                                                \
+	.offset = offsetof(struct config, member), .count_offset = offsetof(struct config, number)
+#define CONFIG_POINTER(member) .offset = offsetof(struct config, member)
 #define BACKEND(member)                                                                            \
 	.offset = offsetof(struct backend_options, member),                                        \
 	.width = sizeof(((struct backend_options *)NULL)->member)
@@ -336,7 +338,7 @@ static const struct setting config_rows[] = {
 
     {.path = "admin.http",
 	.type = SETTING_ADDRESS,
-	CONFIG(admin_http),
+	CONFIG_POINTER(admin_http),
 	.fallback = "",
 	.help = "Address of the read-only status page, of /status.json, /metrics, /healthz and "
 		"/readyz: "

@@ -405,24 +405,23 @@ static void backends_in_all_forms(void **state)
 		      "  \"http://Under_score.example:65535\"\n"
 		      ");\n");
 	static const struct {
-		const char *url, *name, *host, *path;
-		unsigned port, weight, max_connections;
+		const char *url, *name, *host, *path, *origin;
 		int64_t delay_us;
+		unsigned port, weight, max_connections;
 		bool backup;
-		const char *origin;
 	} expected[] = {
-	    {"http://localhost", "localhost:80", "localhost", NULL, 80, 1, 0, 2000000, false,
-		"rondo.conf:3"},
-	    {"http://localhost:8001", "localhost:8001", "localhost", NULL, 8001, 1, 0, 2000000,
-		false, "rondo.conf:4"},
-	    {"http://[::1]:8002", "six", "::1", NULL, 8002, 1000, 0, 2000000, false,
-		"rondo.conf:5"},
-	    {"unix:/run/app.sock", "unix:/run/app.sock", NULL, "/run/app.sock", 0, 1, 5, 2000000,
-		true, "rondo.conf:6"},
-	    {"http://10.0.0.1:8003", "10.0.0.1:8003", "10.0.0.1", NULL, 8003, 1, 0, 1000000, false,
-		"rondo.conf:7"},
+	    {"http://localhost", "localhost:80", "localhost", NULL, "rondo.conf:3", 2000000, 80, 1,
+		0, false},
+	    {"http://localhost:8001", "localhost:8001", "localhost", NULL, "rondo.conf:4", 2000000,
+		8001, 1, 0, false},
+	    {"http://[::1]:8002", "six", "::1", NULL, "rondo.conf:5", 2000000, 8002, 1000, 0,
+		false},
+	    {"unix:/run/app.sock", "unix:/run/app.sock", NULL, "/run/app.sock", "rondo.conf:6",
+		2000000, 0, 1, 5, true},
+	    {"http://10.0.0.1:8003", "10.0.0.1:8003", "10.0.0.1", NULL, "rondo.conf:7", 1000000,
+		8003, 1, 0, false},
 	    {"http://Under_score.example:65535", "Under_score.example:65535", "Under_score.example",
-		NULL, 65535, 1, 0, 2000000, false, "rondo.conf:8"},
+		NULL, "rondo.conf:8", 2000000, 65535, 1, 0, false},
 	};
 
 	(void)state;

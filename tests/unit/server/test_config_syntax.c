@@ -246,11 +246,12 @@ static void files_that_multiply(void **state)
 
 	(void)state;
 	for (int i = 0; i < 9; i++) {
-		snprintf(content, sizeof(content), "@include \"part%d\"\n", i + 1);
-		for (int k = 1; k < 10; k++)
-			memcpy(content + (size_t)k * 17, content, 17);
+		content[0] = '\0';
+		for (int k = 0; k < 10; k++)
+			snprintf(content + strlen(content), sizeof(content) - strlen(content),
+			    "@include \"part%d\"\n", i + 1);
 		snprintf(name, sizeof(name), "part%d", i);
-		write_file(name, content, 170);
+		write_file(name, content, strlen(content));
 	}
 	memset(content, '#', sizeof(content));
 	write_file("part9", content, sizeof(content));

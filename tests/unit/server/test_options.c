@@ -218,6 +218,14 @@ static void versions(void **state)
 		assert_non_null(strstr(out, words[i]));
 }
 
+/* Nothing at all, or a text that begins so. */
+static void expect_begin(char *text, const char *expected)
+{
+	if (*expected)
+		text[strlen(expected)] = '\0';
+	assert_string_equal(text, expected);
+}
+
 static void answers(void **state)
 {
 	static const struct {
@@ -249,10 +257,8 @@ static void answers(void **state)
 		char err[CAPTURED];
 
 		assert_int_equal(answer(cases[i].args, out, err), cases[i].status);
-		out[strlen(cases[i].out)] = *cases[i].out ? '\0' : out[0];
-		err[strlen(cases[i].err)] = *cases[i].err ? '\0' : err[0];
-		assert_string_equal(out, cases[i].out);
-		assert_string_equal(err, cases[i].err);
+		expect_begin(out, cases[i].out);
+		expect_begin(err, cases[i].err);
 	}
 }
 
