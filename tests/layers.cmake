@@ -6,7 +6,7 @@
 cmake_minimum_required(VERSION 3.25)
 set(ORDER
     base/str base/log base/slab base/buf
-    event/timer event/loop event/net event/resolve
+    event/timer event/loop event/net event/pipes event/resolve
     http/head http/guard http/parse http/body http/write http/conn
     upstream/latency upstream/budget upstream/backend upstream/ring upstream/verdict upstream/probe upstream/names
     proxy/access_line proxy/access_log proxy/rules proxy/retry proxy/relay proxy/service proxy/exchange
@@ -14,7 +14,7 @@ set(ORDER
     server/arena server/config server/config_node server/config_text server/config_token server/config_syntax
     server/config_file server/settings server/setting_list server/setting_value server/settings_text
     server/config_load server/probe_table server/inheritance server/handover server/entrances server/supervisor server/options
-    server/metrics server/admin server/daemon)
+    server/events server/metrics server/status server/page server/admin server/daemon)
 
 # Library headers that one file alone may include, so that the library can be replaced there.
 set(ALONE

@@ -69,6 +69,7 @@ struct write_error {
 	unsigned retry_after_s; /* 0: none */
 	bool keep_alive;
 	bool without_content; /* the answer to a HEAD: the same head, no content */
+	struct str allow;     /* with 405: the methods; empty: those a proxy passes on */
 	struct str date;
 	struct str attempts_name, attempts;
 	struct str request_id_name, request_id;

@@ -434,7 +434,9 @@ bool write_error_response(struct buf *out, const struct write_error *error)
 	put(&writer, STR("Content-Type: application/problem+json\r\n"));
 	put_number_field(&writer, STR("Content-Length"), problem_length(error));
 	if (error->status == 405)
-		put(&writer, STR("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"));
+		put_field(&writer, STR("Allow"),
+		    error->allow.len ? error->allow
+				     : STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
 	if (error->retry_after_s)
 		put_number_field(&writer, STR("Retry-After"), error->retry_after_s);
 	if (error->proxy_error.len) {

@@ -1,6 +1,7 @@
 #include "server/daemon.h"
 
 #include "base/log.h"
+#include "server/admin.h"
 #include "server/entrances.h"
 #include "server/supervisor.h"
 #include "upstream/names.h"
@@ -34,6 +35,11 @@ struct daemon {
 	struct entrances entrances;
 	struct supervisor supervisor;
 	struct handover handover;
+	struct events events;
+	struct metrics metrics;
+	struct admin *admin;
+	config_say *reload_say; /* whoever asked for the reload hears of it; NULL: nobody */
+	void *reload_context;
 	sigset_t signals;
 	struct watch signal_watch;
 	struct timer stop_timer;
@@ -94,13 +100,28 @@ static bool apply(struct daemon *daemon, struct config *config)
 	daemon->config = config;
 	prober_configure(daemon->prober, &config->probe);
 	names_refresh(daemon->names);
+	/* Like the access log: what cannot be opened is logged and stays as it was. */
+	admin_apply(daemon->admin, config);
 	return true;
+}
+
+static void say(struct daemon *daemon, const char *line)
+{
+	if (daemon->reload_say)
+		daemon->reload_say(daemon->reload_context, line);
 }
 
 static void say_change(void *context, const char *line)
 {
-	(void)context;
 	log_info("reload: %s", line);
+	say(context, line);
+}
+
+static void note_refused(struct daemon *daemon, const char *reason)
+{
+	supervisor_say_refused(&daemon->supervisor, reason);
+	metrics_note_reload(&daemon->metrics, reason);
+	events_note(&daemon->events, NULL, "reload refused: %s", reason);
 }
 
 /* The new configuration, or NULL when it has faults: they are logged and the supervisor is told. */
@@ -108,38 +129,64 @@ static struct config *load(struct daemon *daemon)
 {
 	struct config_errors errors = {0};
 	struct config *config = config_load(&daemon->options->source, &errors);
-	for (size_t i = 0; i < errors.count; i++)
+	for (size_t i = 0; i < errors.count; i++) {
 		log_error("%s", errors.items[i].message);
+		say(daemon, errors.items[i].message);
+	}
 	if (!config) {
 		log_error("reload refused: the configuration has errors, the old one stays");
-		supervisor_say_refused(
-		    &daemon->supervisor, errors.count > 0 ? errors.items[0].message : "no memory");
+		note_refused(daemon, errors.count > 0 ? errors.items[0].message : "no memory");
 	}
 	config_errors_finish(&errors);
 	return config;
 }
 
-static void reload(struct daemon *daemon)
+static bool reload(struct daemon *daemon)
 {
 	if (!daemon->is_ready || daemon->is_stopping) {
 		log_warning("no reload while the process %s",
 		    daemon->is_stopping ? "stops" : "is starting");
-		return;
+		say(daemon, "no reload while the process starts or stops");
+		return false;
 	}
 	supervisor_say_reloading(&daemon->supervisor);
 	struct config *config = load(daemon);
 	if (!config)
-		return;
-	size_t changes = config_describe_changes(daemon->config, config, say_change, NULL);
+		return false;
+	size_t changes = config_describe_changes(daemon->config, config, say_change, daemon);
 	config_keep_sizes(config, daemon->config);
 	if (apply(daemon, config)) {
 		log_info("reloaded: %zu changes", changes);
 		supervisor_say_reloaded(&daemon->supervisor);
-		return;
+		metrics_note_reload(&daemon->metrics, NULL);
+		events_note(&daemon->events, NULL, "reloaded: %zu changes", changes);
+		return true;
 	}
 	config_drop(config);
 	log_error("reload failed, the old configuration stays");
-	supervisor_say_refused(&daemon->supervisor, "it could not be applied, see the log");
+	note_refused(daemon, "it could not be applied, see the log");
+	return false;
+}
+
+/* ---- what the admin asks for ------------------------------------------------------------------------- */
+
+static bool reload_aloud(void *context, config_say *say_line, void *say_context)
+{
+	struct daemon *daemon = context;
+	daemon->reload_say = say_line;
+	daemon->reload_context = say_context;
+	bool good = reload(daemon);
+	daemon->reload_say = NULL;
+	return good;
+}
+
+static int reopen_logs(void *context)
+{
+	struct daemon *daemon = context;
+	int error = access_log_reopen(daemon->access_log);
+	if (error < 0)
+		log_error("the access log could not be opened again");
+	return error;
 }
 
 /* ---- stopping ---------------------------------------------------------------------------------------- */
@@ -200,6 +247,7 @@ static void on_successor_ready(struct handover *handover, pid_t successor)
 	log_info("process %lld is ready and takes over", (long long)successor);
 	supervisor_hand_over(&daemon->supervisor, successor);
 	daemon->entrances.is_handed_over = true;
+	admin_hand_over(daemon->admin);
 	drain(daemon);
 }
 
@@ -212,6 +260,7 @@ static void start_successor(struct daemon *daemon)
 		return;
 	}
 	size_t count = entrances_list(&daemon->entrances, sockets, SOCKETS_MAX);
+	count += admin_list(daemon->admin, sockets + count, SOCKETS_MAX - count);
 	if (handover_start(&daemon->handover, daemon->options->argv, sockets, count))
 		log_info(
 		    "process %lld starts as the successor", (long long)daemon->handover.successor);
@@ -241,8 +290,7 @@ static void on_signal(struct watch *watch, unsigned events)
 			reload(daemon);
 			break;
 		case SIGUSR1:
-			if (access_log_reopen(daemon->access_log) < 0)
-				log_error("the access log could not be opened again");
+			reopen_logs(daemon);
 			break;
 		case SIGUSR2:
 			start_successor(daemon);
@@ -263,8 +311,6 @@ static bool watch_signals(struct daemon *daemon)
 	sigaddset(&daemon->signals, SIGUSR2);
 	/* A peer that is gone, and a log file at its limit, are errors of write(2). */
 	signal(SIGPIPE, SIG_IGN);
-	/* Whoever started this process may ignore it; how a successor ended would be lost then. */
-	signal(SIGCHLD, SIG_DFL);
 	signal(SIGXFSZ, SIG_IGN);
 	if (sigprocmask(SIG_SETMASK, &daemon->signals, NULL) < 0)
 		return false;
@@ -315,12 +361,19 @@ static void run_probe_task(struct loop_task *task)
 static void on_backend_change(struct backend *backend, void *context)
 {
 	struct daemon *daemon = context;
-	(void)backend;
+	events_note_state(&daemon->events, backend);
 	if (daemon->probe_is_due)
 		return;
 	daemon->probe_is_due = true;
 	daemon->probe_task.run = run_probe_task;
 	loop_at_end_of_turn(daemon->loop, &daemon->probe_task);
+}
+
+static void on_addresses_change(struct backend *backend, void *context)
+{
+	struct daemon *daemon = context;
+	events_note(&daemon->events, backend, "%s now has %zu address%s", backend->host,
+	    backend->addr_count, backend->addr_count == 1 ? "" : "es");
 }
 
 static void say_ready(struct daemon *daemon)
@@ -346,7 +399,8 @@ static void on_names_settled(void *context)
 		if (daemon->ring.backends[i]->unresolved)
 			log_warning("backend %s is unresolved: no address for %s",
 			    daemon->ring.backends[i]->name, daemon->ring.backends[i]->host);
-	if (!entrances_prepare(&daemon->entrances, daemon->config)) {
+	if (!entrances_prepare(&daemon->entrances, daemon->config) ||
+	    !admin_apply(daemon->admin, daemon->config)) {
 		daemon->status = EXIT_CANNOT_RUN;
 		loop_stop(daemon->loop);
 		return;
@@ -384,6 +438,7 @@ static bool start_modules(struct daemon *daemon, struct config *config)
 	    .loop = daemon->loop,
 	    .ring = &daemon->ring,
 	    .on_settled = on_names_settled,
+	    .on_change = on_addresses_change,
 	    .context = daemon,
 	};
 	names.resolver = daemon->resolver =
@@ -410,12 +465,22 @@ static bool start_modules(struct daemon *daemon, struct config *config)
 	daemon->service.on_room = on_session_end;
 	daemon->service.owner = daemon;
 	supervisor_open(&daemon->supervisor, daemon->loop, &daemon->service);
-	return true;
+	metrics_init(&daemon->metrics, &daemon->service);
+	struct admin_start admin = {
+	    .service = &daemon->service,
+	    .metrics = &daemon->metrics,
+	    .events = &daemon->events,
+	    .inheritance = &daemon->inheritance,
+	    .control = {reload_aloud, reopen_logs, daemon},
+	};
+	daemon->admin = admin_create(&admin);
+	return daemon->admin != NULL;
 }
 
 static void finish(struct daemon *daemon)
 {
 	entrances_close(&daemon->entrances);
+	admin_close(daemon->admin);
 	inheritance_finish(&daemon->inheritance);
 	handover_finish(&daemon->handover);
 	supervisor_close(&daemon->supervisor);
@@ -425,6 +490,7 @@ static void finish(struct daemon *daemon)
 	ring_finish(&daemon->ring);
 	access_log_destroy(daemon->access_log);
 	loop_destroy(daemon->loop);
+	admin_destroy(daemon->admin);
 	log_debug(
 	    "in use at the end: sessions %zu, exchanges %zu, backend connections %zu, blocks %zu",
 	    daemon->service.sessions.in_use, daemon->service.exchanges.in_use,

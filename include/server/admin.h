@@ -1,0 +1,57 @@
+/*
+ * admin - the side door: the read-only page over HTTP, and the socket for rondoctl.
+ *
+ * admin.http answers GET and HEAD, for a Host that is an address or localhost, so that no web site can look in through
+ * a browser (DNS rebinding). Answers that cost something are made at most every ADMIN_FRESH_MS and serve
+ * all who ask within that time, there are few connections at most, and each has one request a turn: whoever watches
+ * does not slow down what is watched. admin.socket takes one line and answers one JSON object; who may open the socket (mode 0660) may
+ * change things. Both use the parser and the limits that clients are served by, but slabs of their own.
+ */
+#ifndef RONDO_SERVER_ADMIN_H
+#define RONDO_SERVER_ADMIN_H
+
+#include "server/config.h"
+#include "server/handover.h"
+#include "server/inheritance.h"
+#include "server/status.h"
+
+enum { ADMIN_FRESH_MS = 100, ADMIN_HTTP_CLIENTS = 32, ADMIN_SOCKET_CLIENTS = 16 };
+
+/* What the daemon does when it is told to over the socket. */
+struct admin_control {
+	/* Reloads; each line of the verdict is said. True when the new configuration is in effect. */
+	bool (*reload)(void *context, config_say *say, void *say_context);
+	/* Opens log files again; a negative errno when the old ones stay. */
+	int (*reopen_logs)(void *context);
+	void *context;
+};
+
+/* What all of it must outlive the admin. */
+struct admin_start {
+	struct service *service;
+	struct metrics *metrics;
+	struct events *events;
+	struct inheritance *inheritance;
+	struct admin_control control;
+};
+
+struct admin;
+
+/* Nothing is open yet. NULL without memory. */
+struct admin *admin_create(const struct admin_start *start);
+
+/* Opens and closes so that admin.http and admin.socket are as configured. What cannot be opened is logged and stays as
+ * it was; then the answer is false. */
+bool admin_apply(struct admin *admin, const struct config *config);
+
+/* Its listening sockets, for a successor: at most `size` go into the list. Returns how many. */
+size_t admin_list(const struct admin *admin, struct handover_socket *sockets, size_t size);
+
+/* A successor listens on the same sockets: who comes from now on is its client. */
+void admin_hand_over(struct admin *admin);
+
+/* Ends all connections and closes; to be followed by the end of the loop, then by admin_destroy. */
+void admin_close(struct admin *admin);
+void admin_destroy(struct admin *admin);
+
+#endif

@@ -1,0 +1,255 @@
+#include "server/admin.h"
+
+#include "admin_impl.h"
+
+#include "server/page.h"
+
+#include <stdlib.h>
+
+static const int64_t FRESH_US = ADMIN_FRESH_MS * 1000;
+
+/* ---- what can be asked for ----------------------------------------------------------------------------- */
+
+static bool write_json(json_t *value, FILE *out)
+{
+	bool good = value && json_dumpf(value, out, JSON_INDENT(1) | JSON_REAL_PRECISION(16)) == 0;
+
+	json_decref(value);
+	fputc('\n', out);
+	return good;
+}
+
+static struct status_source source_of(const struct admin *admin)
+{
+	return (struct status_source){.metrics = admin->with.metrics, .events = admin->with.events};
+}
+
+static bool write_page(struct admin *admin, FILE *out)
+{
+	struct status_source source = source_of(admin);
+
+	return page_write(&source, out);
+}
+
+static bool write_status(struct admin *admin, FILE *out)
+{
+	struct status_source source = source_of(admin);
+
+	return write_json(status_json(&source), out);
+}
+
+static bool write_events(struct admin *admin, FILE *out)
+{
+	return write_json(status_events_json(admin->with.events), out);
+}
+
+static bool write_metrics(struct admin *admin, FILE *out)
+{
+	metrics_write(admin->with.metrics, out);
+	return true;
+}
+
+static const struct endpoint {
+	const char *path, *type;
+	bool (*write)(struct admin *admin, FILE *out);
+} endpoints[ADMIN_ENDPOINTS] = {
+    {"/", "text/html; charset=utf-8", write_page},
+    {"/status.json", "application/json", write_status},
+    {"/events.json", "application/json", write_events},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", write_metrics},
+};
+
+static struct admin_text *make_text(struct admin *admin, const struct endpoint *endpoint)
+{
+	char *data = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&data, &len);
+
+	if (!out)
+		return NULL;
+	bool good = endpoint->write(admin, out) && !ferror(out);
+	good = fclose(out) == 0 && good;
+	if (good)
+		return admin_text_create(data, len);
+	free(data);
+	return NULL;
+}
+
+/* The text of an endpoint, not older than FRESH_US; held for the caller. NULL without memory. */
+static struct admin_text *take_text(struct admin *admin, size_t number)
+{
+	struct admin_text **fresh = &admin->fresh[number];
+	int64_t now_us = loop_now_us(admin->loop);
+
+	if (!*fresh || now_us - (*fresh)->made_us >= FRESH_US) {
+		struct admin_text *text = make_text(admin, &endpoints[number]);
+		if (!text)
+			return NULL;
+		text->made_us = now_us;
+		admin_text_drop(*fresh);
+		*fresh = text;
+	}
+	(*fresh)->holders++;
+	return *fresh;
+}
+
+/* ---- answers --------------------------------------------------------------------------------------------- */
+
+/* An answer ends the connection when the client wants that, may still be sending, or rondo stops. */
+static void begin_answer(struct admin_client *client)
+{
+	const struct admin *admin = client->door->admin;
+	const struct http_head *head = &admin->head;
+
+	client->keep = head->keep_alive && head->framing == HTTP_FRAMING_NONE &&
+		       !admin->with.service->draining;
+	client->content = NULL;
+	client->content_sent = 0;
+	client->state = ADMIN_ANSWERING;
+}
+
+/* There is always room: `out` is empty, and a block has as much for what is composed. */
+static void put_head(struct admin_client *client, unsigned status, const char *type, size_t len)
+{
+	const struct admin *admin = client->door->admin;
+	struct str date = service_date(admin->with.service);
+	struct str reason = write_reason(status);
+	const char *connection = "Connection: close\r\n";
+
+	if (client->keep)
+		connection = admin->head.minor == 0 ? "Connection: keep-alive\r\n" : "";
+	buf_printf(&client->conn.out,
+	    "HTTP/1.1 %u %.*s\r\nDate: %.*s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+	    "Referrer-Policy: no-referrer\r\n"
+	    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "
+	    "script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; "
+	    "form-action 'none'; frame-ancestors 'none'\r\n%s\r\n",
+	    status, STR_ARGS(reason), STR_ARGS(date), type, len, connection);
+}
+
+static void answer_line(struct admin_client *client, unsigned status, const char *line)
+{
+	put_head(client, status, "text/plain; charset=utf-8", strlen(line) + 1);
+	if (client->door->admin->head.method != HTTP_METHOD_HEAD)
+		buf_printf(&client->conn.out, "%s\n", line);
+}
+
+static void answer_error(struct admin_client *client, unsigned status, const char *detail)
+{
+	const struct admin *admin = client->door->admin;
+	const struct write_error error = {
+	    .status = status,
+	    .detail = str_from(detail),
+	    .keep_alive = client->keep,
+	    .without_content = admin->head.method == HTTP_METHOD_HEAD,
+	    .allow = STR("GET, HEAD"),
+	    .date = service_date(admin->with.service),
+	};
+
+	write_error_response(&client->conn.out, &error);
+}
+
+static void answer_ready(struct admin_client *client)
+{
+	const struct service *service = client->door->admin->with.service;
+
+	if (service->draining)
+		answer_line(client, 503, "draining");
+	else if (!ring_is_usable(service->ring))
+		answer_line(client, 503, "no backend is usable");
+	else
+		answer_line(client, 200, "ready");
+}
+
+static void answer_endpoint(struct admin_client *client, size_t number)
+{
+	struct admin *admin = client->door->admin;
+	struct admin_text *text = take_text(admin, number);
+
+	if (!text) {
+		answer_error(client, 503, "There is no memory for this answer.");
+		return;
+	}
+	put_head(client, 200, endpoints[number].type, text->len);
+	if (admin->head.method == HTTP_METHOD_HEAD)
+		admin_text_drop(text);
+	else
+		client->content = text;
+}
+
+/* Addresses and localhost cannot be rebound to by a name of somebody else. */
+static bool is_local_name(struct str host)
+{
+	struct net_addr addr;
+	size_t end = host.len > 0 && host.data[0] == '[' ? str_find(host, ']') : 0;
+	size_t colon = end + str_find((struct str){host.data + end, host.len - end}, ':');
+	struct str name = {host.data, colon};
+
+	if (end > 0)
+		name = (struct str){host.data + 1, end - 1};
+	return str_equals_nocase(name, STR("localhost")) || net_addr_from_ip(&addr, name, 0);
+}
+
+static void answer(struct admin_client *client)
+{
+	const struct http_head *head = &client->door->admin->head;
+	struct str path = {head->path.data, str_find(head->path, '?')};
+
+	/* A client of HTTP/1.0 that sends no Host is no browser. */
+	if (head->host.len > 0 && !is_local_name(head->host)) {
+		answer_error(client, 421, "Host must be an IP address or localhost.");
+		return;
+	}
+	if (head->method != HTTP_METHOD_GET && head->method != HTTP_METHOD_HEAD) {
+		answer_error(client, 405, "Only GET and HEAD are answered here.");
+		return;
+	}
+	if (path.len == 0)
+		path = STR("/");
+	for (size_t i = 0; i < ADMIN_ENDPOINTS; i++) {
+		if (str_equals(path, str_from(endpoints[i].path))) {
+			answer_endpoint(client, i);
+			return;
+		}
+	}
+	if (str_equals(path, STR("/healthz")))
+		answer_line(client, 200, "ok");
+	else if (str_equals(path, STR("/readyz")))
+		answer_ready(client);
+	else
+		answer_error(client, 404,
+		    "There are /, /status.json, /events.json, /metrics, /healthz and /readyz.");
+}
+
+static void refuse(struct admin_client *client, enum http_fault fault)
+{
+	begin_answer(client);
+	client->keep = false;
+	answer_error(client, http_fault_status(fault), http_fault_text(fault));
+}
+
+void admin_http_run(struct admin_client *client)
+{
+	struct admin *admin = client->door->admin;
+	const struct http_limits *limits = &admin->with.service->rules->limits.head;
+
+	switch (parse_request(&client->parse, limits, &client->conn.in, &admin->head)) {
+	case PARSE_MORE:
+		break;
+	case PARSE_BAD:
+		refuse(client, client->parse.fault);
+		break;
+	case PARSE_DONE:
+		begin_answer(client);
+		answer(client);
+		buf_consume(&client->conn.in, admin->head.length);
+		break;
+	}
+}
+
+void admin_http_overflow(struct admin_client *client)
+{
+	http_head_reset(&client->door->admin->head);
+	refuse(client, HTTP_FAULT_HEAD_TOO_LARGE);
+}

@@ -1,0 +1,187 @@
+#include "server/page.h"
+
+#include "page_impl.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- text ---------------------------------------------------------------------------------------------- */
+
+static void put_escaped(FILE *out, const char *text)
+{
+	for (; *text; text++) {
+		switch (*text) {
+		case '<':
+			fputs("&lt;", out);
+			break;
+		case '>':
+			fputs("&gt;", out);
+			break;
+		case '&':
+			fputs("&amp;", out);
+			break;
+		case '"':
+			fputs("&quot;", out);
+			break;
+		default:
+			fputc(*text, out);
+		}
+	}
+}
+
+static void put_cell(FILE *out, const char *text)
+{
+	fputs("<td>", out);
+	put_escaped(out, text);
+	fputs("</td>", out);
+}
+
+static void put_time(FILE *out, int64_t unix_us)
+{
+	time_t seconds = (time_t)(unix_us / 1000000);
+	char text[32] = "";
+	struct tm parts;
+
+	if (gmtime_r(&seconds, &parts))
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &parts);
+	put_cell(out, text);
+}
+
+static void put_milliseconds(FILE *out, double seconds)
+{
+	fprintf(out, "<td>%.1f ms</td>", seconds * 1000);
+}
+
+/* ---- without a script ------------------------------------------------------------------------------------ */
+
+static void put_backend(const struct service *service, const struct backend *backend, FILE *out)
+{
+	const struct metrics_histogram latency = metrics_of_backend(backend);
+	int64_t left_us = backend->until_us - loop_now_us(service->loop);
+	uint64_t failures = 0;
+	char why[EVENT_TEXT_SIZE];
+
+	for (enum outcome outcome = OUTCOME_GOOD + 1; outcome < OUTCOMES; outcome++)
+		failures += backend->counters.failures[outcome];
+	fputs("<tr>", out);
+	put_cell(out, backend->name);
+	put_cell(out, backend_state_word(backend));
+	put_cell(out, events_why(backend, why));
+	put_time(out, backend->since_unix_us);
+	if (backend->state == BACKEND_DOWN && backend->reason != OUTCOME_CHECK)
+		fprintf(out, "<td>in %.0f s</td>", left_us > 0 ? ceil((double)left_us / 1e6) : 0);
+	else
+		fputs("<td></td>", out);
+	fprintf(out, "<td>%u</td><td>%u + %u</td><td>%llu</td><td>%llu</td>", backend->weight,
+	    backend->active, backend->idle_count, (unsigned long long)backend->counters.requests,
+	    (unsigned long long)failures);
+	put_milliseconds(out, metrics_quantile_s(&latency, 0.5));
+	put_milliseconds(out, metrics_quantile_s(&latency, 0.99));
+	fputs("</tr>\n", out);
+}
+
+static void put_failures(const struct ring *ring, FILE *out)
+{
+	fputs("<h2>Failures</h2><table><tr><th>backend<th>reason<th>times</tr>\n", out);
+	for (size_t i = 0; i < ring->count; i++) {
+		const struct backend *backend = ring->backends[i];
+
+		for (enum outcome outcome = OUTCOME_GOOD + 1; outcome < OUTCOMES; outcome++) {
+			if (backend->counters.failures[outcome] == 0)
+				continue;
+			fputs("<tr>", out);
+			put_cell(out, backend->name);
+			put_cell(out, outcome_text(outcome));
+			fprintf(out, "<td>%llu</td></tr>\n",
+			    (unsigned long long)backend->counters.failures[outcome]);
+		}
+	}
+	fputs("</table>\n", out);
+}
+
+static void put_events(const struct events *events, FILE *out)
+{
+	size_t count = events_count(events);
+
+	fputs("<h2>Events</h2><table>", out);
+	for (size_t i = 0; i < count && i < 30; i++) {
+		const struct event *event = events_get(events, i);
+
+		fputs("<tr>", out);
+		put_time(out, event->when_unix_us);
+		put_cell(out, event->backend);
+		put_cell(out, event->state);
+		put_cell(out, event->text);
+		fputs("</tr>\n", out);
+	}
+	fputs("</table>\n", out);
+}
+
+static void put_tables(const struct status_source *source, FILE *out)
+{
+	const struct service *service = source->metrics->service;
+	const struct metrics_histogram duration = metrics_of_clients(service);
+
+	fprintf(out,
+	    "<p>%zu of %zu backends up, %zu client connections, %llu requests since the start; "
+	    "half of them within %.1f ms, 99 %% within %.1f ms.</p>\n"
+	    "<table><tr><th>backend<th>state<th>why<th>since<th>next try<th>weight"
+	    "<th>connections<th>requests<th>failures<th>p50<th>p99</tr>\n",
+	    ring_count_up(service->ring), service->ring->count, service->sessions.in_use,
+	    (unsigned long long)metrics_total(&duration), metrics_quantile_s(&duration, 0.5) * 1000,
+	    metrics_quantile_s(&duration, 0.99) * 1000);
+	for (size_t i = 0; i < service->ring->count; i++)
+		put_backend(service, service->ring->backends[i], out);
+	fputs("</table>\n", out);
+	put_failures(service->ring, out);
+	put_events(source->events, out);
+}
+
+/* ---- with one ---------------------------------------------------------------------------------------------- */
+
+/* Inside of a script element no text may look like a tag. */
+static bool put_json(json_t *value, FILE *out)
+{
+	char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
+
+	json_decref(value);
+	if (!text)
+		return false;
+	for (const char *at = text; *at; at++) {
+		if (*at == '<')
+			fputs("\\u003c", out);
+		else
+			fputc(*at, out);
+	}
+	free(text);
+	return true;
+}
+
+static bool put_first(const struct status_source *source, FILE *out)
+{
+	fputs("{\"status\":", out);
+	bool good = put_json(status_json(source), out);
+	fputs(",\"events\":", out);
+	good = put_json(status_events_json(source->events), out) && good;
+	fputc('}', out);
+	return good;
+}
+
+bool page_write(const struct status_source *source, FILE *out)
+{
+	static const char tables_mark[] = "<!--TABLES-->", first_mark[] = "<!--FIRST-->";
+	const char *tables = strstr(page_text, tables_mark);
+	const char *first = tables ? strstr(tables, first_mark) : NULL;
+
+	if (!first)
+		return false;
+	fwrite(page_text, 1, (size_t)(tables - page_text), out);
+	put_tables(source, out);
+	tables += sizeof(tables_mark) - 1;
+	fwrite(tables, 1, (size_t)(first - tables), out);
+	bool good = put_first(source, out);
+	fputs(first + sizeof(first_mark) - 1, out);
+	return good;
+}

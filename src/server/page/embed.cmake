@@ -1,0 +1,25 @@
+# embed.cmake - makes page.html, with page.css and page.js in their places, one C string.
+#
+# cmake -DFROM=<this directory> -DTO=<page.c> -P embed.cmake
+file(READ ${FROM}/page.html page HEX)
+foreach(part css js)
+    file(READ ${FROM}/page.${part} text HEX)
+    string(TOUPPER ${part} name)
+    string(HEX "<!--${name}-->" mark)
+    string(FIND "${page}" "${mark}" place)
+    if(place EQUAL -1)
+        message(FATAL_ERROR "page.html has no <!--${name}-->")
+    endif()
+    string(REPLACE "${mark}" "${text}" page "${page}")
+endforeach()
+foreach(name TABLES FIRST)
+    string(HEX "<!--${name}-->" mark)
+    string(FIND "${page}" "${mark}" place)
+    if(place EQUAL -1)
+        message(FATAL_ERROR "page.html has no <!--${name}-->")
+    endif()
+endforeach()
+string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," page "${page}")
+string(REGEX REPLACE "(................................................................................)" "\\1\n\t"
+    page "${page}")
+file(WRITE ${TO} "extern const char page_text[];\nconst char page_text[] = {\n\t${page}0};\n")

@@ -1,0 +1,299 @@
+#include "server/status.h"
+
+#include <time.h>
+#include <unistd.h>
+
+/* Takes over `value`. A member that could not be made for want of memory is left out. */
+static void put(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, value) != 0)
+		json_decref(value);
+}
+
+static void put_count(json_t *object, const char *key, uint64_t count)
+{
+	put(object, key, json_integer((json_int_t)count));
+}
+
+static void put_text(json_t *object, const char *key, const char *text)
+{
+	put(object, key, text && text[0] ? json_string(text) : json_null());
+}
+
+static void put_seconds(json_t *object, const char *key, int64_t us)
+{
+	put(object, key, json_real((double)us / 1e6));
+}
+
+static int64_t unix_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* ---- histograms */
+
+static json_t *histogram_json(const struct metrics_histogram *histogram)
+{
+	json_t *object = json_object();
+	json_t *buckets = json_array();
+	uint64_t total = metrics_total(histogram);
+
+	put_count(object, "count", total);
+	put(object, "average",
+	    total > 0 ? json_real((double)histogram->sum_us / 1e6 / (double)total) : json_null());
+	put(object, "p50", total > 0 ? json_real(metrics_quantile_s(histogram, 0.5)) : json_null());
+	put(object, "p99",
+	    total > 0 ? json_real(metrics_quantile_s(histogram, 0.99)) : json_null());
+	for (size_t i = 0; i < histogram->count; i++) {
+		json_t *bucket = json_object();
+		bool last = i + 1 == histogram->count;
+
+		put(bucket, "le",
+		    last ? json_null() : json_real((double)histogram->bounds_us[i] / 1e6));
+		put_count(bucket, "count", histogram->buckets[i]);
+		json_array_append_new(buckets, bucket);
+	}
+	put(object, "buckets", buckets);
+	return object;
+}
+
+/* What is not zero, by reason. */
+static json_t *outcomes_json(const uint64_t counts[static OUTCOMES])
+{
+	json_t *object = json_object();
+
+	for (enum outcome outcome = OUTCOME_GOOD + 1; outcome < OUTCOMES; outcome++)
+		if (counts[outcome] > 0)
+			put_count(object, outcome_word(outcome), counts[outcome]);
+	return object;
+}
+
+/* ---- backends */
+
+static json_t *failure_json(const struct backend_failure *failure)
+{
+	static const char *const sources[] = {
+	    [FAILURE_OF_REQUEST] = "request",
+	    [FAILURE_OF_PROBE] = "probe",
+	    [FAILURE_OF_CHECK] = "check",
+	};
+	json_t *object = json_object();
+
+	put_seconds(object, "time", failure->when_unix_us);
+	put_text(object, "by", sources[failure->source]);
+	put_text(object, "reason", outcome_word(failure->outcome));
+	put_text(object, "text", outcome_text(failure->outcome));
+	put(object, "status", failure->status > 0 ? json_integer(failure->status) : json_null());
+	put_seconds(object, "after", failure->after_us);
+	return object;
+}
+
+/* The newest first. */
+static json_t *failures_json(const struct backend *backend)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 1; i <= BACKEND_FAILURE_HISTORY; i++) {
+		const struct backend_failure *failure =
+		    &backend->failures[(backend->failure_next + BACKEND_FAILURE_HISTORY - i) %
+				       BACKEND_FAILURE_HISTORY];
+		if (failure->when_unix_us > 0)
+			json_array_append_new(list, failure_json(failure));
+	}
+	return list;
+}
+
+static void put_state(json_t *object, const struct backend *backend, int64_t now_us)
+{
+	bool judged = backend->state == BACKEND_DOWN || backend->state == BACKEND_TRIAL;
+	bool waits = backend->state == BACKEND_DOWN && backend->reason != OUTCOME_CHECK;
+	int64_t left_us = backend->until_us > now_us ? backend->until_us - now_us : 0;
+	int64_t age_us = now_us - backend->since_us;
+	char why[EVENT_TEXT_SIZE];
+
+	if (backend->since_us == 0)
+		age_us = unix_now_us() - backend->since_unix_us;
+	put_text(object, "state", backend_state_word(backend));
+	put_text(object, "why", events_why(backend, why));
+	put_text(object, "reason", judged ? outcome_word(backend->reason) : NULL);
+	put(object, "status",
+	    judged && backend->reason_status > 0 ? json_integer(backend->reason_status)
+						 : json_null());
+	put_seconds(object, "since", backend->since_unix_us);
+	put_seconds(object, "for", age_us);
+	put(object, "next_try_in", waits ? json_real((double)left_us / 1e6) : json_null());
+	put(object, "window", judged ? json_real((double)backend->window_us / 1e6) : json_null());
+	put_count(object, "suspicions", backend->suspicions);
+	put_count(object, "checks_failed", backend->checks_failed);
+}
+
+static void put_weight(
+    json_t *object, const struct ring *ring, const struct backend *backend, int64_t now_us)
+{
+	json_t *changes = json_array();
+
+	if (backend->draining)
+		json_array_append_new(changes, json_string("drain"));
+	if (backend->weight_is_override)
+		json_array_append_new(changes, json_string("weight"));
+	put_count(object, "weight", backend->weight);
+	put_count(object, "configured_weight", backend->options.weight);
+	put(object, "effective_weight",
+	    json_real((double)ring_effective_weight(ring, backend, now_us) / 1000));
+	put(object, "backup", json_boolean(backend->options.backup));
+	put(object, "runtime_changes", changes);
+}
+
+static void put_traffic(json_t *object, const struct backend *backend)
+{
+	static const char *const classes[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
+	const struct backend_counters *counters = &backend->counters;
+	const struct metrics_histogram latency = metrics_of_backend(backend);
+	json_t *connections = json_object();
+	json_t *answers = json_object();
+
+	put_count(connections, "active", backend->active);
+	put_count(connections, "idle", backend->idle_count);
+	put_count(connections, "opened", counters->connects);
+	put(connections, "limit",
+	    backend->options.max_connections > 0 ? json_integer(backend->options.max_connections)
+						 : json_null());
+	put(object, "connections", connections);
+	put_count(object, "requests", counters->requests);
+	for (size_t i = 1; i < 6; i++)
+		put_count(answers, classes[i], counters->answers[i]);
+	put(object, "answers", answers);
+	put(object, "failures", outcomes_json(counters->failures));
+	put_count(object, "retries", counters->retries);
+	put(object, "response", histogram_json(&latency));
+}
+
+json_t *status_backend_json(const struct status_source *source, const struct backend *backend)
+{
+	const struct service *service = source->metrics->service;
+	int64_t now_us = loop_now_us(service->loop);
+	char text[NET_ADDR_TEXT_SIZE];
+	json_t *object = json_object();
+	json_t *addresses = json_array();
+
+	put_text(object, "name", backend->name);
+	put_text(object, "url", backend->url);
+	put_state(object, backend, now_us);
+	put_weight(object, service->ring, backend, now_us);
+	put_traffic(object, backend);
+	for (size_t i = 0; i < backend->addr_count; i++)
+		json_array_append_new(
+		    addresses, json_string(net_addr_format(&backend->addrs[i], text)));
+	put(object, "addresses", addresses);
+	put(object, "last_failures", failures_json(backend));
+	return object;
+}
+
+/* ---- the whole */
+
+static json_t *requests_json(const struct service *service)
+{
+	const struct service_counters *counters = &service->counters;
+	const struct metrics_histogram duration = metrics_of_clients(service);
+	json_t *object = json_object();
+	json_t *statuses = json_object();
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < SERVICE_STATUSES; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "%u", i);
+		if (counters->requests[i] > 0)
+			put_count(statuses, key, counters->requests[i]);
+		total += counters->requests[i];
+	}
+	put_count(object, "total", total);
+	put_count(object, "in_flight", service->exchanges.in_use);
+	put(object, "by_status", statuses);
+	put(object, "duration", histogram_json(&duration));
+	return object;
+}
+
+static json_t *retries_json(const struct service_counters *counters)
+{
+	json_t *object = json_object();
+	uint64_t total = 0;
+
+	for (enum outcome outcome = OUTCOME_GOOD; outcome < OUTCOMES; outcome++)
+		total += counters->retries[outcome];
+	put_count(object, "total", total);
+	put(object, "by_reason", outcomes_json(counters->retries));
+	put_count(object, "impossible_body", counters->retries_impossible_body);
+	put_count(object, "over_budget", counters->retries_over_budget);
+	return object;
+}
+
+static json_t *process_json(const struct metrics *metrics)
+{
+	const struct service *service = metrics->service;
+	json_t *object = json_object();
+
+	put_text(object, "version", metrics_version());
+	put(object, "pid", json_integer(getpid()));
+	put_text(object, "state", service->draining ? "draining" : "serving");
+	put_seconds(object, "started", metrics->started_unix_us);
+	put_seconds(object, "loop_lag", loop_lag_us(service->loop));
+	put_count(object, "log_lines_dropped", metrics_lines_dropped(metrics));
+	put_seconds(object, "configuration_loaded", metrics->loaded_unix_us);
+	put_text(object, "reload_refused", metrics->refusal);
+	return object;
+}
+
+static json_t *clients_json(const struct service *service)
+{
+	json_t *object = json_object();
+
+	put_count(object, "connections", service->sessions.in_use);
+	put_count(object, "limit", service->sessions.limit);
+	put_count(object, "accepted", service->counters.connections);
+	put_count(object, "accept_pauses", service->counters.accept_pauses);
+	return object;
+}
+
+json_t *status_json(const struct status_source *source)
+{
+	const struct service *service = source->metrics->service;
+	const struct ring *ring = service->ring;
+	json_t *object = json_object();
+	json_t *backends = json_array();
+
+	put_seconds(object, "time", unix_now_us());
+	put(object, "rondo", process_json(source->metrics));
+	put_text(
+	    object, "balance", ring->options.balance == RING_ADAPTIVE ? "adaptive" : "round_robin");
+	put(object, "ready", json_boolean(!service->draining && ring_is_usable(ring)));
+	put(object, "clients", clients_json(service));
+	put(object, "requests", requests_json(service));
+	put(object, "retries", retries_json(&service->counters));
+	for (size_t i = 0; i < ring->count; i++)
+		json_array_append_new(backends, status_backend_json(source, ring->backends[i]));
+	put(object, "backends", backends);
+	return object;
+}
+
+json_t *status_events_json(const struct events *events)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < events_count(events); i++) {
+		const struct event *event = events_get(events, i);
+		json_t *object = json_object();
+
+		put_count(object, "number", event->number);
+		put_seconds(object, "time", event->when_unix_us);
+		put_text(object, "backend", event->backend);
+		put_text(object, "state", event->state);
+		put_text(object, "reason", event->reason);
+		put_text(object, "text", event->text);
+		json_array_append_new(list, object);
+	}
+	return list;
+}
