@@ -117,7 +117,9 @@ void net_close(int fd, bool reset);
 int net_datagram_open(void);
 int net_datagram_send(int fd, const struct net_addr *to, struct str data);
 
-/* A pipe for net_splice. 0 or a negative errno. */
+enum { NET_PIPE_BYTES = 256 * 1024 };
+
+/* A pipe for net_splice, made to hold NET_PIPE_BYTES if the system lets us. 0 or a negative errno. */
 int net_pipe_open(int ends[2]);
 void net_pipe_close(int ends[2]);
 

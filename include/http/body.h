@@ -66,9 +66,9 @@ enum body_result body_decode(struct body *body, const struct http_limits *limits
  * done before. RFC 9112, 8. */
 bool body_end(struct body *body);
 
-/* Payload bytes that may still be moved past body_decode (spliced); 0 unless counted or to the
- * end of the stream (then UINT64_MAX), and 0 where the limit has to be watched. body_skip tells
- * that it was done. */
+/* Payload bytes that may still be moved past body_decode (spliced), once it has seen all that came
+ * before: the rest of counted content or of the current chunk, UINT64_MAX to the end of the stream, and 0
+ * where the limit has to be watched. body_skip tells that it was done. */
 uint64_t body_spliceable(const struct body *body);
 void body_skip(struct body *body, uint64_t len);
 

@@ -9,6 +9,9 @@
  *         |  a head   |  kept or  |  payload to  | (trailers) |  not yet   |
  *         |  in use   |   gone    |    be sent   |            |  decoded   |
  *
+ * Long content goes through a pipe instead, without touching user space, once the buffer has nothing more to send; what
+ * is in the pipe follows `ready`.
+ *
  * Up and down are this same code with the ends exchanged. A relay that keeps (the way up, as long as the
  * content fits) can be rewound and sent again to another receiver. The relay owns neither conn.
  */
@@ -37,6 +40,9 @@ struct relay {
 	bool passes_trailers;
 	bool keeps;                    /* everything since `base` is still there */
 	bool last_composed;            /* the end of the chunked message is on its way */
+	struct pipes *pipes;           /* NULL: nothing is spliced */
+	struct pipe *pipe;             /* payload that follows `ready`; NULL = none */
+	size_t last_read;              /* bytes that came at once */
 	size_t base, sent, ready, raw; /* positions in from->in.data */
 	size_t keep_bytes;             /* payload that may be kept */
 	uint64_t chunk_left;           /* payload of the announced chunk still to be sent */
@@ -48,9 +54,10 @@ struct relay_start {
 	struct conn *from;
 	const struct http_head *head; /* framing of the message; classified */
 	const struct http_limits *limits;
-	size_t base;        /* where the content begins in from->in.data */
-	uint64_t max_bytes; /* 0 = no limit */
-	size_t keep_bytes;  /* 0: nothing is kept */
+	size_t base;         /* where the content begins in from->in.data */
+	uint64_t max_bytes;  /* 0 = no limit */
+	size_t keep_bytes;   /* 0: nothing is kept */
+	struct pipes *pipes; /* NULL: nothing is to be spliced */
 };
 
 /* Content bytes that already arrived stay where they are. */
@@ -70,6 +77,9 @@ static inline bool relay_can_repeat(const struct relay *relay)
 
 /* Moves what can be moved now, within a bound of work for one event. */
 enum relay_result relay_run(struct relay *relay);
+
+/* No more of it will be moved: gives back what it holds. A zeroed relay is allowed. */
+void relay_stop(struct relay *relay);
 
 /* Is the next thing to happen a byte from the sender? */
 bool relay_wants_read(const struct relay *relay);

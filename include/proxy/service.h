@@ -8,6 +8,7 @@
 #ifndef RONDO_PROXY_SERVICE_H
 #define RONDO_PROXY_SERVICE_H
 
+#include "event/pipes.h"
 #include "proxy/access_log.h"
 #include "proxy/rules.h"
 #include "upstream/ring.h"
@@ -37,6 +38,7 @@ struct service {
 	struct rules *rules; /* of new requests; held */
 	struct access_log *access_log;
 	struct slab *blocks; /* buffers */
+	struct pipes pipes;  /* for long content */
 	struct slab sessions;
 	struct slab exchanges;
 	struct session *first; /* all sessions, utlist DL */

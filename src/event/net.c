@@ -272,7 +272,10 @@ int net_datagram_send(int fd, const struct net_addr *to, struct str data)
 
 int net_pipe_open(int ends[2])
 {
-	return pipe2(ends, O_NONBLOCK | O_CLOEXEC) ? -errno : 0;
+	if (pipe2(ends, O_NONBLOCK | O_CLOEXEC))
+		return -errno;
+	fcntl(ends[0], F_SETPIPE_SZ, NET_PIPE_BYTES);
+	return 0;
 }
 
 void net_pipe_close(int ends[2])

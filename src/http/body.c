@@ -102,7 +102,6 @@ static void open_line(struct body *body)
 	body->state = SIZE_START;
 	body->line = 0;
 	body->digits = 0;
-	body->left = 0;
 }
 
 void body_init(struct body *body, const struct http_head *head, uint64_t max_bytes)
@@ -284,17 +283,24 @@ uint64_t body_spliceable(const struct body *body)
 		return 0;
 	if (body->framing == HTTP_FRAMING_LENGTH)
 		return exceeds(body, body->left) ? 0 : body->left;
+	if (body->framing == HTTP_FRAMING_CHUNKED)
+		return body->state == DATA ? body->left : 0;
 	return body->framing == HTTP_FRAMING_CLOSE && !body->max_bytes ? UINT64_MAX : 0;
 }
 
 void body_skip(struct body *body, uint64_t len)
 {
 	body->received += len;
-	if (body->framing != HTTP_FRAMING_LENGTH)
+	if (body->framing == HTTP_FRAMING_CLOSE)
 		return;
 	assert(len <= body->left);
 	body->left -= len;
-	body->done = body->left == 0;
+	if (body->left > 0)
+		return;
+	if (body->framing == HTTP_FRAMING_CHUNKED)
+		body->state = DATA_CR;
+	else
+		body->done = true;
 }
 
 bool body_next_trailer(struct str *section, struct http_field *field)

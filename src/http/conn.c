@@ -102,6 +102,42 @@ enum io conn_read(struct conn *conn, size_t limit)
 	return IO_END;
 }
 
+enum io conn_fill(struct conn *conn, struct pipe *pipe, size_t limit)
+{
+	assert(conn_is_open(conn) && limit > 0 && pipe->held == 0);
+	if (conn->ended)
+		return IO_END;
+	if (!conn->readable)
+		return IO_AGAIN;
+
+	ssize_t len = net_splice(conn->watch.fd, pipe->ends[1], limit);
+	conn->readable = len == (ssize_t)limit;
+	if (len > 0) {
+		pipe->held = (size_t)len;
+		conn->received += (uint64_t)len;
+		return IO_OK;
+	}
+	if (len < 0)
+		return conn_failed(conn, len);
+	conn->ended = true;
+	return IO_END;
+}
+
+enum io conn_drain(struct conn *conn, struct pipe *pipe)
+{
+	assert(conn_is_open(conn) && pipe->held > 0 && buf_len(&conn->out) == 0);
+	if (!conn->writable)
+		return IO_AGAIN;
+
+	ssize_t len = net_splice(pipe->ends[0], conn->watch.fd, pipe->held);
+	conn->writable = len == (ssize_t)pipe->held;
+	if (len < 0)
+		return conn_failed(conn, len);
+	pipe->held -= (size_t)len;
+	conn->sent += (uint64_t)len;
+	return IO_OK;
+}
+
 static struct iovec conn_part(struct str bytes)
 {
 	/* An iovec serves reading as well as sending and has no const. */

@@ -136,6 +136,8 @@ void exchange_end(struct exchange *exchange, enum access_end how, enum exchange_
 	exchange->end = how;
 	exchange->sequel = sequel;
 	exchange_settle(exchange);
+	relay_stop(&exchange->up);
+	relay_stop(&exchange->down);
 	exchange_drop_link(exchange);
 	exchange_drop_parked(exchange);
 	if (how != ACCESS_OK && how != ACCESS_CLIENT_GONE && exchange->try_count > 0)
@@ -293,6 +295,7 @@ static enum step head_is_complete(struct exchange *exchange)
 	    .base = client->in.begin + exchange->request.length,
 	    .max_bytes = rules->limits.body_bytes,
 	    .keep_bytes = rules->retry.body_bytes,
+	    .pipes = &service->pipes,
 	};
 	relay_start(&exchange->up, &up);
 	exchange->number = ++service->last_request;

@@ -184,6 +184,7 @@ bool exchange_start_down(struct exchange *exchange)
 	    .head = answer,
 	    .limits = &exchange->rules->limits.head,
 	    .base = conn->in.begin + answer->length,
+	    .pipes = &exchange->with.service->pipes,
 	};
 	relay_start(&exchange->down, &down);
 	return relay_look(&exchange->down);
@@ -330,6 +331,7 @@ static enum step begin_tunnel(struct exchange *exchange)
 	    .head = &tunnel_head,
 	    .limits = &exchange->rules->limits.head,
 	    .base = conn->in.begin,
+	    .pipes = &exchange->with.service->pipes,
 	};
 	relay_start(&exchange->down, &down);
 	relay_aim(&exchange->down, client, HTTP_FRAMING_CLOSE);

@@ -10,6 +10,9 @@ enum { ROUNDS = 4 };
 /* The most that is read at once: two of the usual socket reads, whatever the block size. */
 enum { READ_BYTES = 256 * 1024 };
 
+/* Less is copied faster than it goes through a pipe. */
+enum { SPLICE_LEAST = 32 * 1024 };
+
 void relay_start(struct relay *relay, const struct relay_start *start)
 {
 	*relay = (struct relay){
@@ -21,6 +24,7 @@ void relay_start(struct relay *relay, const struct relay_start *start)
 	    .raw = start->base,
 	    .keeps = start->keep_bytes > 0,
 	    .keep_bytes = start->keep_bytes,
+	    .pipes = start->pipes,
 	    .moved_us = loop_now_us(start->from->loop),
 	};
 	body_init(&relay->body, start->head, start->max_bytes);
@@ -35,6 +39,18 @@ void relay_aim(struct relay *relay, struct conn *to, enum http_framing framing)
 	relay->passed = 0;
 	relay->chunk_left = 0;
 	relay->last_composed = false;
+}
+
+void relay_stop(struct relay *relay)
+{
+	pipes_give(relay->pipes, relay->pipe);
+	relay->pipe = NULL;
+}
+
+/* Payload that is here and was not sent yet. */
+static size_t unsent(const struct relay *relay)
+{
+	return relay->ready - relay->sent + (relay->pipe ? relay->pipe->held : 0);
 }
 
 /* Removes the bytes from `begin` to `end` of the receive buffer; what follows moves down. */
@@ -94,12 +110,12 @@ bool relay_look(struct relay *relay)
 
 bool relay_wants_read(const struct relay *relay)
 {
-	return !relay->body.done && relay->sent == relay->ready && !relay->from->ended;
+	return !relay->body.done && unsent(relay) == 0 && !relay->from->ended;
 }
 
 bool relay_wants_write(const struct relay *relay)
 {
-	return relay->to && (buf_len(&relay->to->out) > 0 || relay->sent < relay->ready);
+	return relay->to && (buf_len(&relay->to->out) > 0 || unsent(relay) > 0);
 }
 
 /* The trailer section of a complete message that may go on, or nothing. */
@@ -117,12 +133,12 @@ static bool compose_chunk(struct relay *relay)
 	struct buf *out = &relay->to->out;
 	if (relay->chunk_left > 0 || relay->last_composed)
 		return true;
-	if (relay->sent < relay->ready) {
+	if (unsent(relay) > 0) {
 		char text[BODY_CHUNK_HEAD_SIZE];
-		size_t len = body_chunk_head(text, relay->ready - relay->sent);
+		size_t len = body_chunk_head(text, unsent(relay));
 		if (!buf_append(out, (struct str){text, len}))
 			return false;
-		relay->chunk_left = relay->ready - relay->sent;
+		relay->chunk_left = unsent(relay);
 	} else if (relay->body.done) {
 		if (!write_last_chunk(out, trailers(relay)))
 			return false;
@@ -133,8 +149,7 @@ static bool compose_chunk(struct relay *relay)
 
 static bool ends_message(const struct relay *relay)
 {
-	return relay->body.done && relay->sent + relay->chunk_left == relay->ready &&
-	       trailers(relay).len == 0;
+	return relay->body.done && relay->chunk_left == unsent(relay) && trailers(relay).len == 0;
 }
 
 /* What follows the payload of the chunk in the same write: its CRLF, so that the receiver has it whole before more
@@ -146,16 +161,37 @@ static struct str chunk_tail(const struct relay *relay)
 	return ends_message(relay) ? STR("\r\n0\r\n\r\n") : STR("\r\n");
 }
 
+/* Sends once from the pipe. */
+static enum io drain_some(struct relay *relay)
+{
+	struct str tail = chunk_tail(relay);
+	bool ends = ends_message(relay);
+	size_t before = relay->pipe->held;
+	enum io io = conn_drain(relay->to, relay->pipe);
+	if (io != IO_OK)
+		return io;
+	size_t content = before - relay->pipe->held;
+	relay->passed += content;
+	relay->moved_us = loop_now_us(relay->from->loop);
+	if (relay->framing == HTTP_FRAMING_CHUNKED)
+		relay->chunk_left -= content;
+	if (relay->pipe->held > 0)
+		return IO_OK;
+	relay->last_composed = ends;
+	relay_stop(relay);
+	return buf_append(&relay->to->out, tail) ? IO_OK : IO_SHORTAGE;
+}
+
 /* Sends once: what waits in `out`, payload, and the end of the message if this is it. */
 static enum io send_some(struct relay *relay)
 {
 	bool chunked = relay->framing == HTTP_FRAMING_CHUNKED;
 	if (chunked && !compose_chunk(relay))
 		return IO_SHORTAGE;
-	size_t payload = chunked ? (size_t)relay->chunk_left : relay->ready - relay->sent;
+	size_t payload = relay->ready - relay->sent;
 	if (payload == 0 && buf_len(&relay->to->out) == 0)
-		return IO_OK;
-	struct str tail = chunk_tail(relay);
+		return relay->pipe ? drain_some(relay) : IO_OK;
+	struct str tail = relay->pipe ? (struct str){NULL, 0} : chunk_tail(relay);
 	struct str pieces[2] = {{relay->from->in.data + relay->sent, payload}, tail};
 	size_t taken = 0;
 	enum io io = conn_send(relay->to, pieces, &taken);
@@ -180,7 +216,7 @@ static enum io send_some(struct relay *relay)
 
 static bool is_sent(const struct relay *relay)
 {
-	return relay->body.done && relay->sent == relay->ready && buf_len(&relay->to->out) == 0 &&
+	return relay->body.done && unsent(relay) == 0 && buf_len(&relay->to->out) == 0 &&
 	       (relay->framing != HTTP_FRAMING_CHUNKED || relay->last_composed);
 }
 
@@ -197,11 +233,41 @@ static enum io send_all(struct relay *relay)
 	return IO_OK;
 }
 
+/* Is it worth a pipe? Of content that is not counted it is seen by what came last. */
+static bool is_long(const struct relay *relay)
+{
+	uint64_t more = body_spliceable(&relay->body);
+	return more == UINT64_MAX ? relay->last_read >= SPLICE_LEAST : more >= SPLICE_LEAST;
+}
+
+/* Reads once into a pipe; false when there is none, or it has to be the buffer. */
+static bool fill_pipe(struct relay *relay, enum io *io)
+{
+	uint64_t more = body_spliceable(&relay->body);
+	if (!relay->pipes || relay->keeps || relay->raw < relay->from->in.end || !is_long(relay))
+		return false;
+	relay->pipe = pipes_take(relay->pipes);
+	if (!relay->pipe)
+		return false;
+	*io = conn_fill(
+	    relay->from, relay->pipe, more < NET_PIPE_BYTES ? (size_t)more : NET_PIPE_BYTES);
+	if (*io == IO_OK)
+		body_skip(&relay->body, relay->pipe->held);
+	else
+		relay_stop(relay);
+	return true;
+}
+
 /* Reads once more content. RELAY_DONE means: something came, or the end; look at it. */
 static enum relay_result read_some(struct relay *relay)
 {
+	uint64_t before = relay->from->received;
+	enum io io;
 	make_room(relay);
-	switch (conn_read(relay->from, READ_BYTES)) {
+	if (!fill_pipe(relay, &io))
+		io = conn_read(relay->from, READ_BYTES);
+	relay->last_read = (size_t)(relay->from->received - before);
+	switch (io) {
 	case IO_OK:
 		relay->moved_us = loop_now_us(relay->from->loop);
 		return RELAY_DONE;
@@ -238,8 +304,7 @@ enum relay_result relay_run(struct relay *relay)
 		if (is_sent(relay))
 			return RELAY_DONE;
 		if (!relay_wants_read(relay))
-			return relay->from->ended && !relay->body.done &&
-				       relay->sent == relay->ready
+			return relay->from->ended && !relay->body.done && unsent(relay) == 0
 				   ? RELAY_ENDED
 				   : RELAY_WAITS;
 		if (round == ROUNDS)

@@ -24,6 +24,7 @@ bool service_init(struct service *service, const struct service_start *start)
 	service->response.fields = calloc(limits->head.headers, sizeof(struct http_field));
 	if (!service->response.fields)
 		return false;
+	pipes_init(&service->pipes);
 	slab_init(&service->sessions, "sessions", start->session_size, limits->connections);
 	slab_init(&service->exchanges, "exchanges", start->exchange_size, limits->connections);
 	service->rules = rules_hold(start->rules);
@@ -33,6 +34,7 @@ bool service_init(struct service *service, const struct service_start *start)
 void service_finish(struct service *service)
 {
 	free(service->response.fields);
+	pipes_finish(&service->pipes);
 	slab_finish(&service->exchanges);
 	slab_finish(&service->sessions);
 	rules_drop(service->rules);

@@ -130,6 +130,7 @@ static void chunks_are_decoded_or_refused(void **state)
 	    {BYTES("B\r\nhello world\r\n0\r\n\r\n"), BODY_DONE, "hello world"},
 	    {BYTES("4\r\n\r\n0\n\r\n0\r\n\r\n"), BODY_DONE, "\r\n0\n"},
 	    {BYTES("1;a\r\nx\r\n0;b=c\r\n\r\n"), BODY_DONE, "x"},
+	    {BYTES("1;xyz!=-Q9~;zz\r\nx\r\n0\r\n\r\n"), BODY_DONE, "x"},
 	    {BYTES("1 ; a = b ;c\t=\t\"d\\\"e\" ; f\r\nx\r\n0\r\n\r\n"), BODY_DONE, "x"},
 	    {BYTES("5\r\nhello\r\n0\r\n\r\nGET"), BODY_DONE, "hello"},
 	    {BYTES("5\r\nhel"), BODY_MORE, "hel"},
@@ -277,6 +278,21 @@ static void what_follows_the_message_is_left(void **state)
 	}
 }
 
+static void broken_content_stays_broken(void **state)
+{
+	struct content content = {.framing = HTTP_FRAMING_CHUNKED};
+	char broken[] = "1\r\nxX", more[] = "\n1\r\ny\r\n0\r\n\r\n";
+	struct body_span span;
+	struct body body;
+
+	(void)state;
+	open_body(&body, &content);
+	assert_int_equal(body_decode(&body, &limits, broken, strlen(broken), &span), BODY_BAD);
+	assert_int_equal(body_decode(&body, &limits, more, strlen(more), &span), BODY_BAD);
+	assert_int_equal(span.payload, 0);
+	assert_false(body_end(&body));
+}
+
 static void counted_content_ends_at_its_length(void **state)
 {
 	struct content content = {HTTP_FRAMING_LENGTH, 5, 0, BYTES("hello")};
@@ -381,6 +397,8 @@ static void spliced_bytes_count_as_decoded(void **state)
 	struct content open_end = {.framing = HTTP_FRAMING_CLOSE};
 	struct content chunked = {.framing = HTTP_FRAMING_CHUNKED};
 	char text[] = "abcd";
+	char chunk[] = "a\r\nab";
+	char rest[] = "\r\n0\r\n\r\n";
 	struct body_span span;
 	struct body body;
 
@@ -404,6 +422,12 @@ static void spliced_bytes_count_as_decoded(void **state)
 
 	open_body(&body, &chunked);
 	assert_int_equal(body_spliceable(&body), 0);
+	assert_int_equal(body_decode(&body, &limits, chunk, 5, &span), BODY_MORE);
+	assert_int_equal(body_spliceable(&body), 8);
+	body_skip(&body, 8);
+	assert_int_equal(body.received, 10);
+	assert_int_equal(body_spliceable(&body), 0);
+	assert_int_equal(body_decode(&body, &limits, rest, 7, &span), BODY_DONE);
 
 	counted.max_bytes = 5;
 	open_end.max_bytes = 5;
@@ -435,6 +459,13 @@ static void trailers_are_walked_in_order(void **state)
 	assert_false(body_next_trailer(&section, &field));
 
 	section = STR("\r\n");
+	assert_false(body_next_trailer(&section, &field));
+
+	/* Nothing beyond the section is looked at. */
+	section = (struct str){"A: 1\r\nB: 2\r\n\r\n", 6};
+	assert_true(body_next_trailer(&section, &field));
+	assert_false(body_next_trailer(&section, &field));
+	section = (struct str){"A: 1\r\n", 5};
 	assert_false(body_next_trailer(&section, &field));
 	section = (struct str){NULL, 0};
 	assert_false(body_next_trailer(&section, &field));
@@ -510,6 +541,7 @@ int main(void)
 	    cmocka_unit_test(lines_and_extensions_have_limits),
 	    cmocka_unit_test(zeros_before_a_size_count_as_line),
 	    cmocka_unit_test(what_follows_the_message_is_left),
+	    cmocka_unit_test(broken_content_stays_broken),
 	    cmocka_unit_test(counted_content_ends_at_its_length),
 	    cmocka_unit_test(no_content_is_done_at_once),
 	    cmocka_unit_test(the_limit_holds_as_soon_as_the_size_is_known),

@@ -1,10 +1,12 @@
 /*
  * One direction over two socket pairs: a sender that writes in pieces of every size, a receiver that reads in
- * pieces of every size, and between them the relay with a small block, so that it has to wait for both.
+ * pieces of every size, and between them the relay with a small block, so that it has to wait for both. Long content
+ * comes and goes in long pieces, and through pipes.
  */
 #include "proxy/relay.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +15,20 @@
 
 #include <cmocka.h>
 
-enum { BLOCK = 4096, MAX_WIRE = 512 * 1024 };
+enum { BLOCK = 4096, LONG_BLOCK = 40000, MAX_WIRE = 512 * 1024 };
 
 static const struct http_limits LIMITS = {1024, 10, 1024};
+
+struct setting {
+	uint32_t piece_max, chunk_max;
+	int kernel_bytes; /* what a socket is to hold */
+};
 
 struct stage {
 	struct loop *loop;
 	struct slab blocks;
+	struct pipes pipes;
+	struct setting setting;
 	struct conn from, to;
 	int sender, receiver;
 	struct relay relay;
@@ -50,29 +59,46 @@ static void stop_loop(struct loop_task *task)
 static void open_pair(struct stage *stage, struct conn *conn, int *other)
 {
 	int ends[2];
-	int small = 4096;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
-	setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	for (int i = 0; i < 2; i++)
+		setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &stage->setting.kernel_bytes,
+		    sizeof(stage->setting.kernel_bytes));
 	conn->on_event = on_event;
 	assert_int_equal(conn_open(conn, stage->loop, &stage->blocks, ends[0]), 0);
 	*other = ends[1];
 }
 
-static struct stage *set_up(uint32_t seed)
+static struct stage *set_up_with(uint32_t seed, const struct setting *setting, size_t block)
 {
 	struct stage *stage = calloc(1, sizeof(*stage));
 	assert_non_null(stage);
 	stage->random = seed;
+	stage->setting = *setting;
 	stage->loop = loop_create();
-	slab_init(&stage->blocks, "blocks", BLOCK, 4);
+	slab_init(&stage->blocks, "blocks", block, 4);
+	pipes_init(&stage->pipes);
 	open_pair(stage, &stage->from, &stage->sender);
 	open_pair(stage, &stage->to, &stage->receiver);
 	return stage;
 }
 
+static struct stage *set_up(uint32_t seed)
+{
+	const struct setting setting = {.piece_max = 3000, .chunk_max = 9000, .kernel_bytes = 4096};
+	return set_up_with(seed, &setting, BLOCK);
+}
+
+static struct stage *set_up_long(uint32_t seed)
+{
+	const struct setting setting = {
+	    .piece_max = 90000, .chunk_max = 150000, .kernel_bytes = 50000};
+	return set_up_with(seed, &setting, LONG_BLOCK);
+}
+
 static void tear_down(struct stage *stage)
 {
+	relay_stop(&stage->relay);
+	pipes_finish(&stage->pipes);
 	conn_close(&stage->from, false);
 	conn_close(&stage->to, false);
 	assert_int_equal(stage->blocks.in_use, 0);
@@ -86,7 +112,7 @@ static void tear_down(struct stage *stage)
 /* The sender's next piece; closes after the last one. */
 static void send_piece(struct stage *stage, struct str *wire)
 {
-	size_t piece = 1 + next_random(stage, 3000);
+	size_t piece = 1 + next_random(stage, stage->setting.piece_max);
 	if (wire->len == 0)
 		return;
 	ssize_t len =
@@ -101,7 +127,7 @@ static void send_piece(struct stage *stage, struct str *wire)
 
 static void receive_piece(struct stage *stage)
 {
-	size_t piece = 1 + next_random(stage, 3000);
+	size_t piece = 1 + next_random(stage, stage->setting.piece_max);
 	size_t room = sizeof(stage->got) - stage->got_len;
 	ssize_t len =
 	    read(stage->receiver, stage->got + stage->got_len, piece < room ? piece : room);
@@ -128,7 +154,8 @@ static void turn(struct stage *stage)
 static void run(
     struct stage *stage, struct str wire, const struct http_head *head, enum http_framing out)
 {
-	struct relay_start start = {.from = &stage->from, .head = head, .limits = &LIMITS};
+	struct relay_start start = {
+	    .from = &stage->from, .head = head, .limits = &LIMITS, .pipes = &stage->pipes};
 	relay_start(&stage->relay, &start);
 	relay_aim(&stage->relay, &stage->to, out);
 	stage->relay.passes_trailers = true;
@@ -169,7 +196,8 @@ static size_t encode_chunks(char *wire, size_t len, const char *end, struct stag
 {
 	size_t at = 0;
 	for (size_t done = 0; done < len;) {
-		size_t piece = 1 + next_random(stage, next_random(stage, 4) ? 40 : 9000);
+		size_t piece =
+		    1 + next_random(stage, next_random(stage, 4) ? 40 : stage->setting.chunk_max);
 		if (piece > len - done)
 			piece = len - done;
 		at += (size_t)sprintf(wire + at, "%zx;x=y\r\n", piece);
@@ -333,14 +361,120 @@ static void broken_chunks_and_too_much_content_are_told_apart(void **state)
 	tear_down(stage);
 }
 
+/* ---- long content */
+
+static void long_content_arrives_unchanged_through_pipes(void **state)
+{
+	static const size_t lengths[] = {40000, 73000, 199999};
+	static char wire[MAX_WIRE];
+	(void)state;
+	fill_content();
+	for (uint32_t seed = 0; seed < 24; seed++) {
+		size_t len = lengths[seed % 3];
+		for (int in = HTTP_FRAMING_LENGTH; in <= HTTP_FRAMING_CLOSE; in++) {
+			for (int out = HTTP_FRAMING_LENGTH; out <= HTTP_FRAMING_CLOSE; out++) {
+				struct stage *stage = set_up_long(seed);
+				struct http_head head = {
+				    .framing = (enum http_framing)in, .content_length = len};
+				size_t wire_len = len;
+				if (in == HTTP_FRAMING_CHUNKED)
+					wire_len = encode_chunks(wire, len, "0\r\n\r\n", stage);
+				else
+					memcpy(wire, content, len);
+				if (seed % 8 == 7)
+					stage->pipes.slab.limit = 0;
+				run(stage, (struct str){wire, wire_len}, &head,
+				    (enum http_framing)out);
+				assert_int_equal(stage->result, RELAY_DONE);
+				assert_int_equal(stage->relay.passed, len);
+				assert_null(stage->relay.pipe);
+				if (in == HTTP_FRAMING_LENGTH && seed % 8 != 7)
+					assert_true(stage->pipes.slab.built > 0);
+				if (out == HTTP_FRAMING_CHUNKED)
+					stage->got_len = decode_chunks(stage);
+				assert_int_equal(stage->got_len, len);
+				assert_memory_equal(stage->got, content, len);
+				tear_down(stage);
+			}
+		}
+	}
+}
+
+static void content_to_the_end_goes_through_pipes_once_much_of_it_comes_at_once(void **state)
+{
+	static const struct http_head head = {.framing = HTTP_FRAMING_CLOSE};
+	(void)state;
+	fill_content();
+	for (int bulk = 0; bulk < 2; bulk++) {
+		struct stage *stage = set_up_long(1);
+		stage->setting.piece_max = bulk ? sizeof(content) : 3000;
+		run(stage, (struct str){content, sizeof(content)}, &head, HTTP_FRAMING_CLOSE);
+		assert_int_equal(stage->result, RELAY_DONE);
+		assert_int_equal(stage->got_len, sizeof(content));
+		assert_int_equal(stage->pipes.slab.built > 0, bulk);
+		tear_down(stage);
+	}
+}
+
+static void long_content_that_ends_early_is_passed_on_as_far_as_it_came(void **state)
+{
+	(void)state;
+	fill_content();
+	for (uint32_t seed = 0; seed < 20; seed++) {
+		struct stage *stage = set_up_long(seed);
+		struct http_head head = {.framing = HTTP_FRAMING_LENGTH, .content_length = 300000};
+		run(stage, (struct str){content, 100000}, &head, HTTP_FRAMING_LENGTH);
+		assert_int_equal(stage->result, RELAY_ENDED);
+		assert_int_equal(stage->relay.passed, 100000);
+		assert_int_equal(stage->got_len, 100000);
+		assert_memory_equal(stage->got, content, 100000);
+		assert_true(stage->pipes.slab.built > 0);
+		tear_down(stage);
+	}
+}
+
+static void a_pipe_whose_receiver_is_gone_is_given_back(void **state)
+{
+	(void)state;
+	fill_content();
+	struct stage *stage = set_up_long(1);
+	struct http_head head = {.framing = HTTP_FRAMING_LENGTH, .content_length = 1000000};
+	struct relay_start start = {
+	    .from = &stage->from, .head = &head, .limits = &LIMITS, .pipes = &stage->pipes};
+	relay_start(&stage->relay, &start);
+	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_LENGTH);
+	/* Until the receiver's kernel is full, and the pipe holds what it did not take. */
+	while (!stage->relay.pipe) {
+		send(stage->sender, content, sizeof(content), MSG_NOSIGNAL);
+		turn(stage);
+		assert_int_equal(stage->result, RELAY_WAITS);
+	}
+	assert_false(relay_wants_read(&stage->relay));
+	assert_true(relay_wants_write(&stage->relay));
+	close(stage->receiver);
+	stage->receiver = dup(stage->sender);
+	turn(stage);
+	turn(stage);
+	assert_int_equal(stage->result, RELAY_SEND_FAILED);
+	relay_stop(&stage->relay);
+	assert_null(stage->relay.pipe);
+	assert_int_equal(stage->pipes.slab.in_use, 0); /* with bytes in it, it is of no use */
+	tear_down(stage);
+}
+
 int main(void)
 {
+	signal(SIGPIPE, SIG_IGN); /* as the daemon does, for splice */
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(content_arrives_unchanged_whatever_the_framing_of_both_sides),
 	    cmocka_unit_test(a_message_that_ends_early_gets_no_ending),
 	    cmocka_unit_test(trailers_follow_the_last_chunk),
 	    cmocka_unit_test(kept_content_can_be_sent_again),
 	    cmocka_unit_test(content_beyond_what_is_kept_streams_on),
+	    cmocka_unit_test(long_content_arrives_unchanged_through_pipes),
+	    cmocka_unit_test(content_to_the_end_goes_through_pipes_once_much_of_it_comes_at_once),
+	    cmocka_unit_test(long_content_that_ends_early_is_passed_on_as_far_as_it_came),
+	    cmocka_unit_test(a_pipe_whose_receiver_is_gone_is_given_back),
 	    cmocka_unit_test(broken_chunks_and_too_much_content_are_told_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,39 @@
+/*
+ * pipes - pipes through which bytes go from socket to socket without touching user space.
+ *
+ * splice(2) wants a pipe between two sockets. Opening one costs more than it saves, so they are kept: the pool hands out
+ * first what was given back last. It has a limit, because pipes cost descriptors and kernel memory; who gets none copies.
+ *
+ * A pipe is taken when there is something to be moved and given back when that is gone, so their number is that of
+ * receivers that are slower than their senders, not that of connections. The pool outlives its pipes.
+ */
+#ifndef RONDO_EVENT_PIPES_H
+#define RONDO_EVENT_PIPES_H
+
+#include "base/slab.h"
+
+enum { PIPES_MAX = 128 }; /* open at the same time */
+
+struct pipe {
+	int ends[2]; /* to read from, to write to */
+	size_t held; /* bytes in it */
+	struct pipe *next;
+};
+
+struct pipes {
+	struct slab slab;
+	struct pipe *idle; /* open and empty */
+};
+
+void pipes_init(struct pipes *pipes);
+
+/* Closes them. All must have been given back. */
+void pipes_finish(struct pipes *pipes);
+
+/* An empty pipe, or NULL: the limit is reached, or the system has none. */
+struct pipe *pipes_take(struct pipes *pipes);
+
+/* Gives it back; bytes that are still in it are lost. NULL is allowed. */
+void pipes_give(struct pipes *pipes, struct pipe *pipe);
+
+#endif

@@ -1,0 +1,57 @@
+#include "event/pipes.h"
+
+#include "event/net.h"
+
+void pipes_init(struct pipes *pipes)
+{
+	slab_init(&pipes->slab, "pipes", sizeof(struct pipe), PIPES_MAX);
+	pipes->idle = NULL;
+}
+
+static void close_pipe(struct pipes *pipes, struct pipe *pipe)
+{
+	net_pipe_close(pipe->ends);
+	slab_give(&pipes->slab, pipe);
+}
+
+void pipes_finish(struct pipes *pipes)
+{
+	while (pipes->idle) {
+		struct pipe *pipe = pipes->idle;
+
+		pipes->idle = pipe->next;
+		close_pipe(pipes, pipe);
+	}
+	slab_finish(&pipes->slab);
+}
+
+struct pipe *pipes_take(struct pipes *pipes)
+{
+	struct pipe *pipe = pipes->idle;
+
+	if (pipe) {
+		pipes->idle = pipe->next;
+		return pipe;
+	}
+	pipe = slab_take(&pipes->slab);
+	if (!pipe)
+		return NULL;
+	pipe->held = 0;
+	if (net_pipe_open(pipe->ends) < 0) {
+		slab_give(&pipes->slab, pipe);
+		return NULL;
+	}
+	return pipe;
+}
+
+void pipes_give(struct pipes *pipes, struct pipe *pipe)
+{
+	if (!pipe)
+		return;
+	if (pipe->held > 0) {
+		close_pipe(pipes, pipe);
+		return;
+	}
+	pipe->next = pipes->idle;
+	pipes->idle = pipe;
+}
