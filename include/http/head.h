@@ -112,7 +112,8 @@ int http_hex_digit(char byte);
  * Extracts framing, connection, host and path of a request whose start line and fields are set, and
  * marks hop-by-hop fields. Fills everything that struct http_head says is set by it. An Expect that
  * HTTP/1.0 ignores, and the second of two alike, are marked too, so that they go no further. What
- * Connection names is marked but for the fields that rondo itself sets or extends.
+ * Connection names is marked but for the fields that rondo itself sets or extends; more than 100
+ * options are HTTP_FAULT_HEAD_TOO_LARGE.
  */
 enum http_fault http_head_classify_request(struct http_head *head);
 

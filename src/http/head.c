@@ -169,9 +169,12 @@ static enum field_kind kind_of(struct str name)
 	return FIELD_OTHER;
 }
 
+/* Every option is looked for among all fields, so their number is a matter of time. */
+enum { OPTIONS_MAX = 100 };
+
 /* What one pass over the fields found. */
 struct findings {
-	unsigned hosts, lengths, codings, upgrades;
+	unsigned hosts, lengths, codings, upgrades, options;
 	struct str host, length, coding;
 	bool closes, keeps_alive, names_upgrade, names_te;
 	bool names_fields; /* Connection has other options than the usual ones */
@@ -198,7 +201,8 @@ static void find_options(struct findings *found, struct str options)
 {
 	struct str option;
 
-	while (next_element(&options, &option)) {
+	while (found->options <= OPTIONS_MAX && next_element(&options, &option)) {
+		found->options++;
 		if (str_equals_nocase(option, STR("close")))
 			found->closes = true;
 		else if (str_equals_nocase(option, STR("keep-alive")))
@@ -273,15 +277,19 @@ static void mark_named_fields(struct http_head *head, struct str options)
 	}
 }
 
-static void find_all(struct findings *found, struct http_head *head)
+/* False when there are too many options. */
+static bool find_all(struct findings *found, struct http_head *head)
 {
 	memset(found, 0, sizeof(*found));
 	for (size_t i = 0; i < head->field_count; i++)
 		find_field(found, &head->fields[i], head->minor);
+	head->keep_alive = !found->closes && (head->minor == 1 || found->keeps_alive);
+	if (found->options > OPTIONS_MAX)
+		return false;
 	for (size_t i = 0; found->names_fields && i < head->field_count; i++)
 		if (str_equals_nocase(head->fields[i].name, STR("Connection")))
 			mark_named_fields(head, head->fields[i].value);
-	head->keep_alive = !found->closes && (head->minor == 1 || found->keeps_alive);
+	return true;
 }
 
 /* What both directions have in common: at most one of the two, once, and well-formed. RFC 9112,
@@ -425,7 +433,8 @@ enum http_fault http_head_classify_request(struct http_head *head)
 {
 	struct findings found;
 
-	find_all(&found, head);
+	if (!find_all(&found, head))
+		return HTTP_FAULT_HEAD_TOO_LARGE;
 	if (head->method == HTTP_METHOD_CONNECT || head->method == HTTP_METHOD_TRACE)
 		return HTTP_FAULT_METHOD_FORBIDDEN;
 
@@ -456,7 +465,8 @@ enum http_fault http_head_classify_response(struct http_head *head, const struct
 	struct findings found;
 	uint64_t length = 0;
 
-	find_all(&found, head);
+	if (!find_all(&found, head))
+		return HTTP_FAULT_HEAD_TOO_LARGE;
 	if (!framing_is_sound(&found, &length))
 		return HTTP_FAULT_FRAMING;
 	if (head->status == 101) {

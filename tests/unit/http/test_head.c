@@ -192,6 +192,7 @@ static void hop_by_hop_fields_are_marked(void **state)
 	    {1, {"+Host: a", "-Transfer-Encoding: chunked"}},
 	    {1, {"+Host: a", "-x: 1", "-Connection: X, y", "+z: 2", "-Y: 3", "-X: 4"}},
 	    {1, {"+Host: a", "-Connection: x", "-Connection: ,y,,", "-x: 1", "-y: 2"}},
+	    {1, {"-X: 1", "+Host: a", "-Connection: x"}},
 	    /* Connection has no power over these. */
 	    {1, {"+Host: a", "-Connection: host, content-length, via, date, expect",
 		    "+Content-Length: 0", "+Via: 1.1 x", "+Date: x", "+Expect: 100-continue"}},
@@ -201,6 +202,7 @@ static void hop_by_hop_fields_are_marked(void **state)
 		    "+Forwarded: 4"}},
 	    /* These options are not names of fields. */
 	    {1, {"+Host: a", "-Connection: close, keep-alive", "+Close: 1", "-Keep-Alive: 2"}},
+	    {1, {"+Host: a", "-Connection: close, x", "+Close: 1", "-X: 2"}},
 	    {0, {"+Host: a", "-Expect: 100-continue", "-Expect: x"}},
 	    {1, {"+Host: a", "+Expect: 100-continue", "-Expect: 100-CONTINUE"}},
 	};
@@ -215,6 +217,40 @@ static void hop_by_hop_fields_are_marked(void **state)
 		for (size_t line = 0; cases[i].lines[line]; line++)
 			if (sample.fields[line].hop_by_hop != (cases[i].lines[line][0] == '-'))
 				fail_msg("case %zu: %s", i, cases[i].lines[line] + 1);
+	}
+}
+
+static void options_have_a_limit(void **state)
+{
+	static const struct {
+		size_t options, repeated;
+		enum http_fault fault;
+	} cases[] = {
+	    {100, 1, HTTP_FAULT_NONE},
+	    {101, 1, HTTP_FAULT_HEAD_TOO_LARGE},
+	    {50, 2, HTTP_FAULT_NONE},
+	    {51, 2, HTTP_FAULT_HEAD_TOO_LARGE},
+	    {8000, 1, HTTP_FAULT_HEAD_TOO_LARGE},
+	};
+	const struct http_head request = {.method = HTTP_METHOD_GET, .minor = 1};
+	static char options[2 * 8000];
+	struct sample sample;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(options); i += 2)
+		memcpy(options + i, "x,", 2);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		open_sample(&sample, 1, "Host: a\nX: y\nContent-Length: 0\nConnection: ");
+		if (cases[i].repeated == 2)
+			add_fields(&sample, "Connection:");
+		for (size_t field = 3; field < sample.head.field_count; field++)
+			sample.fields[field].value = (struct str){options, cases[i].options * 2};
+		assert_int_equal(classify_request(&sample, HTTP_METHOD_GET, "/"), cases[i].fault);
+		if (cases[i].fault == HTTP_FAULT_NONE)
+			assert_true(sample.fields[1].hop_by_hop);
+		sample.head.status = 200;
+		assert_int_equal(
+		    http_head_classify_response(&sample.head, &request), cases[i].fault);
 	}
 }
 
@@ -337,11 +373,14 @@ static void hosts_are_taken_or_refused(void **state)
 	    {"a!$&'()*+;=", true},
 	    {"xn--caf-dma.example", true},
 	    {"a%C3%A9", true},
+	    {"a%30z", true},
+	    {"Z%7e", true},
 	    {"127.0.0.1", true},
 	    {"127.0.0.1:8080", true},
 	    {"a:", true},
 	    {"a:0", true},
 	    {"a:65535", true},
+	    {"a:9999", true},
 	    {"a:00001", true},
 	    {"[::]", true},
 	    {"[2001:db8::1]:80", true},
@@ -378,6 +417,9 @@ static void hosts_are_taken_or_refused(void **state)
 	    {"a%", false},
 	    {"a%4", false},
 	    {"a%4g", false},
+	    {"a%g4", false},
+	    {"a%41,b", false},
+	    {"a%1f", false},
 	    {"a%0a", false},
 	    {"a%20", false},
 	    {"a%7f", false},
@@ -409,6 +451,8 @@ static void hosts_are_taken_or_refused(void **state)
 	open_sample(&sample, 1, "Host: ab");
 	sample.fields[0].value = (struct str){"a\0b", 3};
 	assert_int_equal(classify_request(&sample, HTTP_METHOD_GET, "/"), HTTP_FAULT_HOST);
+	sample.fields[0].value = (struct str){"a%41", 3};
+	assert_int_equal(classify_request(&sample, HTTP_METHOD_GET, "/"), HTTP_FAULT_HOST);
 }
 
 static void wishes_of_a_request_are_told(void **state)
@@ -435,6 +479,7 @@ static void wishes_of_a_request_are_told(void **state)
 	    {HTTP_METHOD_GET, 1, "TE: gzip;q=1, Trailers\nConnection: x, TE", HTTP_FAULT_NONE,
 		false, true, false},
 	    {HTTP_METHOD_GET, 1, "TE: trailers", HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_GET, 1, "Connection: te, trailers", HTTP_FAULT_NONE, false, false, false},
 	    {HTTP_METHOD_GET, 1, "TE: gzip\nConnection: te", HTTP_FAULT_NONE, false, false, false},
 	    {HTTP_METHOD_GET, 0, "TE: trailers\nConnection: te", HTTP_FAULT_NONE, false, false,
 		false},
@@ -551,6 +596,8 @@ static void only_the_upgrade_that_was_asked_for_is_granted(void **state)
 		enum http_fault fault;
 	} cases[] = {
 	    {true, 1, "Connection: Upgrade\nUpgrade: websocket", HTTP_FAULT_NONE},
+	    {true, 1, "Connection: Upgrade\nTransfer-Encoding: chunked\nUpgrade: websocket",
+		HTTP_FAULT_NONE},
 	    {true, 1, "Connection: x, upgrade\nUpgrade: WebSocket\nContent-Length: 4",
 		HTTP_FAULT_NONE},
 	    {false, 1, "Connection: Upgrade\nUpgrade: websocket", HTTP_FAULT_SYNTAX},
@@ -616,6 +663,7 @@ int main(void)
 	    cmocka_unit_test(bytes_are_known_as_token_and_digit),
 	    cmocka_unit_test(keep_alive_follows_version_and_options),
 	    cmocka_unit_test(hop_by_hop_fields_are_marked),
+	    cmocka_unit_test(options_have_a_limit),
 	    cmocka_unit_test(requests_are_framed),
 	    cmocka_unit_test(targets_and_hosts_are_settled),
 	    cmocka_unit_test(hosts_are_taken_or_refused),
