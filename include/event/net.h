@@ -28,7 +28,7 @@ struct net_addr {
 	};
 };
 
-enum { NET_ADDR_TEXT_SIZE = 128 };
+enum { NET_ADDR_TEXT_SIZE = 128, NET_IP_TEXT_SIZE = 48 };
 
 /*
  * Reads an address without asking a resolver: "127.0.0.1:80", "[::1]:80", "unix:/path". False when
@@ -44,7 +44,7 @@ const char *net_addr_format(const struct net_addr *addr, char text[static NET_AD
 
 /* The same without the port and brackets, as it goes into logs and X-Forwarded-For; "unix:" for a
  * Unix address. An IPv4 address mapped into IPv6 is written as IPv4. */
-const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET_ADDR_TEXT_SIZE]);
+const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET_IP_TEXT_SIZE]);
 
 bool net_addr_equals(const struct net_addr *a, const struct net_addr *b);
 uint16_t net_addr_port(const struct net_addr *addr);

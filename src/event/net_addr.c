@@ -102,18 +102,18 @@ const char *net_addr_format(const struct net_addr *addr, char text[static NET_AD
 	return text;
 }
 
-const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET_ADDR_TEXT_SIZE])
+const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET_IP_TEXT_SIZE])
 {
 	const struct in6_addr *v6 = &addr->v6.sin6_addr;
 
 	if (addr->any.sa_family == AF_INET)
-		inet_ntop(AF_INET, &addr->v4.sin_addr, text, NET_ADDR_TEXT_SIZE);
+		inet_ntop(AF_INET, &addr->v4.sin_addr, text, NET_IP_TEXT_SIZE);
 	else if (addr->any.sa_family != AF_INET6)
-		snprintf(text, NET_ADDR_TEXT_SIZE, "unix:");
+		snprintf(text, NET_IP_TEXT_SIZE, "unix:");
 	else if (IN6_IS_ADDR_V4MAPPED(v6))
-		inet_ntop(AF_INET, &v6->s6_addr[12], text, NET_ADDR_TEXT_SIZE);
+		inet_ntop(AF_INET, &v6->s6_addr[12], text, NET_IP_TEXT_SIZE);
 	else
-		inet_ntop(AF_INET6, v6, text, NET_ADDR_TEXT_SIZE);
+		inet_ntop(AF_INET6, v6, text, NET_IP_TEXT_SIZE);
 	return text;
 }
 

@@ -21,7 +21,7 @@ struct session {
 	int64_t linger_until_us;
 	enum session_state state;
 	struct net_addr peer;
-	char ip[NET_ADDR_TEXT_SIZE];
+	char ip[NET_IP_TEXT_SIZE];
 	struct loop_task grave;
 };
 
