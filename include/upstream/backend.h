@@ -98,8 +98,9 @@ struct backend {
 	unsigned weight;                /* options.weight, or what the operator set */
 	bool weight_is_override;
 	bool draining; /* no new requests: the operator's wish, or removed from the configuration */
-	bool removed;  /* not in the configuration any more */
-	bool unresolved; /* no address known */
+	int64_t drained_unix_us; /* since when */
+	bool removed;            /* not in the configuration any more */
+	bool unresolved;         /* no address known */
 
 	enum backend_state state;
 	enum outcome reason;      /* why it is down, or was before its trial */

@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { COMMAND_BYTES = 4096, WEIGHT_MAX = 1000 };
 
@@ -71,7 +72,10 @@ static json_t *set_draining(struct admin *admin, struct str name, bool draining)
 	if (backend->draining == draining)
 		return verdict(true, "%s was %s already", backend->name,
 		    draining ? "draining" : "not draining");
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
 	backend->draining = draining;
+	backend->drained_unix_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 	log_info("backend %s: %s by the operator", backend->name,
 	    draining ? "drained" : "draining ended");
 	events_note(admin->with.events, backend, "%s by the operator",

@@ -159,7 +159,8 @@ static bool reload(struct daemon *daemon)
 		log_info("reloaded: %zu changes", changes);
 		supervisor_say_reloaded(&daemon->supervisor);
 		metrics_note_reload(&daemon->metrics, NULL);
-		events_note(&daemon->events, NULL, "reloaded: %zu changes", changes);
+		events_note(&daemon->events, NULL, "reloaded: %zu change%s", changes,
+		    changes == 1 ? "" : "s");
 		return true;
 	}
 	config_drop(config);

@@ -5,13 +5,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+enum { STACK_SIZE = 64 * 1024 };
 
 /* ---- the new process, before it becomes the program -------------------------------------------------- */
 
@@ -37,15 +39,25 @@ static bool set_number(const char *name, long long number)
 	return setenv(name, text, 1) == 0;
 }
 
-_Noreturn static void become(char *const *argv, int *fds, int count, const char *names)
+/* What the new process is made from. */
+struct start {
+	char *const *argv;
+	int *fds;
+	int count;
+	char *names; /* of the descriptors, joined by colons */
+};
+
+static int become(void *context)
 {
+	const struct start *start = context;
 	const char *path = (const char *)getauxval(AT_EXECFN);
-	bool good = place(fds, count) && set_number("LISTEN_PID", getpid()) &&
-		    set_number("LISTEN_FDS", count) && setenv("LISTEN_FDNAMES", names, 1) == 0;
+	bool good = place(start->fds, start->count) && set_number("LISTEN_PID", getpid()) &&
+		    set_number("LISTEN_FDS", start->count) &&
+		    setenv("LISTEN_FDNAMES", start->names, 1) == 0;
 	if (good && getenv("WATCHDOG_PID"))
 		good = set_number("WATCHDOG_PID", getpid());
 	if (good)
-		execv(path, argv);
+		execv(path, start->argv);
 	log_error("cannot start %s: %s", path, strerror(errno));
 	_exit(EXIT_FAILURE);
 }
@@ -65,25 +77,32 @@ static char *join_names(const struct handover_socket *sockets, size_t count)
 	return names;
 }
 
-/* A process of its own with the sockets and `pipe_end`; negative errno when there is none. */
+/*
+ * A process of its own; negative errno when there is none. Its parent is that of this process, and not this one: systemd
+ * supervises only its own children well.
+ */
+static pid_t run(struct start *start)
+{
+	_Alignas(16) char stack[STACK_SIZE];
+	pid_t pid = clone(become, stack + sizeof(stack), CLONE_PARENT | SIGCHLD, start);
+	return pid < 0 ? -errno : pid;
+}
+
 static pid_t spawn(
     char *const *argv, const struct handover_socket *sockets, size_t count, int pipe_end)
 {
-	char *names = join_names(sockets, count);
-	int *fds = calloc(count + 1, sizeof(int));
+	struct start start = {.argv = argv, .count = (int)count + 1};
+	start.names = join_names(sockets, count);
+	start.fds = calloc(count + 1, sizeof(int));
 	pid_t pid = -ENOMEM;
-	if (names && fds) {
+	if (start.names && start.fds) {
 		for (size_t i = 0; i < count; i++)
-			fds[i] = sockets[i].fd;
-		fds[count] = pipe_end;
-		pid = fork();
-		if (pid == 0)
-			become(argv, fds, (int)count + 1, names);
-		if (pid < 0)
-			pid = -errno;
+			start.fds[i] = sockets[i].fd;
+		start.fds[count] = pipe_end;
+		pid = run(&start);
 	}
-	free(names);
-	free(fds);
+	free(start.names);
+	free(start.fds);
 	return pid;
 }
 
@@ -99,29 +118,12 @@ static void close_pipe(struct handover *handover)
 	close(fd);
 }
 
-/* Ends the successor that was being started; answers what waitpid(2) says of it. */
-static int end_successor(struct handover *handover)
+/* Ends the successor that is being started. It holds its end of the pipe, so it lives and the number is its own. */
+static void end_successor(struct handover *handover)
 {
-	pid_t pid = handover->successor;
-	int status = 0;
+	kill(handover->successor, SIGKILL);
 	handover->successor = 0;
 	close_pipe(handover);
-	kill(pid, SIGKILL);
-	waitpid(pid, &status, 0);
-	return status;
-}
-
-/* It ended by itself. */
-static void say_why(int status)
-{
-	if (WIFEXITED(status))
-		log_error(
-		    "the successor ended with status %d before it was ready: this process goes on",
-		    WEXITSTATUS(status));
-	else
-		log_error(
-		    "the successor died of signal %d before it was ready: this process goes on",
-		    WTERMSIG(status));
 }
 
 static void on_byte(struct watch *watch, unsigned events)
@@ -134,7 +136,9 @@ static void on_byte(struct watch *watch, unsigned events)
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got != 1) {
-		say_why(end_successor(handover));
+		handover->successor = 0;
+		close_pipe(handover);
+		log_error("the successor ended before it was ready: this process goes on");
 		return;
 	}
 	handover->successor = 0;
@@ -171,6 +175,11 @@ bool handover_start(struct handover *handover, char *const *argv,
 		log_warning("a successor is being started already");
 		return false;
 	}
+	if (getpid() == 1) {
+		log_warning("no successor: this is the first process of a container, which would "
+			    "end with it");
+		return false;
+	}
 	int error = net_pipe_open(ends);
 	if (error)
 		return refuse(error);
@@ -184,8 +193,8 @@ bool handover_start(struct handover *handover, char *const *argv,
 	handover->watch.on_event = on_byte;
 	error = loop_watch(handover->loop, &handover->watch, ends[0], LOOP_READ);
 	if (error) {
-		close(ends[0]);
 		end_successor(handover);
+		close(ends[0]);
 		return refuse(error);
 	}
 	timer_arm(loop_timers(handover->loop), &handover->timer,

@@ -2,6 +2,8 @@
 #ifndef RONDO_SERVER_PAGE_IMPL_H
 #define RONDO_SERVER_PAGE_IMPL_H
 
+#include "server/page.h"
+
 /* Terminated. */
 extern const char page_text[];
 

@@ -111,18 +111,20 @@ static void put_state(json_t *object, const struct backend *backend, int64_t now
 	bool judged = backend->state == BACKEND_DOWN || backend->state == BACKEND_TRIAL;
 	bool waits = backend->state == BACKEND_DOWN && backend->reason != OUTCOME_CHECK;
 	int64_t left_us = backend->until_us > now_us ? backend->until_us - now_us : 0;
+	int64_t since_unix_us =
+	    backend->draining ? backend->drained_unix_us : backend->since_unix_us;
 	int64_t age_us = now_us - backend->since_us;
 	char why[EVENT_TEXT_SIZE];
 
-	if (backend->since_us == 0)
-		age_us = unix_now_us() - backend->since_unix_us;
+	if (backend->since_us == 0 || backend->draining)
+		age_us = unix_now_us() - since_unix_us;
 	put_text(object, "state", backend_state_word(backend));
 	put_text(object, "why", events_why(backend, why));
 	put_text(object, "reason", judged ? outcome_word(backend->reason) : NULL);
 	put(object, "status",
 	    judged && backend->reason_status > 0 ? json_integer(backend->reason_status)
 						 : json_null());
-	put_seconds(object, "since", backend->since_unix_us);
+	put_seconds(object, "since", since_unix_us);
 	put_seconds(object, "for", age_us);
 	put(object, "next_try_in", waits ? json_real((double)left_us / 1e6) : json_null());
 	put(object, "window", judged ? json_real((double)backend->window_us / 1e6) : json_null());

@@ -1,0 +1,147 @@
+/*
+ * rondoctl - talks to a running rondo over its admin socket: status, top, why, drain, undrain, weight, reload, logs.
+ *
+ * Exit status: 0 done, 1 refused or no answer, 2 bad usage. rondoctl(1) is the manual.
+ */
+#include "show.h"
+#include "talk.h"
+#include "top.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { REFUSED = 1, BAD_USAGE = 2 };
+
+static const char usage[] =
+    "Usage: rondoctl [-s SOCKET] COMMAND\n"
+    "\n"
+    "  status [--json]    the state of everything\n"
+    "  top                the same, live\n"
+    "  why NAME           what led to the state of a backend\n"
+    "  drain NAME         gives a backend no more requests\n"
+    "  undrain NAME       takes that back\n"
+    "  weight NAME N      gives it another weight; \"default\" is what the configuration says\n"
+    "  reload             reads the configuration again, and says what differs\n"
+    "  logs               opens the log files again\n"
+    "\n"
+    "  -s SOCKET          $RONDO_SOCKET, or " RONDO_SOCKET "\n"
+    "  -V, -h             show the version, show this\n"
+    "\n"
+    "What drain and weight change lasts until it is taken back or rondo ends. See rondoctl(1).\n";
+
+static bool wants_colour(void)
+{
+	const char *no_colour = getenv("NO_COLOR");
+
+	return isatty(STDOUT_FILENO) && !(no_colour && no_colour[0]);
+}
+
+static void show_json(const json_t *value)
+{
+	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(16));
+	fputc('\n', stdout);
+}
+
+static void show_lines(const json_t *answer)
+{
+	size_t i;
+	json_t *line;
+
+	json_array_foreach(at(answer, "lines"), i, line)
+	{
+		fputs("  ", stdout);
+		put_clean(stdout, json_string_value(line));
+		fputc('\n', stdout);
+	}
+}
+
+/* Commands are joined to a line as they stand: names have no line feeds. */
+static int run(const char *socket_path, char **words, int count, bool as_json)
+{
+	char command[2048] = "", error[TALK_ERROR_SIZE];
+	size_t len = 0;
+
+	for (int i = 0; i < count; i++) {
+		int added =
+		    snprintf(command + len, sizeof(command) - len, "%s%s", i ? " " : "", words[i]);
+		if (added < 0 || (size_t)added >= sizeof(command) - len || strchr(words[i], '\n')) {
+			fputs("rondoctl: the command is too long\n", stderr);
+			return BAD_USAGE;
+		}
+		len += (size_t)added;
+	}
+	json_t *answer = talk(socket_path, command, error);
+	if (!answer) {
+		fprintf(stderr, "rondoctl: %s\n", error);
+		return REFUSED;
+	}
+	bool good = json_is_true(at(answer, "ok"));
+	if (good && as_json)
+		show_json(at(answer, "status") ? at(answer, "status") : answer);
+	else if (good && at(answer, "status"))
+		show_status(answer, wants_colour(), stdout);
+	else if (good && at(answer, "backend"))
+		show_why(answer, wants_colour(), stdout);
+	else
+		fprintf(good ? stdout : stderr, "%s%s\n",
+		    good ? "" : "rondoctl: ", text_at(answer, "text"));
+	show_lines(answer);
+	json_decref(answer);
+	return good ? EXIT_SUCCESS : REFUSED;
+}
+
+/* How many words a command has, itself included; 0 when there is no such command. */
+static int words_of(const char *command)
+{
+	static const struct {
+		const char *name;
+		int words;
+	} commands[] = {{"status", 1}, {"top", 1}, {"why", 2}, {"drain", 2}, {"undrain", 2},
+	    {"weight", 3}, {"reload", 1}, {"logs", 1}};
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(commands[i].name, command) == 0)
+			return commands[i].words;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {{"socket", required_argument, NULL, 's'},
+	    {"json", no_argument, NULL, 'j'}, {"version", no_argument, NULL, 'V'},
+	    {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	const char *socket_path = getenv("RONDO_SOCKET");
+	bool as_json = false;
+	int option;
+
+	if (!socket_path || !socket_path[0])
+		socket_path = RONDO_SOCKET;
+	while ((option = getopt_long(argc, argv, "s:Vh", options, NULL)) != -1) {
+		switch (option) {
+		case 's':
+			socket_path = optarg;
+			break;
+		case 'j':
+			as_json = true;
+			break;
+		case 'V':
+			printf("rondoctl " RONDO_VERSION "\n");
+			return EXIT_SUCCESS;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_SUCCESS;
+		default:
+			return BAD_USAGE;
+		}
+	}
+	int count = argc - optind;
+	if (count == 0 || words_of(argv[optind]) != count) {
+		fputs(usage, stderr);
+		return BAD_USAGE;
+	}
+	if (strcmp(argv[optind], "top") == 0)
+		return top(socket_path, wants_colour()) ? EXIT_SUCCESS : REFUSED;
+	return run(socket_path, argv + optind, count, as_json);
+}

@@ -1,0 +1,539 @@
+#include "top.h"
+
+#include "show.h"
+#include "talk.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WINDOW = 10, HISTORY = 240, LINE_SIZE = 2048, LEVELS = 9 };
+
+/* What was answered, and when. */
+struct sample {
+	json_t *answer;
+	double seconds;
+};
+
+struct top {
+	const char *socket_path;
+	bool coloured, has_blocks; /* the terminal shows block characters */
+	int width, height;
+	struct sample samples[WINDOW + 1]; /* the newest first */
+	size_t count;
+	double rates[HISTORY]; /* requests a second, the newest first */
+	size_t rate_count;
+	char error[TALK_ERROR_SIZE]; /* of the last question; "": it was answered */
+	FILE *out;                   /* the frame being drawn */
+	int row;
+};
+
+/* ---- lines ------------------------------------------------------------------------------------------------ */
+
+/* Ends the line: what does not fit the width is cut; escape sequences take no room. */
+static void put_line(struct top *top, const char *text)
+{
+	int used = 0;
+
+	if (top->row >= top->height)
+		return;
+	if (top->row > 0)
+		fputs("\r\n", top->out);
+	top->row++;
+	while (*text) {
+		if (*text == '\033') {
+			size_t len = strcspn(text, "m");
+			fwrite(text, 1, len + (text[len] == 'm'), top->out);
+			text += len + (text[len] == 'm');
+			continue;
+		}
+		/* The bytes of a character stay together. */
+		used += ((unsigned char)*text & 0xc0) != 0x80;
+		if (used > top->width)
+			break;
+		fputc(*text++, top->out);
+	}
+	fprintf(top->out, "%s\033[K", plain(top->coloured));
+}
+
+static FILE *open_line(char line[static LINE_SIZE])
+{
+	memset(line, 0, LINE_SIZE);
+	return fmemopen(line, LINE_SIZE - 1, "w");
+}
+
+static void close_line(struct top *top, FILE *out, const char *line)
+{
+	fclose(out);
+	put_line(top, line);
+}
+
+static const char *faint(const struct top *top)
+{
+	return top->coloured ? "\033[2m" : "";
+}
+
+static const char *bold(const struct top *top)
+{
+	return top->coloured ? "\033[1m" : "";
+}
+
+/* A column as high as `part` of `whole`. */
+static const char *bar(const struct top *top, double part, double whole)
+{
+	static const char *const blocks[LEVELS] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+	static const char *const letters[LEVELS] = {" ", ".", ".", ":", ":", "-", "=", "+", "#"};
+	int level = whole > 0 ? (int)(part / whole * (LEVELS - 1) + 0.5) : 0;
+
+	if (part > 0 && level == 0)
+		level = 1;
+	return (top->has_blocks ? blocks : letters)[level < LEVELS ? level : LEVELS - 1];
+}
+
+/* ---- differences ------------------------------------------------------------------------------------------ */
+
+static const json_t *now(const struct top *top)
+{
+	return at(top->samples[0].answer, "status");
+}
+
+/* The sample to compare with: the one before, or the oldest of the window. */
+static const struct sample *before(const struct top *top, bool whole_window)
+{
+	return &top->samples[whole_window ? top->count - 1 : 1];
+}
+
+static json_t *find_backend(const json_t *answer, const char *name)
+{
+	size_t i;
+	json_t *backend;
+
+	json_array_foreach(at(answer, "status.backends"), i,
+	    backend) if (strcmp(text_at(backend, "name"), name) == 0) return backend;
+	return NULL;
+}
+
+/* A second, since the sample before. */
+static double rate(const struct top *top, double newer, double older)
+{
+	double seconds = top->count > 1 ? top->samples[0].seconds - before(top, false)->seconds : 0;
+
+	return seconds > 0 && newer > older ? (newer - older) / seconds : 0;
+}
+
+/* The count of bucket `i` in the window. */
+static double bucket_delta(const json_t *newer, const json_t *older, size_t i)
+{
+	double count = number_at(json_array_get(newer, i), "count") -
+		       number_at(json_array_get(older, i), "count");
+
+	return count > 0 ? count : 0;
+}
+
+/* The time within which a fraction of the window's answers came; 0 when there were none. */
+static double quantile(const json_t *newer, const json_t *older, double fraction)
+{
+	double total = 0, sum = 0, lower = 0;
+
+	for (size_t i = 0; i < json_array_size(newer); i++)
+		total += bucket_delta(newer, older, i);
+	if (total <= 0)
+		return 0;
+	for (size_t i = 0; i < json_array_size(newer); i++) {
+		double here = bucket_delta(newer, older, i);
+		const json_t *bound = at(json_array_get(newer, i), "le");
+
+		if (json_is_null(bound))
+			break;
+		if (here > 0 && sum + here >= fraction * total)
+			return lower +
+			       (json_number_value(bound) - lower) * (fraction * total - sum) / here;
+		sum += here;
+		lower = json_number_value(bound);
+	}
+	return lower;
+}
+
+/* ---- parts of the screen ------------------------------------------------------------------------------------ */
+
+static void draw_title(struct top *top)
+{
+	char line[LINE_SIZE], text[SHOW_TEXT_SIZE];
+	FILE *out = open_line(line);
+	const json_t *status = now(top);
+	size_t up = 0, i;
+	json_t *backend;
+
+	if (!out)
+		return;
+	json_array_foreach(at(status, "backends"), i, backend) up +=
+	    strcmp(text_at(backend, "state"), "up") == 0;
+	fprintf(out, "%srondo %s%s  %s  %s%zu of %zu up%s", bold(top),
+	    text_at(status, "rondo.version"), plain(top->coloured), text_at(status, "rondo.state"),
+	    colour_of(up == i  ? "up"
+		      : up > 0 ? "trial"
+			       : "down",
+		top->coloured),
+	    up, i, plain(top->coloured));
+	fprintf(out, "  %.0f clients  %.0f in flight", number_at(status, "clients.connections"),
+	    number_at(status, "requests.in_flight"));
+	fprintf(out, "  %s%s  q ends%s", faint(top), format_clock(number_at(status, "time"), text),
+	    plain(top->coloured));
+	close_line(top, out, line);
+}
+
+static void draw_troubles(struct top *top)
+{
+	const char *refused = text_at(now(top), "rondo.reload_refused");
+	char line[LINE_SIZE];
+	FILE *out;
+
+	if (!top->error[0] && !refused[0]) {
+		put_line(top, "");
+		return;
+	}
+	out = open_line(line);
+	if (!out)
+		return;
+	fputs(colour_of("down", top->coloured), out);
+	if (!top->error[0])
+		fputs("reload refused: ", out);
+	put_clean(out, top->error[0] ? top->error : refused);
+	close_line(top, out, line);
+}
+
+static void draw_rates(struct top *top)
+{
+	char line[LINE_SIZE];
+	FILE *out = open_line(line);
+	size_t room = top->width > 24 ? (size_t)top->width - 24 : 0;
+	double highest = 0;
+
+	if (!out)
+		return;
+	for (size_t i = 0; i < top->rate_count && i < room; i++)
+		if (top->rates[i] > highest)
+			highest = top->rates[i];
+	fprintf(out, "requests/s %s%9.1f%s  ", bold(top), top->rates[0], plain(top->coloured));
+	for (size_t i = top->rate_count < room ? top->rate_count : room; i > 0; i--)
+		fputs(bar(top, top->rates[i - 1], highest), out);
+	close_line(top, out, line);
+}
+
+static void draw_latency(struct top *top)
+{
+	const json_t *newer = at(now(top), "requests.duration.buckets");
+	const json_t *older = at(before(top, true)->answer, "status.requests.duration.buckets");
+	char line[LINE_SIZE], p50[SHOW_TEXT_SIZE], p99[SHOW_TEXT_SIZE];
+	FILE *out = open_line(line);
+	double highest = 0;
+
+	if (!out)
+		return;
+	for (size_t i = 0; i < json_array_size(newer); i++)
+		if (bucket_delta(newer, older, i) > highest)
+			highest = bucket_delta(newer, older, i);
+	format_time(quantile(newer, older, 0.5), p50);
+	format_time(quantile(newer, older, 0.99), p99);
+	fprintf(out, "time       %s%9s%s  half  %s%s%s  99 %%   %s0.5 ms%s ", bold(top), p50,
+	    plain(top->coloured), bold(top), p99, plain(top->coloured), faint(top),
+	    plain(top->coloured));
+	for (size_t i = 0; i < json_array_size(newer); i++) {
+		const char *column = bar(top, bucket_delta(newer, older, i), highest);
+		fprintf(out, "%s%s", column, column);
+	}
+	fprintf(out, " %s10 s%s", faint(top), plain(top->coloured));
+	close_line(top, out, line);
+}
+
+/* Is there room for more than what matters most? */
+static bool is_wide(const struct top *top)
+{
+	return top->width >= 100;
+}
+
+static void draw_backend(struct top *top, const json_t *backend, int name_width)
+{
+	const json_t *newer = at(backend, "response.buckets"), *earlier, *older;
+	const char *name = text_at(backend, "name"), *state = text_at(backend, "state");
+	char line[LINE_SIZE], text[SHOW_TEXT_SIZE], p99[SHOW_TEXT_SIZE];
+	FILE *out = open_line(line);
+
+	if (!out)
+		return;
+	earlier = find_backend(before(top, false)->answer, name);
+	older = at(find_backend(before(top, true)->answer, name), "response.buckets");
+	fprintf(out, "%-*.*s  %s%s %-10s%s", name_width, name_width, name,
+	    colour_of(state, top->coloured), top->has_blocks ? "●" : "*", state,
+	    plain(top->coloured));
+	fprintf(out, "%8.1f %8.1f ",
+	    rate(top, number_at(backend, "requests"), number_at(earlier, "requests")),
+	    rate(top, failures_of(backend), failures_of(earlier)));
+	if (is_wide(top))
+		fprintf(out, "%5.0f %5.0f %6.0f%s %8s ", number_at(backend, "connections.active"),
+		    number_at(backend, "connections.idle"), number_at(backend, "weight"),
+		    number_at(backend, "weight") != number_at(backend, "configured_weight") ? "*"
+											    : " ",
+		    format_time(quantile(newer, older, 0.5), text));
+	fprintf(out, "%8s  ", format_time(quantile(newer, older, 0.99), p99));
+	if (strcmp(state, "up") != 0) {
+		put_clean(out, text_at(backend, "why"));
+		fprintf(out, ", for %s", format_age(number_at(backend, "for"), text));
+	}
+	if (!json_is_null(at(backend, "next_try_in")))
+		fprintf(
+		    out, ", next try in %s", format_age(number_at(backend, "next_try_in"), text));
+	close_line(top, out, line);
+}
+
+static void draw_backends(struct top *top)
+{
+	const json_t *backends = at(now(top), "backends");
+	char line[LINE_SIZE];
+	int width = 7;
+	size_t i;
+	json_t *backend;
+
+	json_array_foreach(backends, i, backend)
+	{
+		int len = (int)strlen(text_at(backend, "name"));
+		if (len > width)
+			width = len;
+	}
+	if (width > top->width / 4 && width > 15)
+		width = top->width / 4 > 15 ? top->width / 4 : 15;
+	snprintf(line, sizeof(line), "%s%-*s  %-12s%8s %8s %s%8s  %s", faint(top), width, "BACKEND",
+	    "STATE", "REQ/S", "FAIL/S", is_wide(top) ? " BUSY  IDLE  WEIGHT     HALF " : "", "99 %",
+	    "WHY");
+	put_line(top, line);
+	/* The events have a few lines at least. */
+	json_array_foreach(backends, i, backend)
+	{
+		if (top->row >= top->height - 4 && i + 1 < json_array_size(backends)) {
+			snprintf(line, sizeof(line), "%s... and %zu more", faint(top),
+			    json_array_size(backends) - i);
+			put_line(top, line);
+			break;
+		}
+		draw_backend(top, backend, width);
+	}
+}
+
+static void draw_failures(struct top *top)
+{
+	const char *separator = "failures   ", *reason;
+	char line[LINE_SIZE];
+	FILE *out = open_line(line);
+	json_t *backend, *count;
+	size_t i;
+
+	if (!out)
+		return;
+	json_array_foreach(at(now(top), "backends"), i, backend)
+	{
+		json_object_foreach(at(backend, "failures"), reason, count)
+		{
+			fprintf(out, "%s%s %s %.0f", separator, text_at(backend, "name"), reason,
+			    json_number_value(count));
+			separator = ", ";
+		}
+	}
+	close_line(top, out, line);
+}
+
+static void draw_events(struct top *top)
+{
+	char line[LINE_SIZE], text[SHOW_TEXT_SIZE];
+	size_t i;
+	json_t *event;
+
+	json_array_foreach(at(top->samples[0].answer, "events"), i, event)
+	{
+		const char *state = text_at(event, "state");
+		FILE *out = top->row < top->height ? open_line(line) : NULL;
+
+		if (!out)
+			return;
+		fprintf(out, "%s%s%s  %s%-10s%s  ", faint(top),
+		    format_clock(number_at(event, "time"), text), plain(top->coloured),
+		    colour_of(state, top->coloured), state, plain(top->coloured));
+		put_clean(out, text_at(event, "backend"));
+		fputs(text_at(event, "backend")[0] ? ": " : "", out);
+		put_clean(out, text_at(event, "text"));
+		close_line(top, out, line);
+	}
+}
+
+/* Composes the frame in memory and writes it at once, so that nothing flickers. */
+static void draw(struct top *top)
+{
+	char *frame = NULL;
+	size_t len = 0;
+
+	top->out = open_memstream(&frame, &len);
+	if (!top->out)
+		return;
+	top->row = 0;
+	fputs("\033[H", top->out);
+	draw_title(top);
+	draw_troubles(top);
+	draw_rates(top);
+	draw_latency(top);
+	put_line(top, "");
+	draw_backends(top);
+	put_line(top, "");
+	draw_failures(top);
+	put_line(top, "");
+	draw_events(top);
+	fputs("\033[J", top->out);
+	if (fclose(top->out) == 0) {
+		fwrite(frame, 1, len, stdout);
+		fflush(stdout);
+	}
+	free(frame);
+}
+
+/* ---- asking -------------------------------------------------------------------------------------------------- */
+
+static void note_rate(struct top *top)
+{
+	double older = top->count > 1
+			   ? number_at(before(top, false)->answer, "status.requests.total")
+			   : number_at(now(top), "requests.total");
+
+	memmove(top->rates + 1, top->rates, (HISTORY - 1) * sizeof(top->rates[0]));
+	top->rates[0] = rate(top, number_at(now(top), "requests.total"), older);
+	if (top->rate_count < HISTORY)
+		top->rate_count++;
+}
+
+static double clock_seconds(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* The new answer becomes the first sample. After a failure the last ones stay. */
+static bool ask(struct top *top)
+{
+	json_t *answer = talk(top->socket_path, "status", top->error);
+
+	if (!answer || !at(answer, "status")) {
+		json_decref(answer);
+		return false;
+	}
+	top->error[0] = '\0';
+	if (top->count == WINDOW + 1)
+		json_decref(top->samples[--top->count].answer);
+	memmove(top->samples + 1, top->samples, top->count * sizeof(top->samples[0]));
+	top->samples[0] = (struct sample){answer, clock_seconds()};
+	top->count++;
+	note_rate(top);
+	return true;
+}
+
+/* ---- the terminal -------------------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t ended;
+
+static void on_signal(int number)
+{
+	if (number != SIGWINCH)
+		ended = 1;
+}
+
+/* None of these restarts a call: what waits wakes up. */
+static void catch_signals(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
+	struct sigaction action = {.sa_handler = on_signal};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		sigaction(numbers[i], &action, NULL);
+}
+
+static void measure(struct top *top)
+{
+	struct winsize size;
+	bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+
+	top->width = known ? size.ws_col : 80;
+	top->height = known ? size.ws_row : 24;
+}
+
+/* Until `due`, a key or a new size. False when it is to end. */
+static bool wait_until(struct top *top, double due)
+{
+	struct pollfd keys = {.fd = STDIN_FILENO, .events = POLLIN};
+	char key = 0;
+
+	while (!ended) {
+		double left = due - clock_seconds();
+
+		if (left <= 0)
+			return true;
+		int ready = poll(&keys, 1, (int)(left * 1000) + 1);
+		if (ready < 0) {
+			measure(top);
+			draw(top);
+		}
+		if (ready > 0 && (read(STDIN_FILENO, &key, 1) != 1 || key == 'q' || key == 'Q'))
+			return false;
+	}
+	return false;
+}
+
+static void run(struct top *top)
+{
+	double due = clock_seconds();
+
+	do {
+		due += 1;
+		if (due < clock_seconds())
+			due = clock_seconds() + 1;
+		measure(top);
+		draw(top);
+		if (!wait_until(top, due))
+			return;
+		ask(top);
+	} while (!ended);
+}
+
+bool top(const char *socket_path, bool coloured)
+{
+	struct top top = {.socket_path = socket_path, .coloured = coloured};
+	struct termios cooked, raw;
+
+	if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &cooked) < 0) {
+		fputs("rondoctl: top needs a terminal; rondoctl status does not\n", stderr);
+		return false;
+	}
+	setlocale(LC_ALL, "");
+	top.has_blocks = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	if (!ask(&top)) {
+		fprintf(stderr, "rondoctl: %s\n", top.error);
+		return false;
+	}
+	catch_signals();
+	raw = cooked;
+	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	/* The alternate screen, without a cursor, without wrapping. */
+	fputs("\033[?1049h\033[?25l\033[?7l", stdout);
+	run(&top);
+	fputs("\033[?7h\033[?25h\033[?1049l", stdout);
+	fflush(stdout);
+	tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
+	for (size_t i = 0; i < top.count; i++)
+		json_decref(top.samples[i].answer);
+	return true;
+}
