@@ -1,10 +1,11 @@
 /*
  * handover - one process takes over from another.
  *
- * The old process starts the program anew, from the path by which it was started itself, with its arguments and environment,
- * and passes the listening sockets the way inheritance expects them, together with one end of a pipe. The new one says by one byte that it
- * serves; the old one lets go of its end when it has left the stage. Both listen meanwhile, so no connection is
- * refused. A successor that ends, or is silent for HANDOVER_LIMIT_S, is logged and got rid of, and nothing has changed.
+ * The old process starts the program anew, from the path by which it was started itself, with its arguments and
+ * environment, as a child of its own parent. It passes the listening sockets the way inheritance expects them, together
+ * with one end of a pipe. The new one says by one byte that it serves; the old one lets go of its end when it has left
+ * the stage. Both listen meanwhile, so no connection is refused. A successor that ends, or is silent for
+ * HANDOVER_LIMIT_S, is logged and got rid of, and nothing has changed.
  */
 #ifndef RONDO_SERVER_HANDOVER_H
 #define RONDO_SERVER_HANDOVER_H
