@@ -7,7 +7,10 @@
  *
  * With --watch PID the processor time of that process (all threads, from schedstat) is read at the beginning and the end of the
  * measured time; run on the same core, this sees exactly what the process used. With --hold every connection makes one
- * request, "held" is printed, and they stay open until stdin ends.
+ * request, a few at a time, "held" is printed, and they stay open until stdin ends.
+ *
+ * With --bad PERCENT so many of the requests ask for /bad, whose answers are not counted. With a rate, whoever has no
+ * answer 10 s after the last request was due counts as an error.
  *
  * Prints one JSON object. Exit status: 0; 1 when nothing was answered; 2 bad usage.
  */
@@ -31,7 +34,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 16 * 1024, SCRATCH = 256 * 1024, EVENTS = 512 };
+enum {
+	HEAD_MAX = 16 * 1024,
+	SCRATCH = 256 * 1024,
+	EVENTS = 512,
+	HELD_AT_ONCE = 8,
+	GRACE_US = 10000000
+};
 
 struct options {
 	uint16_t port;
@@ -40,6 +49,7 @@ struct options {
 	bool is_new, holds, is_browser;
 	size_t post;
 	int64_t rate, warm_us, run_us;
+	int bad;
 	int watched;
 };
 
@@ -48,7 +58,7 @@ enum reading { HEAD, COUNTED, CHUNK_LINE, CHUNK_DATA, CHUNK_END, LAST_LINE };
 
 struct client {
 	int fd;
-	bool busy, waits_for_room;
+	bool busy, waits_for_room, is_bad;
 	size_t sent;
 	int64_t due_us;
 	enum reading reading;
@@ -64,10 +74,11 @@ static struct options options = {
 static struct sockaddr_in addr = {.sin_family = AF_INET};
 static char *request, scratch[SCRATCH];
 static size_t request_len;
+static const char bad_request[] = "GET /bad HTTP/1.1\r\nHost: www.example.com\r\n\r\n";
 static int epoll_fd, timer_fd;
 static struct client *free_clients;
 static int64_t start_us, measured_us, stop_us; /* measuring begins; nothing is begun any more */
-static uint64_t started, answered, errors, bytes;
+static uint64_t started, in_flight, answered, errors, bytes;
 static uint32_t *samples;
 static size_t sample_count, sample_room;
 
@@ -136,7 +147,7 @@ static bool connect_client(struct client *client)
 static void note(struct client *client, bool good)
 {
 	int64_t now_us = clock_us();
-	if (now_us < measured_us)
+	if (now_us < measured_us || client->is_bad)
 		return;
 	if (!good) {
 		errors++;
@@ -156,17 +167,22 @@ static void finish(struct client *client, bool good)
 {
 	note(client, good);
 	client->busy = false;
+	in_flight--;
 	if (!good || client->closes || options.is_new)
 		disconnect(client);
+	if (options.holds)
+		return;
 	client->next_free = free_clients;
 	free_clients = client;
 }
 
 static void send_request(struct client *client)
 {
-	while (client->sent < request_len) {
-		ssize_t put = send(
-		    client->fd, request + client->sent, request_len - client->sent, MSG_NOSIGNAL);
+	const char *data = client->is_bad ? bad_request : request;
+	size_t len = client->is_bad ? sizeof(bad_request) - 1 : request_len;
+	while (client->sent < len) {
+		ssize_t put =
+		    send(client->fd, data + client->sent, len - client->sent, MSG_NOSIGNAL);
 		if (put < 0 && errno != EAGAIN) {
 			finish(client, false);
 			return;
@@ -186,7 +202,9 @@ static void send_request(struct client *client)
 
 static void start(struct client *client, int64_t due_us)
 {
+	client->is_bad = (int)(started * 37 % 100) < options.bad;
 	started++;
+	in_flight++;
 	client->busy = true;
 	client->due_us = due_us;
 	client->sent = client->head_len = 0;
@@ -208,7 +226,7 @@ static bool take_head(struct client *client)
 	client->reading = length ? COUNTED : CHUNK_LINE;
 	if (!length && !strcasestr(client->head, "\r\nTransfer-Encoding: chunked"))
 		return false;
-	return !strncmp(client->head, "HTTP/1.1 200 ", 13);
+	return client->is_bad || !strncmp(client->head, "HTTP/1.1 200 ", 13);
 }
 
 /* Looks at `len` bytes: how many belonged to the head; 0 with client->reading == HEAD: all of them, and more must come. */
@@ -311,7 +329,7 @@ static void begin_due(void)
 		int64_t due_us = now_us;
 		if (options.rate > 0)
 			due_us = start_us + (int64_t)started * 1000000 / options.rate;
-		if (options.holds && started == (uint64_t)options.connections)
+		if (options.holds && started - answered - errors >= HELD_AT_ONCE)
 			return;
 		if (due_us > now_us)
 			break;
@@ -403,7 +421,8 @@ static bool read_options(int argc, char **argv)
 	static const struct option known[] = {{"port", 1, 0, 'p'}, {"target", 1, 0, 't'},
 	    {"connections", 1, 0, 'c'}, {"new", 0, 0, 'n'}, {"hold", 0, 0, 'h'},
 	    {"browser", 0, 0, 'b'}, {"post", 1, 0, 'o'}, {"rate", 1, 0, 'r'},
-	    {"warm-ms", 1, 0, 'w'}, {"run-ms", 1, 0, 'm'}, {"watch", 1, 0, 'W'}, {0}};
+	    {"warm-ms", 1, 0, 'w'}, {"run-ms", 1, 0, 'm'}, {"watch", 1, 0, 'W'}, {"bad", 1, 0, 'B'},
+	    {0}};
 	for (int option; (option = getopt_long(argc, argv, "", known, NULL)) >= 0;) {
 		switch (option) {
 		case 'p':
@@ -435,6 +454,9 @@ static bool read_options(int argc, char **argv)
 			break;
 		case 'm':
 			options.run_us = atoll(optarg) * 1000;
+			break;
+		case 'B':
+			options.bad = atoi(optarg);
 			break;
 		case 'W':
 			options.watched = atoi(optarg);
@@ -487,7 +509,7 @@ int main(int argc, char **argv)
 		fprintf(stderr,
 		    "usage: drive --port N [--target PATH] [--connections N] [--new] [--hold] "
 		    "[--browser] [--post BYTES] [--rate N] [--warm-ms N] [--run-ms N] "
-		    "[--watch PID]\n");
+		    "[--watch PID] [--bad PERCENT]\n");
 		return 2;
 	}
 	prepare();
@@ -503,6 +525,12 @@ int main(int argc, char **argv)
 	int64_t began_us = measured_us = clock_us();
 	while (clock_us() < stop_us)
 		turn(10);
-	report(clock_us() - began_us, watched_ns() - used_ns);
+	int64_t took_us = clock_us() - began_us;
+	used_ns = watched_ns() - used_ns;
+	while (options.rate > 0 && in_flight > 0 && clock_us() < stop_us + GRACE_US)
+		turn(10);
+	if (options.rate > 0)
+		errors += in_flight;
+	report(took_us, used_ns);
 	return answered == 0;
 }

@@ -1,9 +1,11 @@
 /*
  * origin - the cheapest server that can stand behind a proxy.
  *
- * Usage: origin PORTS. Listens on so many ports of 127.0.0.1, prints each, and serves
- * until it is ended. `/n/BYTES` answers that much counted content, `/c/BYTES` the same in chunks of 32 KiB; content of
+ * Usage: origin PORTS [FIRST]. Listens on so many ports of 127.0.0.1, from FIRST on if it is given, prints each, and
+ * serves until it is ended. `/n/BYTES` answers that much counted content, `/c/BYTES` the same in chunks of 32 KiB; content of
  * a request is read and dropped. Answers are made once and sent from memory, so what a benchmark measures is somewhere else.
+ * `/bad` is answered with 500; `/count` tells how many requests came since the last signal. SIGUSR1 makes it answer
+ * everything with 500, SIGUSR2 everything 3 s late, SIGHUP well again.
  * It trusts its peer: one request at a time, heads up to 16 KiB.
  */
 #include <arpa/inet.h>
@@ -11,6 +13,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +23,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { HEAD_MAX = 16 * 1024, CHUNK = 32 * 1024, SCRATCH = 256 * 1024, EVENTS = 256, ANSWERS = 64 };
@@ -38,6 +42,9 @@ struct peer {
 	uint64_t content_left; /* of the request */
 	const struct answer *answer;
 	size_t sent;
+	bool is_late;
+	int64_t due_us; /* of a late answer */
+	struct peer *next_late;
 	char head[HEAD_MAX];
 };
 
@@ -45,6 +52,23 @@ static struct answer answers[ANSWERS];
 static size_t answer_count;
 static char scratch[SCRATCH];
 static int epoll_fd;
+static volatile sig_atomic_t mode = SIGHUP, counted;
+static struct peer *first_late, **last_late = &first_late;
+
+enum { LATE_US = 3000000 };
+
+static int64_t clock_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void on_signal(int number)
+{
+	mode = number;
+	counted = 0;
+}
 
 static void compose(struct answer *answer, size_t content, bool chunked)
 {
@@ -120,6 +144,68 @@ static bool send_answer(struct peer *peer)
 	return true;
 }
 
+static const struct answer *bad_answer(void)
+{
+	static char bytes[] =
+	    "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\nbad\n";
+	static const struct answer answer = {.bytes = bytes, .len = sizeof(bytes) - 1};
+	return &answer;
+}
+
+static const struct answer *count_answer(void)
+{
+	static char bytes[128];
+	static struct answer answer = {.bytes = bytes};
+	int count = (int)counted;
+	answer.len =
+	    (size_t)sprintf(bytes, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n%10d", count);
+	return &answer;
+}
+
+/* Chooses the answer; false when it has to wait. */
+static bool choose_answer(struct peer *peer, const char *target, size_t len)
+{
+	if (len == 6 && !memcmp(target, "/count", len)) {
+		peer->answer = count_answer();
+		return true;
+	}
+	counted++;
+	bool is_bad = mode == SIGUSR1 || (len == 4 && !memcmp(target, "/bad", len));
+	peer->answer = is_bad ? bad_answer() : find_answer(target, len);
+	if (mode != SIGUSR2)
+		return true;
+	want(peer, 0);
+	peer->is_late = true;
+	peer->due_us = clock_us() + LATE_US;
+	peer->next_late = NULL;
+	*last_late = peer;
+	last_late = &peer->next_late;
+	return false;
+}
+
+/* Takes a peer out of those that wait for a late answer. */
+static void forget_late(struct peer *peer)
+{
+	struct peer **at = &first_late;
+	while (*at != peer)
+		at = &(*at)->next_late;
+	*at = peer->next_late;
+	if (!*at)
+		last_late = at;
+	peer->is_late = false;
+}
+
+static void send_late(void)
+{
+	while (first_late && first_late->due_us <= clock_us()) {
+		struct peer *peer = first_late;
+		forget_late(peer);
+		want(peer, EPOLLIN);
+		if (!send_answer(peer))
+			drop(peer);
+	}
+}
+
 /* A whole head is there, with `extra` bytes of content behind it. */
 static bool take_request(struct peer *peer, size_t extra)
 {
@@ -128,11 +214,11 @@ static bool take_request(struct peer *peer, size_t extra)
 	if (!target)
 		return false;
 	target++;
-	peer->answer = find_answer(target, strcspn(target, " "));
+	bool now = choose_answer(peer, target, strcspn(target, " "));
 	peer->sent = 0;
 	peer->head_len = 0;
 	peer->content_left = (length ? strtoull(length + 17, NULL, 10) : 0) - extra;
-	return peer->content_left > 0 || send_answer(peer);
+	return !now || peer->content_left > 0 || send_answer(peer);
 }
 
 static bool read_head(struct peer *peer)
@@ -160,7 +246,10 @@ static bool read_content(struct peer *peer)
 static void serve(struct peer *peer, uint32_t events)
 {
 	bool alive = true;
-	if (events & EPOLLOUT)
+	if (peer->is_late) { /* its proxy gave up */
+		forget_late(peer);
+		alive = false;
+	} else if (events & EPOLLOUT)
 		alive = send_answer(peer);
 	else if (peer->content_left > 0)
 		alive = read_content(peer);
@@ -190,10 +279,11 @@ static void accept_all(int listener)
 	}
 }
 
-static bool listen_on_any_port(void)
+static bool listen_on(uint16_t port)
 {
-	struct sockaddr_in addr = {
-	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+	    .sin_port = htons(port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(addr);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -210,18 +300,23 @@ static bool listen_on_any_port(void)
 int main(int argc, char **argv)
 {
 	int ports = argc > 1 ? atoi(argv[1]) : 1;
+	int first = argc > 2 ? atoi(argv[2]) : 0;
 	struct rlimit files;
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
 	epoll_fd = epoll_create1(0);
+	signal(SIGUSR1, on_signal);
+	signal(SIGUSR2, on_signal);
+	signal(SIGHUP, on_signal);
 	for (int i = 0; i < ports; i++)
-		if (!listen_on_any_port())
+		if (!listen_on((uint16_t)(first ? first + i : 0)))
 			return 1;
 	fflush(stdout);
 	for (;;) {
 		struct epoll_event events[EVENTS];
-		int count = epoll_wait(epoll_fd, events, EVENTS, -1);
+		int count = epoll_wait(epoll_fd, events, EVENTS, first_late ? 20 : -1);
+		send_late();
 		for (int i = 0; i < count; i++) {
 			struct peer *peer = events[i].data.ptr;
 			if (peer->listens)

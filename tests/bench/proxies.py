@@ -59,6 +59,16 @@ backend back
 """
 
 
+def worker_of(master):
+    for _ in range(100):
+        with open(f"/proc/{master}/task/{master}/children", encoding="ascii") as children:
+            pids = children.read().split()
+        if pids:
+            return int(pids[0])
+        time.sleep(0.02)
+    raise SystemExit("nginx has no worker")
+
+
 class Server:
     """A running program: `pid` is the process that does the work."""
 
@@ -154,8 +164,7 @@ class House:
                                     location=location))
         nginx = Server("nginx", self.pin + ["nginx", "-p", work, "-c", config, "-e", work + "/nginx.err"], port)
         self.keep(nginx).wait_open()
-        with open(f"/proc/{nginx.pid}/task/{nginx.pid}/children", encoding="ascii") as children:
-            nginx.pid = int(children.read().split()[0])
+        nginx.pid = worker_of(nginx.pid)
         return nginx
 
     def haproxy(self, ports, name="haproxy", log=None, **parts):

@@ -20,6 +20,6 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 out=${BENCH_OUT:-bench-results}
 bench_build "$@" || exit 1
 mkdir -p "$out"
-python3 "$root/tests/bench/speed.py" --tools "$bench_tools" "${bench_rondo[@]}" \
+bench_alone python3 "$root/tests/bench/speed.py" --tools "$bench_tools" "${bench_rondo[@]}" \
     --json "$out/results.json" "$@" || exit 1
 python3 "$root/tests/bench/picture.py" "$out/results.json" "$out/results.svg"
