@@ -360,6 +360,19 @@ static void targets_and_hosts_are_settled(void **state)
 	}
 }
 
+static void nothing_beyond_the_target_is_looked_at(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	for (size_t len = 0; len < 8; len++) {
+		open_sample(&sample, 1, "Host: h");
+		sample.head.method = HTTP_METHOD_GET;
+		sample.head.target = (struct str){"http://a", len};
+		assert_int_equal(http_head_classify_request(&sample.head), HTTP_FAULT_TARGET);
+	}
+}
+
 static void hosts_are_taken_or_refused(void **state)
 {
 	static const struct {
@@ -373,6 +386,8 @@ static void hosts_are_taken_or_refused(void **state)
 	    {"a!$&'()*+;=", true},
 	    {"xn--caf-dma.example", true},
 	    {"a%C3%A9", true},
+	    {"gzGZ", true},
+	    {"[0000:0000:0000:0000:0000:ffff:255.255.255.255]", true},
 	    {"a%30z", true},
 	    {"Z%7e", true},
 	    {"127.0.0.1", true},
@@ -433,6 +448,7 @@ static void hosts_are_taken_or_refused(void **state)
 	    {"[127.0.0.1]", false},
 	    {"[::1%25lo]", false},
 	    {"[a]", false},
+	    {"[0000:0000:0000:0000:0000:ffff:255.255.255.2555]", false},
 	    {"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]", false},
 	};
 	struct sample sample;
@@ -666,6 +682,7 @@ int main(void)
 	    cmocka_unit_test(options_have_a_limit),
 	    cmocka_unit_test(requests_are_framed),
 	    cmocka_unit_test(targets_and_hosts_are_settled),
+	    cmocka_unit_test(nothing_beyond_the_target_is_looked_at),
 	    cmocka_unit_test(hosts_are_taken_or_refused),
 	    cmocka_unit_test(wishes_of_a_request_are_told),
 	    cmocka_unit_test(responses_are_framed),

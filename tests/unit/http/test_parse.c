@@ -76,6 +76,67 @@ static void a_head_is_told_as_slices_of_the_buffer(void **state)
 	close_reader(reader);
 }
 
+static enum parse_result read_response(struct reader *reader)
+{
+	const struct parse_response_rules rules = {limits, &reader->request};
+
+	return parse_response(&reader->parse, &rules, &reader->in, &reader->head);
+}
+
+static void a_status_line_is_told_as_slices_of_the_buffer(void **state)
+{
+	struct reader *reader = &only_reader;
+	const struct http_head *head = &reader->head;
+
+	(void)state;
+	open_with(reader, true, "HTTP/1.0 404 Not  here \r\nA: b\r\n\r\nrest");
+	assert_int_equal(read_response(reader), PARSE_DONE);
+	assert_int_equal(head->status, 404);
+	assert_int_equal(head->minor, 0);
+	assert_true(str_equals(head->reason, STR("Not  here ")));
+	assert_ptr_equal(head->reason.data, reader->in.data + 13);
+	assert_int_equal(head->field_count, 1);
+	assert_int_equal(head->length, buf_len(&reader->in) - 4);
+	close_reader(reader);
+
+	open_with(reader, true, "HTTP/1.1 200\r\n\r\n");
+	assert_int_equal(read_response(reader), PARSE_DONE);
+	assert_int_equal(head->reason.len, 0);
+	close_reader(reader);
+}
+
+static void what_llhttp_refuses_has_a_fault(void **state)
+{
+	static const struct {
+		const char *bytes;
+		enum http_fault fault;
+	} cases[] = {
+	    {"NEVER / HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_FAULT_METHOD_UNKNOWN},
+	    {"get / HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_FAULT_METHOD_UNKNOWN},
+	    {"SETUP / HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_FAULT_METHOD_UNKNOWN},
+	    {"GET 1 HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_FAULT_TARGET},
+	    {"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", HTTP_FAULT_FRAMING},
+	    {"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+		HTTP_FAULT_FRAMING},
+	    {"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, x\r\n\r\n",
+		HTTP_FAULT_FRAMING},
+	    {"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		HTTP_FAULT_FRAMING},
+	    {"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+		HTTP_FAULT_FRAMING},
+	};
+	struct reader *reader = &only_reader;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		open_with(reader, false, cases[i].bytes);
+		assert_int_equal(read_request(reader), PARSE_BAD);
+		if (reader->parse.fault != cases[i].fault)
+			fail_msg("%s: fault %d", cases[i].bytes, (int)reader->parse.fault);
+		close_reader(reader);
+	}
+}
+
 static void every_method_that_matters_has_its_number(void **state)
 {
 	static const struct {
@@ -151,16 +212,47 @@ static void nothing_of_the_head_before_is_left(void **state)
 /* What llhttp is made to say instead of what it thinks, by __wrap_llhttp_execute. */
 static void (*distort)(llhttp_t *parser);
 
+/* Where its input is cut in two, so that it has to tell in pieces what lies across; 0: nowhere. */
+static size_t cut;
+
 llhttp_errno_t __real_llhttp_execute(llhttp_t *parser, const char *data, size_t len);
 llhttp_errno_t __wrap_llhttp_execute(llhttp_t *parser, const char *data, size_t len);
 
 llhttp_errno_t __wrap_llhttp_execute(llhttp_t *parser, const char *data, size_t len)
 {
-	llhttp_errno_t error = __real_llhttp_execute(parser, data, len);
+	size_t first = cut && cut < len ? cut : 0;
+	llhttp_errno_t error = HPE_OK;
 
+	if (first)
+		error = __real_llhttp_execute(parser, data, first);
+	if (error == HPE_OK)
+		error = __real_llhttp_execute(parser, data + first, len - first);
 	if (distort)
 		distort(parser);
 	return error;
+}
+
+static void what_llhttp_tells_in_pieces_is_joined(void **state)
+{
+	static const char request[] =
+	    "OPTIONS /abc?d HTTP/1.1\r\nHost: h\r\nLong-Name: a value: b\r\nX:\r\n\r\n";
+	struct reader *reader = &only_reader;
+	const struct http_head *head = &reader->head;
+
+	(void)state;
+	for (cut = 0; cut < sizeof(request); cut++) {
+		open_with(reader, false, request);
+		assert_int_equal(read_request(reader), PARSE_DONE);
+		assert_true(str_equals(head->method_text, STR("OPTIONS")));
+		assert_true(str_equals(head->target, STR("/abc?d")));
+		assert_int_equal(head->field_count, 3);
+		assert_true(str_equals(head->fields[1].name, STR("Long-Name")));
+		assert_true(str_equals(head->fields[1].value, STR("a value: b")));
+		assert_true(str_equals(head->fields[2].name, STR("X")));
+		assert_int_equal(head->fields[2].value.len, 0);
+		close_reader(reader);
+	}
+	cut = 0;
 }
 
 static void distort_chunked(llhttp_t *parser)
@@ -229,14 +321,13 @@ static void what_llhttp_sees_otherwise_is_refused(void **state)
 	    {no_content, distort_chunked, true, HTTP_FAULT_NONE},
 	};
 	struct reader *reader = &only_reader;
-	const struct parse_response_rules rules = {limits, &reader->request};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		open_with(reader, cases[i].is_response, cases[i].bytes);
 		distort = cases[i].distort;
 		if (cases[i].is_response)
-			parse_response(&reader->parse, &rules, &reader->in, &reader->head);
+			read_response(reader);
 		else
 			read_request(reader);
 		distort = NULL;
@@ -260,9 +351,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_head_is_told_as_slices_of_the_buffer),
+	    cmocka_unit_test(a_status_line_is_told_as_slices_of_the_buffer),
+	    cmocka_unit_test(what_llhttp_refuses_has_a_fault),
 	    cmocka_unit_test(every_method_that_matters_has_its_number),
 	    cmocka_unit_test(empty_lines_are_consumed_as_they_come),
 	    cmocka_unit_test(nothing_of_the_head_before_is_left),
+	    cmocka_unit_test(what_llhttp_tells_in_pieces_is_joined),
 	    cmocka_unit_test(what_llhttp_sees_otherwise_is_refused),
 	    cmocka_unit_test(the_version_of_llhttp_is_told),
 	};
