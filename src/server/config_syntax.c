@@ -181,6 +181,11 @@ static bool close_bracket(struct checker *checker)
 	return false;
 }
 
+static bool is_name(const struct checker *checker)
+{
+	return checker->token.kind == TOKEN_NAME || checker->token.kind == TOKEN_DOTTED;
+}
+
 /* Does the name that stands begin a setting: is an assignment next, and not the colon of http://? */
 static bool begins_setting(const struct checker *checker)
 {
@@ -337,7 +342,7 @@ static bool check_name_in_list(struct checker *checker, bool is_first)
 	    checker->token.text.data);
 	fault(checker, (struct config_fault){here(checker), hint},
 	    "a setting inside of '%c' stands in a group of its own", list->opener[0]);
-	while (checker->token.kind == TOKEN_NAME && begins_setting(checker)) {
+	while (is_name(checker) && begins_setting(checker)) {
 		advance(checker);
 		advance(checker);
 		check_value(checker);
@@ -429,7 +434,7 @@ static void check_list(struct checker *checker)
 		/* A bracket that closes nothing was stepped over: what follows may end the list as well. */
 		if (checker->token.kind == TOKEN_CLOSE || checker->token.kind == TOKEN_END)
 			continue;
-		if (checker->token.kind != TOKEN_NAME && checker->token.kind != TOKEN_DOTTED)
+		if (!is_name(checker))
 			check_element(checker, first);
 		else if (check_name_in_list(checker, is_first))
 			return;

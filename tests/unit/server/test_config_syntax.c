@@ -82,6 +82,10 @@ static void texts_with_faults(void **state)
 	    {"a = [ ( ) ];",
 		"rondo.conf:1: [ ] holds plain values of one type\n    1 | a = [ ( ) ];\n"
 		"        hint: write ( ) for a list of anything\n"},
+	    {"a = ( 1, b.c = 2 );",
+		"rondo.conf:1: a setting inside of '(' stands in a group of its own\n"
+		"    1 | a = ( 1, b.c = 2 );\n"
+		"        hint: write { b.c = ...; }\n"},
 	    /* Names. */
 	    {"a = 1;\na = 2;", "rondo.conf:2: `a` is set twice\n    2 | a = 2;\n"
 			       "        hint: it was set first on line 1\n"},
@@ -242,7 +246,7 @@ static void files_that_multiply(void **state)
 	struct config_errors errors = {0};
 	struct config_text text;
 	char name[16];
-	char content[1024] = "";
+	char content[60000] = "";
 
 	(void)state;
 	for (int i = 0; i < 9; i++) {
