@@ -74,6 +74,12 @@ int net_listen(const struct net_addr *addr, const struct net_listen_options *opt
  */
 int net_listen_inherited(int fd);
 
+/*
+ * Lets nobody into the queue of a listening TCP socket any more, without refusing anybody: first packets are dropped, and
+ * are sent again in a second. For the moment before it is closed, when others listen on the same port.
+ */
+void net_listen_hold(int fd);
+
 /* SO_REUSEPORT of a listening socket, on or off: while it is on, others of this user may bind to its port. 0 or a
  * negative errno. */
 int net_share_port(int fd, bool on);

@@ -22,7 +22,7 @@ struct listener {
 /* Takes over a listening descriptor. Negative errno when the loop has no room. */
 int listener_open(struct listener *listener, struct service *service, int fd);
 
-/* Accepts all who wait in the queue now, as far as there is room: before it is closed for good. */
+/* Accepts all who wait in the queue, as far as there is room, and lets no more into it: before it is closed for good. */
 void listener_accept_all(struct listener *listener);
 
 /* Stops accepting and closes the descriptor. Whoever is in the queue is turned away, unless another process has the

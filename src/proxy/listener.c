@@ -75,7 +75,8 @@ int listener_open(struct listener *listener, struct service *service, int fd)
 
 void listener_accept_all(struct listener *listener)
 {
-	/* Those who come while this goes on are let in too, but they cannot keep it going. */
+	/* Else one who comes between the last accept and the close would be turned away. */
+	net_listen_hold(listener->watch.fd);
 	for (size_t room = listener->service->sessions.limit; room > 0; room--)
 		if (!accept_one(listener))
 			return;

@@ -460,6 +460,18 @@ def test_processes_share_a_port_only_when_they_are_told_to(world):
             other.process.returncode = 0
 
 
+def test_one_of_several_on_a_port_stops_and_nobody_notices(world):
+    listen = f"127.0.0.1:{free_port()}"
+    shared = {"RONDO_REUSE_PORT": "1"}
+    with world.start(listen=listen, environment=shared) as daemon:
+        loads = [Load(daemon.port, kept=1, tunnel=False) for _ in range(4)]
+        for _ in range(5):
+            with world.start(listen=listen, environment=shared):
+                loads[0].wait_more(30)
+        for load in loads:
+            load.stop()
+
+
 # ---- the supervisor
 
 
