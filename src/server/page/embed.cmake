@@ -19,7 +19,7 @@ foreach(name TABLES FIRST)
         message(FATAL_ERROR "page.html has no <!--${name}-->")
     endif()
 endforeach()
-string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," page "${page}")
-string(REGEX REPLACE "(................................................................................)" "\\1\n\t"
-    page "${page}")
-file(WRITE ${TO} "extern const char page_text[];\nconst char page_text[] = {\n\t${page}0};\n")
+string(REGEX REPLACE "([0-9a-f][0-9a-f])" "\\\\x\\1" page "${page}")
+string(REGEX REPLACE "(................................................................................)"
+    "\\1\"\n\t\"" page "${page}")
+file(WRITE ${TO} "extern const char page_text[];\nconst char page_text[] =\n\t\"${page}\";\n")
