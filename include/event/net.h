@@ -80,8 +80,8 @@ int net_listen_inherited(int fd);
  */
 void net_listen_hold(int fd);
 
-/* SO_REUSEPORT of a listening socket, on or off: while it is on, others of this user may bind to its port. 0 or a
- * negative errno. */
+/* SO_REUSEPORT of a listening socket, on or off: while it is on, others of this user who share too may bind to its
+ * port. 0 or a negative errno. */
 int net_share_port(int fd, bool on);
 
 /* The address a socket is bound to. 0 or a negative errno. */

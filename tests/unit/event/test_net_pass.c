@@ -1,0 +1,165 @@
+#include "event/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const struct net_listen_options usual = {.backlog = 8};
+
+static struct net_addr loopback(uint16_t port)
+{
+	struct net_addr addr;
+
+	assert_true(net_addr_from_ip(&addr, STR("127.0.0.1"), port));
+	return addr;
+}
+
+static int listen_anywhere(void)
+{
+	struct net_addr addr = loopback(0);
+	int fd = net_listen(&addr, &usual);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static struct net_addr local_addr(int fd)
+{
+	struct net_addr addr;
+
+	assert_int_equal(net_local_addr(fd, &addr), 0);
+	return addr;
+}
+
+static void an_inherited_listener_neither_blocks_nor_is_passed_on(void **state)
+{
+	struct net_addr peer;
+	int fd = listen_anywhere();
+
+	(void)state;
+	assert_int_equal(fcntl(fd, F_SETFD, 0), 0);
+	assert_int_equal(fcntl(fd, F_SETFL, O_RDWR), 0);
+	assert_int_equal(net_listen_inherited(fd), 0);
+	assert_int_equal(net_accept(fd, &peer), -EAGAIN);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	close(fd);
+}
+
+static void what_does_not_listen_for_streams_is_not_inherited(void **state)
+{
+	int pair[2], ends[2];
+	int datagrams = net_datagram_open();
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(net_listen_inherited(pair[0]), -EINVAL);
+	assert_int_equal(net_listen_inherited(datagrams), -EPROTOTYPE);
+	assert_int_equal(net_listen_inherited(ends[0]), -ENOTSOCK);
+	close(ends[0]);
+	close(ends[1]);
+	close(pair[0]);
+	close(pair[1]);
+	close(datagrams);
+	assert_int_equal(net_listen_inherited(datagrams), -EBADF);
+}
+
+static void a_port_is_shared_only_by_those_who_say_so(void **state)
+{
+	struct net_listen_options sharing = {.backlog = 8, .reuse_port = true};
+	int first = listen_anywhere();
+	struct net_addr addr = local_addr(first);
+	int second;
+
+	(void)state;
+	assert_int_equal(net_listen(&addr, &sharing), -EADDRINUSE);
+	assert_int_equal(net_share_port(first, true), 0);
+	assert_int_equal(net_listen(&addr, &usual), -EADDRINUSE);
+	second = net_listen(&addr, &sharing);
+	assert_true(second >= 0);
+	assert_int_equal(net_share_port(first, false), 0);
+	assert_int_equal(net_share_port(second, false), 0);
+	assert_int_equal(net_listen(&addr, &usual), -EADDRINUSE);
+	close(first);
+	close(second);
+	assert_true(net_share_port(first, true) < 0);
+}
+
+/* Does somebody wait in the queue now? */
+static bool is_waiting(int listener)
+{
+	struct pollfd queue = {.fd = listener, .events = POLLIN};
+
+	return poll(&queue, 1, 0) == 1;
+}
+
+static void a_listener_on_hold_gives_whom_it_has_and_lets_nobody_in(void **state)
+{
+	struct net_addr peer;
+	int listener = listen_anywhere();
+	struct net_addr addr = local_addr(listener);
+	bool connecting;
+	int before = net_connect(&addr, &connecting);
+	int after, accepted;
+
+	(void)state;
+	assert_true(is_waiting(listener));
+	net_listen_hold(listener);
+	after = net_connect(&addr, &connecting);
+	assert_true(after >= 0);
+	assert_true(connecting);
+	accepted = net_accept(listener, &peer);
+	assert_true(accepted >= 0);
+	assert_int_equal(net_accept(listener, &peer), -EAGAIN);
+	/* What was let in before is a connection like any other. */
+	assert_int_equal(send(before, "x", 1, 0), 1);
+	assert_false(net_is_quiet(accepted));
+	assert_int_equal(net_connect_result(after), 0);
+	close(accepted);
+	close(before);
+	close(after);
+	close(listener);
+}
+
+static void a_datagram_arrives_whole_or_not_at_all(void **state)
+{
+	struct net_addr addr = {.len = sizeof(sa_family_t)};
+	char text[16];
+	int receiver = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	int sender = net_datagram_open();
+	int error = 0;
+	size_t sent = 0;
+
+	(void)state;
+	addr.any.sa_family = AF_UNIX;
+	/* An address in the abstract namespace, of the kernel's choice. unix(7), autobind. */
+	assert_int_equal(bind(receiver, &addr.any, addr.len), 0);
+	addr = local_addr(receiver);
+	for (; !error; sent++)
+		error = net_datagram_send(sender, &addr, STR("READY=1"));
+	assert_int_equal(error, -EAGAIN);
+	for (; sent > 1; sent--)
+		assert_int_equal(recv(receiver, text, sizeof(text), 0), 7);
+	assert_int_equal(recv(receiver, text, sizeof(text), 0), -1);
+	close(receiver);
+	assert_int_equal(net_datagram_send(sender, &addr, STR("READY=1")), -ECONNREFUSED);
+	close(sender);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(an_inherited_listener_neither_blocks_nor_is_passed_on),
+	    cmocka_unit_test(what_does_not_listen_for_streams_is_not_inherited),
+	    cmocka_unit_test(a_port_is_shared_only_by_those_who_say_so),
+	    cmocka_unit_test(a_listener_on_hold_gives_whom_it_has_and_lets_nobody_in),
+	    cmocka_unit_test(a_datagram_arrives_whole_or_not_at_all),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
