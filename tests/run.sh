@@ -45,7 +45,7 @@ step() {
     fi
     {
         grep '^skipped' "$log.log"
-        [ "${count#* }" = 0 ] || grep -v '^ok ' "$log.log" | tail -n 120
+        [ "${count#* }" = 0 ] || grep -vE '^(ok |skipped)' "$log.log" | tail -n 120
         echo "$name: ${count% *} passed, ${count#* } failed"
     } > "$log.show"
     cat "$log.show"
@@ -70,7 +70,7 @@ units() {
             if (/ Passed +[0-9.]+ sec/) {
                 passed += id in inside ? inside[id] : 1
             } else if (/\*\*\*Skipped/) {
-                print "skipped: " $4
+                print "skipped: the test of " $4 ", by itself"
             } else {
                 passed += id in inside ? inside[id] : 0
                 failed++

@@ -12,7 +12,7 @@ import struct
 
 import wire
 
-PATIENCE = 20.0  # seconds for anything at all to happen; a test that needs them has failed
+PATIENCE = 60.0  # seconds for anything at all to happen; a test that needs them has failed
 PAUSE = 0.002    # between two pieces, so that they arrive as two reads
 
 
@@ -53,7 +53,10 @@ class Link:
             await asyncio.sleep(PAUSE)
 
     def finish_sending(self):
-        self.writer.write_eof()
+        try:
+            self.writer.write_eof()
+        except OSError:
+            pass  # rondo was quicker
 
     def finish(self):
         self.writer.close()

@@ -229,7 +229,8 @@ async def play_table(binary, report, names):
     rows = [row for row in rows if not names or row.name in names]
     backend = Backend()
     await backend.start()
-    settings = ["retry.tries=1", "timeouts.backend_idle=60s"]
+    settings = ["retry.tries=1", "timeouts.backend_idle=60s", "max_delay_response=60s",
+                "timeouts.connect=60s", "timeouts.request_head=60s", "retry.deadline=60s"]
     rondo = await asyncio.to_thread(harness.Rondo, binary, [backend.url], settings)
     table = Table(report, rondo.port, backend)
     await table.play_requests([row for row in rows if row.direction == "C>P"])

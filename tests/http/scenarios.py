@@ -1,8 +1,9 @@
 """What is an event rather than bytes: pauses, ends, resets, clients and backends that are slow or
 gone. Each is a function, and its first line says what must come of it.
 
-They run against a rondo with short limits, one after the other. Nothing is measured against the
-clock: a limit either ends a conversation or the test runs out of patience.
+They run one after the other, those about a limit in time against a rondo where these are short.
+Nothing is measured against the clock: a limit either ends a conversation or the test runs out of
+patience.
 """
 
 import asyncio
@@ -12,9 +13,10 @@ import harness
 import wire
 from peers import PATIENCE, Backend, Client, Link, Wish, addresses, answer_plainly
 
-SETTINGS = ["retry.tries=1", "max_delay_response=1s", "timeouts.request_head=1s",
-            "timeouts.keep_alive=1s", "timeouts.send=1s", "timeouts.response=1s",
-            "timeouts.backend_idle=60s", "limits.body_bytes=1m"]
+PATIENT = ["retry.tries=1", "max_delay_response=60s", "timeouts.connect=60s",
+           "timeouts.backend_idle=60s", "limits.body_bytes=1m"]
+HASTY = ["retry.tries=1", "max_delay_response=2s", "timeouts.request_head=2s",
+         "timeouts.keep_alive=2s", "timeouts.send=2s", "timeouts.response=2s"]
 GET = b"GET /row HTTP/1.1\r\nHost: a\r\n\r\n"
 BEGUN = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc"
 MIB = 1 << 20
@@ -96,7 +98,7 @@ class EarlyStage:
     async def __aenter__(self):
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
-        self.rondo = await asyncio.to_thread(harness.Rondo, self.binary, [url], SETTINGS)
+        self.rondo = await asyncio.to_thread(harness.Rondo, self.binary, [url], PATIENT)
         self.client = await Client.connect(self.rondo.port, "127.0.0.1")
         return self
 
@@ -402,7 +404,7 @@ async def RT03(stage):
 
 
 async def RT04(stage):
-    """A body that comes drop by drop is relayed, however long all of it takes."""
+    """A body that comes drop by drop is relayed, though all of it takes longer than a limit."""
     async def drip(link, request):
         link.send(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n")
         for letter in b"drop by drop":
@@ -489,20 +491,26 @@ async def slow_reader(stage, size):
     return client
 
 
-SCENARIOS = [EX08, PL03, PL05, PL06, TM01, TM02, TM04, TM05, TM06, UP03, SZ01, late_request,
-             RS29, RS30, RF16, RF37, R103, R113, RT01, RT02, RT03, RT04, RT05, RT07, RT09]
+SCENARIOS = [
+    (PATIENT, [EX08, PL03, PL05, PL06, TM05, TM06, UP03, SZ01, late_request, RS29, RS30, RF16, RF37,
+               R103, RT02, RT03, RT07, RT09]),
+    (HASTY, [TM01, TM02, TM04, R113, RT01, RT04, RT05])]
 
 
 async def play(binary, report, names):
     """Plays the scenarios of these names, or all where there are none."""
-    chosen = [one for one in SCENARIOS if not names or one.__name__ in names]
-    if not chosen:
-        return
+    for settings, scenarios in SCENARIOS:
+        chosen = [one for one in scenarios if not names or one.__name__ in names]
+        if chosen:
+            await play_with(binary, report, settings, chosen)
+
+
+async def play_with(binary, report, settings, scenarios):
     backend = Backend()
     await backend.start()
-    rondo = await asyncio.to_thread(harness.Rondo, binary, [backend.url], SETTINGS)
+    rondo = await asyncio.to_thread(harness.Rondo, binary, [backend.url], settings)
     stage = Stage(rondo, backend)
-    for scenario in chosen:
+    for scenario in scenarios:
         try:
             await asyncio.wait_for(scenario(stage), 2 * PATIENCE)
             why = "; ".join(stage.wish.faults) if stage.wish else ""

@@ -83,7 +83,7 @@ class Rondo:
             text=True, errors="replace", env=dict(os.environ, NO_COLOR="1"))
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        if not self.ready.wait(20) or not self.port:
+        if not self.ready.wait(60) or not self.port:
             self.process.kill()
             self.process.wait()
             raise SystemExit("rondo did not start: " + " ".join(command) + "\n" + self.tail())
