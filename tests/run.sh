@@ -117,6 +117,7 @@ both() {
 release_lane() {
     both release build/release
     step 'real programs' "$python" tests/real/run_real.py build/release/rondo
+    step 'names' "$python" tests/names/test_names.py build/release/rondo
     step 'soak' "$python" tests/soak/soak.py build/release/rondo build/release/mock_backends 60000
 }
 
@@ -126,7 +127,7 @@ release_lane() {
 wanted_packages() {
     local package missing=() offered=()
     [ "$(id -u)" -eq 0 ] && command -v apt-get > /dev/null || return 0
-    for package in varnish nginx-light curl wrk uvicorn python3-fastapi python3-websockets; do
+    for package in varnish nginx-light curl wrk dnsmasq-base uvicorn python3-fastapi python3-websockets; do
         prepare_has "$package" || missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
