@@ -1,0 +1,490 @@
+#!/usr/bin/env python3
+"""test_admin.py RONDO - what is seen from outside: admin.http, admin.socket, rondoctl and the logs.
+
+Every state and every reason for which a backend goes down is brought about once, and looked for in the
+page, in JSON, in the metrics, in both logs and in `rondoctl why`. promtool, goaccess and jq check
+what is theirs where they are installed.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+from harness import Report, binary_from_arguments, free_port  # noqa: E402
+from place import Backend, Place, until  # noqa: E402
+
+BINARY = binary_from_arguments(__doc__)
+HERE = os.path.dirname(os.path.abspath(__file__))
+ENDPOINTS = {
+    "/": "text/html",
+    "/status.json": "application/json",
+    "/events.json": "application/json",
+    "/metrics": "text/plain; version=0.0.4",
+    "/healthz": "text/plain",
+    "/readyz": "text/plain",
+}
+
+
+def equal(got, wanted, what):
+    assert got == wanted, f"{what}: {got!r}, not {wanted!r}"
+
+
+def contains(text, part, what):
+    assert part in text, f"{what}: no {part!r} in:\n{text}"
+
+
+# ---- HTTP -------------------------------------------------------------------------------------------
+
+
+def every_endpoint_answers_get_and_head():
+    good = Backend()
+    with Place(BINARY, [good.url]) as place:
+        for path, kind in ENDPOINTS.items():
+            status, fields, content = place.admin(path)
+            equal(status, 200, path)
+            contains(fields["Content-Type"], kind, path)
+            equal(int(fields["Content-Length"]), len(content), path)
+            equal(fields["X-Content-Type-Options"], "nosniff", path)
+            status, fields, content = place.admin(path + "?x=1", "HEAD")
+            equal((status, content), (200, b""), "HEAD " + path)
+            assert int(fields["Content-Length"]) > 0
+        equal(place.admin("/nothing")[0], 404, "another path")
+
+
+def nothing_but_get_and_head_is_answered():
+    good = Backend()
+    with Place(BINARY, [good.url]) as place:
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+            status, fields, _ = place.admin("/status.json", method)
+            equal(status, 405, method)
+            equal(fields["Allow"], "GET, HEAD", method)
+        equal(place.admin("/status.json", "POST", body=b"x" * 100000)[0], 405, "POST with content")
+        equal(place.admin("/", "BREW")[0], 501, "a method that nobody knows")
+
+
+def only_addresses_and_localhost_are_hosts():
+    good = Backend()
+    cases = {
+        "localhost": 200, "LOCALHOST:9180": 200, "127.0.0.1": 200, "[::1]:80": 200, "10.1.2.3:1": 200,
+        "example.org": 421, "localhost.example.org": 421, "127.0.0.1.example.org": 421,
+        "1": 421, "evil:80": 421,
+    }
+    with Place(BINARY, [good.url]) as place:
+        for host, wanted in cases.items():
+            for path in ENDPOINTS:
+                equal(place.admin(path, headers={"Host": host})[0], wanted, f"{host} {path}")
+
+
+def exchange(place, request):
+    """All that comes back for some bytes."""
+    with socket.create_connection(("127.0.0.1", place.admin_port), timeout=30) as client:
+        client.sendall(request)
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def connections_go_on_and_broken_requests_end_them():
+    good = Backend()
+    get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with Place(BINARY, [good.url]) as place:
+        equal(exchange(place, get * 5).count(b"HTTP/1.1 200 OK"), 5, "pipelined requests")
+        equal(exchange(place, b"GET /healthz HTTP/1.0\r\n\r\n").count(b"Connection: close"), 1, "1.0")
+        contains(exchange(place, b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
+                 b"Connection: keep-alive", "1.0 that stays")
+        for request, wanted in (
+                (b"GET / HTTP/1.1\r\n\r\n", b" 400 "), (b"\x00\x01\r\n\r\n", b" 400 "),
+                (b"GET / HTTP/2.0\r\n\r\n", b" 505 "),
+                (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 40000 + b"\r\n\r\n", b" 431 "),
+                (b"GET /" + b"x" * 12000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b" 414 ")):
+            answer = exchange(place, request + get)
+            contains(answer.split(b"\r\n")[0], wanted, repr(request[:40]))
+            equal(answer.count(b"Content-Length: "), 1, "what comes after a broken request is not read")
+
+
+def idle_connections_make_room_and_the_proxy_does_not_care():
+    good = Backend()
+    get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with Place(BINARY, [good.url]) as place:
+        held = []
+        for _ in range(100):
+            client = socket.create_connection(("127.0.0.1", place.admin_port), timeout=30)
+            client.sendall(get)
+            contains(client.recv(4096), b" 200 ", "one more connection")
+            held.append(client)
+        equal(place.client(), 200, "the proxy")
+        for client in held:
+            client.close()
+        until(lambda: place.admin("/healthz")[0] == 200, "answers afterwards")
+
+
+def answers_reach_a_slow_reader_whole():
+    good = [Backend() for _ in range(12)]
+    with Place(BINARY, [one.url for one in good]) as place:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.settimeout(30)
+            client.connect(("127.0.0.1", place.admin_port))
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            got = b""
+            while part := client.recv(700):
+                got += part
+        head, _, content = got.partition(b"\r\n\r\n")
+        contains(head, f"Content-Length: {len(content)}".encode(), "the whole of it")
+        assert content.endswith(b"\n")
+
+
+def readiness_follows_the_backends():
+    port = free_port()
+    with Place(BINARY, [f"http://127.0.0.1:{port}"]) as place:
+        equal(place.admin("/readyz")[0], 200, "nothing was tried yet")
+        equal(place.client(), 502, "refused")
+        until(lambda: place.admin("/readyz")[0] == 503, "not ready")
+        equal(place.admin("/healthz")[0], 200, "the loop turns all the same")
+
+
+def metrics_pass_promtool():
+    if not shutil.which("promtool"):
+        return "promtool is not installed (Debian: prometheus)"
+    good = Backend()
+    with Place(BINARY, [good.url, f"http://127.0.0.1:{free_port()}"]) as place:
+        for _ in range(4):
+            place.client()
+        text = place.admin("/metrics")[2]
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
+        equal((done.returncode, done.stdout + done.stderr), (0, b""), "promtool check metrics")
+    rules = os.path.join(HERE, "..", "..", "conf", "rondo.rules.yml")
+    done = subprocess.run(["promtool", "check", "rules", rules], capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return None
+
+
+# ---- every state, every reason -----------------------------------------------------------------------
+
+
+def seen_everywhere(place, name, reason, text):
+    """A backend that just went down is so wherever one can look."""
+    backend = until(lambda: (b := place.backend(name))["state"] == "down" and b, f"{name} is down")
+    equal(backend["reason"], reason, "status.json")
+    contains(backend["why"], text, "status.json")
+    assert backend["since"] > 0 and backend["failures"][reason] >= 1, backend
+    assert any(failure["time"] > 0 for failure in backend["last_failures"]), backend
+    equal(place.metric("rondo_backend_state", backend=name, state="down"), 1, "metrics")
+    equal(place.metric("rondo_backend_up", backend=name), 0, "metrics")
+    assert place.metric("rondo_backend_failures_total", backend=name, reason=reason) >= 1
+    page = place.admin("/")[2].decode()
+    contains(page, f"<td>{name}</td><td>down</td><td>{text}", "the page")
+    event = next(e for e in place.json("/events.json") if e["backend"] == name and e["state"] == "down")
+    equal(event["reason"], reason, "events.json")
+    contains(event["text"], text, "events.json")
+    contains("\n".join(place.rondo.lines), f"backend {name} is down: {text}", "the log")
+    status, said = place.rondoctl("why", name)
+    equal(status, 0, said)
+    contains(said, f"is down: {text}", "why")
+    contains(said, "last failures:", "why")
+    if reason != "check":
+        with open(place.log, encoding="utf-8") as log:
+            word = "503" if reason == "status" else reason
+            contains(log.read(), f"{name}:{word}:", "the access log")
+
+
+def every_reason_is_seen_everywhere():
+    settings = ["max_delay_response=300ms", "timeouts.connect=300ms", "retry.statuses=503",
+                "retry_window=60s"]
+    cases = [("full", "connect_timeout", "no connection in time"),
+             ("silent", "timeout", "no answer in time"),
+             ("reset", "reset", "connection ended before the answer"),
+             ("garbage", "bad_response", "broken response head"),
+             ("status", "status", "status 503"),
+             ("cut off", "cut_off", "answer cut off")]
+    good = Backend()
+    nowhere = "255.255.255.255:80"
+    refused = f"127.0.0.1:{free_port()}"
+    bad = {mode: Backend(mode) for mode, _, _ in cases}
+    wanted = [(bad[mode].name, reason, text) for mode, reason, text in cases]
+    wanted += [(refused, "refused", "connection refused"), (nowhere, "unreachable", "unreachable")]
+    for name, reason, text in wanted:
+        with Place(BINARY, ["http://" + name, good.url], settings) as place:
+            tries = 0
+            while place.backend(name)["state"] != "down" and tries < 20:
+                place.client(f"/{tries}")
+                tries += 1
+                time.sleep(0.12)  # answers of admin.http may be that old
+            seen_everywhere(place, name, reason, text)
+
+
+def failed_checks_are_seen_everywhere():
+    good, bad = Backend(), Backend("status")
+    settings = ["health.path=/health", "health.interval=100ms", "health.timeout=1s", "health.fall=2"]
+    with Place(BINARY, [good.url, bad.url], settings) as place:
+        seen_everywhere(place, bad.name, "check", "health checks failed")
+        until(lambda: place.backend(bad.name)["failures"]["check"] > 3, "checks go on")
+        bad.mode = "good"
+        until(lambda: place.backend(bad.name)["state"] == "up", "checks bring it back")
+
+
+def every_state_is_seen_everywhere():
+    good = Backend()
+    port = free_port()
+    name = f"127.0.0.1:{port}"
+    missing = "nobody.invalid:80"
+    with Place(BINARY, [good.url, "http://" + name, "http://" + missing],
+               ["retry_window=1s"]) as place:
+        def is_in(backend, state):
+            until(lambda: place.backend(backend)["state"] == state, f"{backend} is {state}")
+            until(lambda: place.metric("rondo_backend_state", backend=backend, state=state) == 1, state)
+            until(lambda: f"<td>{backend}</td><td>{state}</td>" in place.admin("/")[2].decode(), state)
+            contains(place.rondoctl("why", backend)[1], f"is {state}: ", "why")
+            contains(place.rondoctl("status")[1], state, "status")
+
+        is_in(missing, "unresolved")
+        is_in(name, "up")
+        for _ in range(4):
+            equal(place.client(), 200, "somebody answers")
+        is_in(name, "down")
+        late = Backend(port=port)
+        is_in(name, "trial")
+        for _ in range(4):
+            place.client()
+        is_in(name, "up")
+        words = [e["state"] for e in reversed(place.json("/events.json")) if e["backend"] == name]
+        equal(words, ["down", "trial", "up"], "events.json")
+        equal(place.rondoctl("drain", name)[0], 0, "drain")
+        is_in(name, "draining")
+        late.close()
+
+
+# ---- rondoctl ------------------------------------------------------------------------------------------
+
+
+def what_the_operator_changes_survives_a_reload():
+    one, two = Backend(), Backend()
+    text = ('backends = ({ url = "%s"; name = "one"; }, { url = "%s"; name = "two"; weight = %d; });\n'
+            'retry = { tries = %d; };\n')
+    with Place(BINARY, [], config_text=text % (one.url, two.url, 1, 2)) as place:
+        status, said = place.rondoctl("drain", "one")
+        equal((status, said), (0, "one gets no more requests, 0 are under way\n"), "drain")
+        contains(place.rondoctl("drain", "one")[1], "was draining already", "drain twice")
+        equal(place.rondoctl("weight", "two", "7")[1], "two has weight 7, it had 1\n", "weight")
+        before = place.rondoctl("status", "--json")[1]
+        for _ in range(6):
+            equal(place.client(), 200, "a request")
+        two_requests = json.loads(place.rondoctl("status", "--json")[1])["backends"][1]["requests"]
+        equal(two_requests - json.loads(before)["backends"][1]["requests"], 6, "all go to the other")
+        with open(place.config, "w", encoding="ascii") as out:
+            out.write(text % (one.url, two.url, 3, 5))
+        status, said = place.rondoctl("reload")
+        equal((status, said.splitlines()), (0, ["reloaded, 2 changes", "  two weight 1 -> 3",
+                                                "  retry.tries 2 -> 5"]), "reload")
+        backends = json.loads(place.rondoctl("status", "--json")[1])["backends"]
+        equal([b["runtime_changes"] for b in backends], [["drain"], ["weight"]], "runtime changes")
+        equal([b["weight"] for b in backends], [1, 7], "weights")
+        equal(backends[1]["configured_weight"], 3, "what the file says")
+        contains(place.rondoctl("why", "two")[1], "changed at run time: weight 7, configured is 3", "why")
+        contains(place.rondoctl("status")[1], "are changes made at run time", "status")
+        place.rondoctl("undrain", "one")
+        equal(place.rondoctl("weight", "two", "default")[1], "two has weight 3, it had 7\n", "default")
+        backends = json.loads(place.rondoctl("status", "--json")[1])["backends"]
+        equal([b["runtime_changes"] for b in backends], [[], []], "taken back")
+        texts = [e["text"] for e in place.json("/events.json")]
+        for wanted in ("drained by the operator", "weight 1 -> 7 by the operator", "reloaded: 2 changes"):
+            assert wanted in texts, texts
+
+
+def a_bad_configuration_is_told_with_its_faults():
+    good = Backend()
+    text = f'backends = ( "{good.url}" );\n'
+    with Place(BINARY, [], config_text=text) as place:
+        equal(place.metric("rondo_config_last_reload_successful"), 1, "at the start")
+        with open(place.config, "w", encoding="ascii") as out:
+            out.write(text + "retri = 3;\n")
+        status, said = place.rondoctl("reload")
+        equal(status, 1, "exit status")
+        contains(said, "refused, the old configuration stays", "verdict")
+        contains(said, "rondo.conf:2: unknown setting `retri`", "the fault")
+        until(lambda: place.metric("rondo_config_last_reload_successful") == 0, "the metric")
+        contains(place.rondoctl("status")[1], "the last reload was refused: ", "status")
+        equal(place.client(), 200, "it serves on")
+        with open(place.config, "w", encoding="ascii") as out:
+            out.write(text)
+        equal(place.rondoctl("reload"), (0, "reloaded, 0 changes\n"), "and back")
+        until(lambda: place.metric("rondo_config_last_reload_successful") == 1, "the metric")
+
+
+def logs_are_opened_again():
+    good = Backend()
+    with Place(BINARY, [good.url]) as place:
+        place.client("/before")
+        until(lambda: os.path.getsize(place.log) > 0, "a line")
+        os.rename(place.log, place.log + ".1")
+        equal(place.rondoctl("logs")[0], 0, "logs")
+        place.client("/after")
+        until(lambda: os.path.getsize(place.log) > 0, "a line in the new file")
+        with open(place.log, encoding="utf-8") as log:
+            contains(log.read(), "GET /after", "the new file")
+
+
+def the_socket_is_for_its_owner_and_group():
+    good = Backend()
+    with Place(BINARY, [good.url]) as place:
+        equal(os.stat(place.socket).st_mode & 0o777, 0o660, "mode")
+        for line, wanted in ((b"status\n", b'"ok":true'), (b"why nobody\n", b'"ok":false'),
+                             (b"why\n", b'"ok":false'), (b"weight x\n", b'"ok":false'),
+                             (b"\n", b'"ok":false'), (b"x" * 5000, b"too long"),
+                             (b"why \xff\xfe\n", b'"ok":false'), (b"logs\r\n", b'"ok":true')):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(30)
+                client.connect(place.socket)
+                client.sendall(line)
+                answer = b"".join(iter(lambda: client.recv(65536), b""))
+            contains(answer, wanted, repr(line[:20]))
+            json.loads(answer)
+        path = place.socket
+        equal(place.rondo.stop(), "", "the end")
+        assert not os.path.exists(path), "the socket is still there"
+        status, said = place.rondoctl("status")
+        equal(status, 1, "nobody is there")
+        contains(said, "cannot connect to", "rondoctl")
+
+
+def rondoctl_knows_its_commands():
+    ctl = os.path.join(os.path.dirname(BINARY), "rondoctl")
+    for words, wanted in (([], 2), (["nothing"], 2), (["why"], 2), (["weight", "a"], 2), (["-h"], 0),
+                          (["-V"], 0), (["-x"], 2), (["status", "more"], 2)):
+        done = subprocess.run([ctl, *words], capture_output=True, check=False)
+        equal(done.returncode, wanted, f"rondoctl {words}")
+    done = subprocess.run([ctl, "top"], capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    equal(done.returncode, 1, "top without a terminal")
+    contains(done.stderr, b"needs a terminal", "top without a terminal")
+
+
+def top_shows_a_backend_that_goes_down():
+    import fcntl
+    import pty
+    import struct
+    import termios
+    good, bad = Backend(), f"127.0.0.1:{free_port()}"
+    with Place(BINARY, [good.url, "http://" + bad]) as place:
+        for colour in (True, False):
+            pid, fd = pty.fork()
+            if pid == 0:
+                environment = dict(os.environ, TERM="xterm", LC_ALL="C.UTF-8")
+                environment.pop("NO_COLOR", None)
+                if not colour:
+                    environment["NO_COLOR"] = "1"
+                os.execve(place.ctl, [place.ctl, "-s", place.socket, "top"], environment)
+            seen = bytearray()
+
+            def read_until(part, fd=fd, seen=seen):
+                while part not in seen:
+                    seen.extend(os.read(fd, 65536))
+
+            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 110, 0, 0))
+            read_until(b"requests/s")
+            place.client()
+            place.client()
+            read_until(b"connection refused")
+            del seen[:]
+            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 60, 0, 0))
+            read_until(b"\x1b[J")
+            frame = bytes(seen).split(b"\x1b[H")[-1]
+            assert frame.count(b"\r\n") < 12, frame
+            os.write(fd, b"q")
+            read_until(b"\x1b[?1049l")
+            equal(os.waitpid(pid, 0)[1], 0, "exit status")
+            os.close(fd)
+            equal(b"\x1b[31m" in seen or b"\x1b[2m" in seen, colour, "colours")
+
+
+# ---- logs that others read -------------------------------------------------------------------------------
+
+
+def run_some(place):
+    for i in range(6):
+        place.client(f'/a%22b?x={i}')
+    until(lambda: os.path.getsize(place.log) > 0, "lines")
+    equal(place.rondo.stop(), "", "the end")
+
+
+def goaccess_reads_the_access_log():
+    if not shutil.which("goaccess"):
+        return "goaccess is not installed"
+    good = Backend()
+    for form in ("combined", "combined+"):
+        place = Place(BINARY, [good.url, f"http://127.0.0.1:{free_port()}"], [f"log.format={form}"])
+        run_some(place)
+        report = os.path.join(place.directory, "report.json")
+        done = subprocess.run(["goaccess", place.log, "--log-format=COMBINED", "-o", report,
+                               "--no-global-config"], capture_output=True, check=False,
+                              stdin=subprocess.DEVNULL)
+        assert done.returncode == 0, done.stderr
+        with open(report, encoding="utf-8") as read:
+            general = json.load(read)["general"]
+        equal((general["valid_requests"], general["failed_requests"]), (6, 0), form)
+        place.stop()
+    return None
+
+
+def jq_reads_the_access_log():
+    if not shutil.which("jq"):
+        return "jq is not installed"
+    good = Backend()
+    place = Place(BINARY, [good.url, f"http://127.0.0.1:{free_port()}"], ["log.format=json"])
+    run_some(place)
+    done = subprocess.run(["jq", "-es", "length"], stdin=open(place.log, "rb"), capture_output=True,
+                          check=False)
+    equal((done.returncode, done.stdout), (0, b"6\n"), "jq")
+    place.stop()
+    return None
+
+
+TESTS = [
+    every_endpoint_answers_get_and_head,
+    nothing_but_get_and_head_is_answered,
+    only_addresses_and_localhost_are_hosts,
+    connections_go_on_and_broken_requests_end_them,
+    idle_connections_make_room_and_the_proxy_does_not_care,
+    answers_reach_a_slow_reader_whole,
+    readiness_follows_the_backends,
+    metrics_pass_promtool,
+    every_reason_is_seen_everywhere,
+    failed_checks_are_seen_everywhere,
+    every_state_is_seen_everywhere,
+    what_the_operator_changes_survives_a_reload,
+    a_bad_configuration_is_told_with_its_faults,
+    logs_are_opened_again,
+    the_socket_is_for_its_owner_and_group,
+    rondoctl_knows_its_commands,
+    top_shows_a_backend_that_goes_down,
+    goaccess_reads_the_access_log,
+    jq_reads_the_access_log,
+]
+
+
+def main():
+    report = Report(quiet=False)
+    chosen = sys.argv[2:]
+    for test in TESTS:
+        name = test.__name__.replace("_", " ")
+        if chosen and test.__name__ not in chosen:
+            continue
+        try:
+            skipped = test()
+        except Exception:  # what went wrong is told, and the next one runs
+            report.fail(name, traceback.format_exc())
+            continue
+        if skipped:
+            report.skip(name, skipped)
+        else:
+            report.ok(name)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+/* The ring of events: what is kept, in what order, and what each says. */
+#include "server/events.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static const int64_t S = 1000000;
+
+static struct backend backend_of(enum backend_state state, enum outcome reason)
+{
+	static char name[] = "app2", host[] = "app.example";
+
+	return (struct backend){
+	    .name = name,
+	    .host = host,
+	    .state = state,
+	    .reason = reason,
+	    .reason_status = reason == OUTCOME_STATUS ? 503 : 0,
+	    .window_us = 10 * S,
+	    .left_up_us = 100 * S,
+	    .since_us = 130 * S,
+	};
+}
+
+static void changes_say_why_and_what_comes_next(void **state)
+{
+	static const struct {
+		enum backend_state state;
+		enum outcome reason;
+		const char *word, *reason_word, *text;
+	} cases[] = {
+	    {BACKEND_DOWN, OUTCOME_REFUSED, "down", "refused",
+		"connection refused, next try in 10 s"},
+	    {BACKEND_DOWN, OUTCOME_STATUS, "down", "status", "status 503, next try in 10 s"},
+	    {BACKEND_DOWN, OUTCOME_LATE, "down", "timeout", "no answer in time, next try in 10 s"},
+	    {BACKEND_DOWN, OUTCOME_CHECK, "down", "check",
+		"health checks failed, until checks succeed"},
+	    {BACKEND_TRIAL, OUTCOME_RESET, "trial", "reset",
+		"a probe succeeded, the next request decides"},
+	    {BACKEND_UP, OUTCOME_GOOD, "up", "", "it answers again, after 30 s"},
+	};
+	struct events events = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct backend backend = backend_of(cases[i].state, cases[i].reason);
+
+		events_note_state(&events, &backend);
+		const struct event *event = events_get(&events, 0);
+		assert_int_equal(event->number, i + 1);
+		assert_true(event->when_unix_us > 0);
+		assert_string_equal(event->backend, "app2");
+		assert_string_equal(event->state, cases[i].word);
+		assert_string_equal(event->reason, cases[i].reason_word);
+		assert_string_equal(event->text, cases[i].text);
+	}
+}
+
+static void the_newest_are_kept(void **state)
+{
+	struct events events = {0};
+
+	(void)state;
+	assert_int_equal(events_count(&events), 0);
+	for (int i = 1; i <= EVENTS_KEPT + 7; i++)
+		events_note(&events, NULL, "change %d", i);
+	assert_int_equal(events_count(&events), EVENTS_KEPT);
+	assert_string_equal(events_get(&events, 0)->text, "change 107");
+	assert_int_equal(events_get(&events, 0)->number, EVENTS_KEPT + 7);
+	assert_string_equal(events_get(&events, EVENTS_KEPT - 1)->text, "change 8");
+	assert_string_equal(events_get(&events, 0)->backend, "");
+}
+
+static void text_that_is_too_long_is_cut(void **state)
+{
+	static char name[2 * EVENT_NAME_SIZE], text[2 * EVENT_TEXT_SIZE];
+	struct events events = {0};
+	struct backend backend = {.name = name};
+
+	(void)state;
+	memset(name, 'n', sizeof(name) - 1);
+	memset(text, 't', sizeof(text) - 1);
+	events_note(&events, &backend, "%s", text);
+	assert_int_equal(strlen(events_get(&events, 0)->backend), EVENT_NAME_SIZE - 1);
+	assert_int_equal(strlen(events_get(&events, 0)->text), EVENT_TEXT_SIZE - 1);
+}
+
+static void a_wish_of_the_operator_comes_before_what_was_judged(void **state)
+{
+	char text[EVENT_TEXT_SIZE];
+	struct backend backend = backend_of(BACKEND_DOWN, OUTCOME_STATUS);
+
+	(void)state;
+	assert_string_equal(events_why(&backend, text), "status 503");
+	backend.unresolved = true;
+	assert_string_equal(events_why(&backend, text), "no address known for app.example");
+	backend.draining = true;
+	assert_string_equal(events_why(&backend, text), "drained by the operator");
+	backend.removed = true;
+	assert_string_equal(events_why(&backend, text), "removed from the configuration");
+	backend = backend_of(BACKEND_UP, OUTCOME_GOOD);
+	assert_string_equal(events_why(&backend, text), "it answers again");
+	backend.left_up_us = 0;
+	assert_string_equal(events_why(&backend, text), "nothing has failed");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(changes_say_why_and_what_comes_next),
+	    cmocka_unit_test(the_newest_are_kept),
+	    cmocka_unit_test(text_that_is_too_long_is_cut),
+	    cmocka_unit_test(a_wish_of_the_operator_comes_before_what_was_judged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
