@@ -241,8 +241,10 @@ async def play_table(binary, report, names):
 
 
 async def play(binary, report, names):
+    # A full collection stops both peers for seconds: not while somebody waits for them.
+    gc.set_threshold(700, 10, 1000000)
     await play_table(binary, report, names)
-    gc.collect()  # now, and not when a scenario is to answer within a second
+    gc.collect()
     await scenarios.play(binary, report, names)
 
 
