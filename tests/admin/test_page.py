@@ -68,12 +68,8 @@ def without_a_script_there_are_tables():
     with Place(BINARY, ["http://" + bad]) as place, browser.Browser(script=False) as page:
         place.client()
         page.open(f"http://127.0.0.1:{place.admin_port}/")
-        source = page._call("GET", f"/session/{page.session}/source")
-        assert '<div id="page" hidden' in source, "a script ran"
-        shown = page._call("POST", f"/session/{page.session}/element",
-                           {"using": "css selector", "value": ".plain"})
-        element = next(iter(shown.values()))
-        text = page._call("GET", f"/session/{page.session}/element/{element}/text")
+        assert '<div id="page" hidden' in page.source(), "a script ran"
+        text = page.text(".plain")
         for part in (bad, "down", "connection refused", "0 of 1 backends up"):
             assert part in text, text
 

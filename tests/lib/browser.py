@@ -79,9 +79,15 @@ class Browser:
         return self._call("POST", f"/session/{self.session}/execute/sync",
                           {"script": script, "args": []})
 
-    def text(self, selector="body"):
-        return self.run(f"const e = document.querySelector({json.dumps(selector)});"
-                        "return e ? e.innerText : null;")
+    def source(self):
+        return self._call("GET", f"/session/{self.session}/source")
+
+    def text(self, selector):
+        """What can be read there; also where no script may run."""
+        found = self._call("POST", f"/session/{self.session}/element",
+                           {"using": "css selector", "value": selector})
+        element = next(iter(found.values()))
+        return self._call("GET", f"/session/{self.session}/element/{element}/text")
 
     def picture(self, path):
         """The whole document as a PNG file."""
