@@ -1,7 +1,7 @@
 /*
  * status - the state of everything as JSON: /status.json, /events.json, and what rondoctl is told.
  *
- * The members are described in rondo.conf(5), "Status". They are only ever added to. Durations are seconds,
+ * The members are described in rondo.conf(5), STATUS. They are only ever added to. Durations are seconds,
  * times are Unix time in seconds, both with fractions; what does not apply is null. The caller owns the
  * answers (json_decref); they are NULL without memory.
  */
