@@ -354,6 +354,32 @@ def test_a_unix_socket_is_handed_over_and_removed_at_the_end(world):
     assert not os.path.exists(path), "the socket was left behind"
 
 
+def ask_admin(path, port):
+    """Both doors of the admin answer."""
+    client = Client(path)
+    client.stream.socket.sendall(b"status\n")
+    assert client.stream.take(1) == b"{"
+    client.close()
+    client = Client(port)
+    assert client.get("/healthz", host=f"127.0.0.1:{port}")[0] == 200
+    client.close()
+
+
+def test_the_admin_answers_before_during_and_after_a_handover(world):
+    path, port = world.path("admin"), free_port()
+    admin = f'admin = {{ socket = "{path}"; http = "127.0.0.1:{port}"; }};\n'
+    with world.start(admin) as daemon:
+        ask_admin(path, port)
+        for _ in range(2):
+            old = daemon.pid
+            daemon.succeed()
+            ask_admin(path, port)
+            wait_until("the end of the old one", lambda pid=old: not is_alive(pid))
+            assert os.path.exists(path), "the predecessor took the socket with it"
+            ask_admin(path, port)
+    assert not os.path.exists(path), "the socket was left behind"
+
+
 # ---- inherited sockets
 
 
@@ -566,7 +592,7 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--storm", type=float, default=2, metavar="SECONDS")
     parser.add_argument("-v", "--verbose", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     report = Report(quiet=not options.verbose)
     binary = os.path.abspath(options.rondo)
     for name, test in list(globals().items()):

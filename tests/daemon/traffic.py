@@ -110,10 +110,10 @@ class Client:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stream = Stream(connection)
 
-    def send(self, path="/", content=b"", fields=""):
+    def send(self, path="/", content=b"", fields="", host="test"):
         method = "POST" if content else "GET"
         length = f"Content-Length: {len(content)}\r\n" if content else ""
-        head = f"{method} {path} HTTP/1.1\r\nHost: test\r\n{length}{fields}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{length}{fields}\r\n"
         self.stream.socket.sendall(head.encode() + content)
 
     def receive(self):
@@ -122,8 +122,8 @@ class Client:
         content = self.stream.take(int(fields.get("content-length", 0)))
         return int(first.split()[1]), fields, content
 
-    def get(self, path="/", content=b"", fields=""):
-        self.send(path, content, fields)
+    def get(self, path="/", content=b"", fields="", host="test"):
+        self.send(path, content, fields, host)
         return self.receive()
 
     def upgrade(self):
