@@ -1,9 +1,9 @@
 /*
  * arena - memory that is given back all at once.
  *
- * A configuration consists of many small pieces with one life: they are taken from an arena and go when it is
- * finished. Pieces never move and are zeroed. When the system has no memory the answer is NULL, and arena->failed
- * stays set, so that whoever took many pieces may look once at the end.
+ * A configuration consists of many small pieces with one life: they are taken from an arena and go
+ * when it is finished. Pieces never move and are zeroed. When the system has no memory the answer
+ * is NULL, and arena->failed stays set, so that whoever took many pieces may look once at the end.
  */
 #ifndef RONDO_SERVER_ARENA_H
 #define RONDO_SERVER_ARENA_H

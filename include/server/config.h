@@ -1,12 +1,14 @@
 /*
  * config - everything the operator chose, in the form in which it is used.
  *
- * A configuration is read and checked whole: config_load answers one without a fault, or none and the list of all
- * its faults. It owns every string in it and does not change afterwards. It is counted through its `rules`: the loader
- * gets it with one holder, requests in flight hold it too (rules_hold), and the last rules_drop frees all of it.
+ * A configuration is read and checked whole: config_load answers one without a fault, or none and
+ * the list of all its faults. It owns every string in it and does not change afterwards. It is
+ * counted through its `rules`: the loader gets it with one holder, requests in flight hold it too
+ * (rules_hold), and the last rules_drop frees all of it.
  *
- * Each module has its own options struct, filled in here; no module below knows struct config. What can be set, with
- * types, ranges and defaults, is the table in settings. Names are not resolved here.
+ * Each module has its own options struct, filled in here; no module below knows struct config. What
+ * can be set, with types, ranges and defaults, is the table in settings. Names are not resolved
+ * here.
  */
 #ifndef RONDO_SERVER_CONFIG_H
 #define RONDO_SERVER_CONFIG_H
@@ -44,8 +46,8 @@ struct config {
 	struct probe_options probe;
 	struct access_log_options access_log;
 	enum log_level log_level;
-	int64_t
-	    max_delay_response_us; /* of backends that have none of their own; each has it in its options */
+	int64_t max_delay_response_us; /* of backends that have none of their own; each has it in
+					  its options */
 
 	const struct config_listen *listen;
 	size_t listen_count;
@@ -95,26 +97,29 @@ void config_errors_finish(struct config_errors *errors);
 /* Prints every fault: message, source line, hint. */
 void config_errors_write(const struct config_errors *errors, FILE *out);
 
-/* Reads and checks. NULL when anything is wrong: `errors` then has all the faults, or is incomplete. */
+/* Reads and checks. NULL when anything is wrong: `errors` then has all the faults, or is
+ * incomplete. */
 struct config *config_load(const struct config_source *source, struct config_errors *errors);
 
 /* Lets go of it; the same as rules_drop(&config->rules). */
 void config_drop(struct config *config);
 
-/* Prints every setting with its effective value and, in a comment, its origin; a valid file itself. */
+/* Prints every setting with its effective value and, in a comment, its origin; a valid file itself.
+ */
 void config_dump(const struct config *config, FILE *out);
 
 /*
  * Says what differs, a line each: "+app3 http://h:3", "-app2 http://h:2", "app1 weight 3 -> 5",
- * "retry.tries 3 -> 2", "limits.header_bytes 16k -> 32k needs a restart". Answers how many lines there were.
+ * "retry.tries 3 -> 2", "limits.header_bytes 16k -> 32k needs a restart". Answers how many lines
+ * there were.
  */
 typedef void config_say(void *context, const char *line);
 size_t config_describe_changes(
     const struct config *old, const struct config *new, config_say *say, void *context);
 
 /*
- * Settings that need a restart keep the value they have in `running`: buffers are sized from them. For a
- * configuration that was just loaded and has no user yet, after its changes were described.
+ * Settings that need a restart keep the value they have in `running`: buffers are sized from them.
+ * For a configuration that was just loaded and has no user yet, after its changes were described.
  */
 void config_keep_sizes(struct config *config, const struct config *running);
 

@@ -14,8 +14,8 @@ struct config_file {
 	struct config_node root; /* a group */
 };
 
-/* Reads `path`; nodes go into the arena. False when there is no tree; there may be faults in either case. To be
- * finished either way, after the last use of its lines. */
+/* Reads `path`; nodes go into the arena. False when there is no tree; there may be faults in either
+ * case. To be finished either way, after the last use of its lines. */
 bool config_file_read(
     struct config_file *file, const char *path, struct arena *arena, struct config_errors *errors);
 void config_file_finish(struct config_file *file);

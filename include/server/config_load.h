@@ -1,8 +1,8 @@
 /*
  * config_load - one load of a configuration, while it lasts.
  *
- * What the parts of config_load share: the configuration being filled, the faults, and all that is only needed until
- * the end: nodes, lines, messages.
+ * What the parts of config_load share: the configuration being filled, the faults, and all that is
+ * only needed until the end: nodes, lines, messages.
  */
 #ifndef RONDO_SERVER_CONFIG_LOAD_H
 #define RONDO_SERVER_CONFIG_LOAD_H

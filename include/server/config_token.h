@@ -1,8 +1,9 @@
 /*
  * config_token - a configuration's text as words: names, values, brackets.
  *
- * The lexical rules of libconfig 1.5, with a few kinds of token more for what people write instead: a word that needs
- * quotes (500ms, 127.0.0.1:80), a string or a comment that has no end. Nothing can fail.
+ * The lexical rules of libconfig 1.5, with a few kinds of token more for what people write instead:
+ * a word that needs quotes (500ms, 127.0.0.1:80), a string or a comment that has no end. Nothing
+ * can fail.
  */
 #ifndef RONDO_SERVER_CONFIG_TOKEN_H
 #define RONDO_SERVER_CONFIG_TOKEN_H
@@ -42,7 +43,8 @@ struct config_lexer {
 
 struct config_token config_token_next(struct config_lexer *lexer);
 
-/* All that stands at `token` up to a space, quote, bracket, comma or semicolon: what was meant to be a string. */
+/* All that stands at `token` up to a space, quote, bracket, comma or semicolon: what was meant to
+ * be a string. */
 struct str config_token_word(const struct config_token *token);
 
 #endif

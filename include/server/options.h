@@ -39,8 +39,8 @@ struct options {
 bool options_parse(struct options *options, int argc, char **argv);
 void options_finish(struct options *options);
 
-/* Does what any mode but OPTIONS_RUN asks for, and answers the exit status. Answers go to stdout, complaints to
- * stderr. */
+/* Does what any mode but OPTIONS_RUN asks for, and answers the exit status. Answers go to stdout,
+ * complaints to stderr. */
 int options_answer(const struct options *options);
 
 #endif

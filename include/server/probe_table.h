@@ -1,15 +1,17 @@
 /*
  * probe_table - asks every backend once and shows what came of it.
  *
- * For `rondo -P`: each name is resolved, its addresses are tried in turn, and where health.path is set it is asked for. All of
- * them at once, in a loop of its own, each within the limits of the configuration. Serves nobody and changes nothing.
+ * For `rondo -P`: each name is resolved, its addresses are tried in turn, and where health.path is
+ * set it is asked for. All of them at once, in a loop of its own, each within the limits of the
+ * configuration. Serves nobody and changes nothing.
  */
 #ifndef RONDO_SERVER_PROBE_TABLE_H
 #define RONDO_SERVER_PROBE_TABLE_H
 
 #include "server/config.h"
 
-/* Prints a line for each backend: name, url, time, status or error. True when all of them are well. */
+/* Prints a line for each backend: name, url, time, status or error. True when all of them are well.
+ */
 bool probe_table_write(const struct config *config, FILE *out);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * setting_list - the types whose values are lists: statuses, ranges, address blocks, addresses to listen on.
+ * setting_list - the types whose values are lists: statuses, ranges, address blocks, addresses to
+ * listen on.
  *
  * The part of setting_value for them; the same rules hold. A single value stands for a list of one.
  */

@@ -1,8 +1,8 @@
 /*
  * setting_value - from what is written to the value, and back.
  *
- * A value goes to the place its setting names in a struct (`base`); lists and strings come from the arena. What is
- * written back reads as the same value again. Backends have a reader of their own.
+ * A value goes to the place its setting names in a struct (`base`); lists and strings come from the
+ * arena. What is written back reads as the same value again. Backends have a reader of their own.
  */
 #ifndef RONDO_SERVER_SETTING_VALUE_H
 #define RONDO_SERVER_SETTING_VALUE_H
@@ -10,7 +10,8 @@
 #include "server/config_node.h"
 #include "server/settings.h"
 
-/* Reads `node` into base. NULL when it is fine, else what is wrong, in words: "5 has no unit; write \"5s\"". */
+/* Reads `node` into base. NULL when it is fine, else what is wrong, in words: "5 has no unit; write
+ * \"5s\"". */
 const char *setting_read(
     const struct setting *setting, const struct config_node *node, void *base, struct arena *arena);
 
@@ -24,7 +25,8 @@ const char *setting_format_number(
 /* What a SETTING_CHOICE can be: "\"all\" or \"none\"". NULL without memory. */
 const char *setting_words(const struct setting *setting, struct arena *arena);
 
-/* What a command line has behind KEY=, as a node: lists are separated by commas. False without memory. */
+/* What a command line has behind KEY=, as a node: lists are separated by commas. False without
+ * memory. */
 bool setting_node(
     const struct setting *setting, struct str text, struct config_node *node, struct arena *arena);
 

@@ -1,8 +1,9 @@
 /*
  * settings_text - the table of settings, for people.
  *
- * The answers of --explain, the example file and the list in the manual are all written from the table, so that none of
- * them can say something else than the program does. A test compares the two files with what is written here.
+ * The answers of --explain, the example file and the list in the manual are all written from the
+ * table, so that none of them can say something else than the program does. A test compares the two
+ * files with what is written here.
  */
 #ifndef RONDO_SERVER_SETTINGS_TEXT_H
 #define RONDO_SERVER_SETTINGS_TEXT_H
@@ -10,8 +11,8 @@
 #include "server/setting_value.h"
 
 /*
- * Explains a setting ("retry.tries"), a member of a backend ("backends.weight"), or lists those of a group ("retry") or
- * "all", a line each. False, and nothing written, when nothing is called so.
+ * Explains a setting ("retry.tries"), a member of a backend ("backends.weight"), or lists those of
+ * a group ("retry") or "all", a line each. False, and nothing written, when nothing is called so.
  */
 bool settings_explain(const char *key, FILE *out);
 

@@ -22,7 +22,8 @@ static bool is_host_name(struct str host)
 	return !numeric || net_addr_from_ip(&addr, host, 0);
 }
 
-/* Splits HOST[:PORT]; brackets stay with the host. False when brackets and colons do not fit together. */
+/* Splits HOST[:PORT]; brackets stay with the host. False when brackets and colons do not fit
+ * together. */
 static bool split_authority(struct str authority, struct str *host, struct str *port)
 {
 	struct net_addr addr;
@@ -49,7 +50,8 @@ static bool split_authority(struct str authority, struct str *host, struct str *
 	return str_split(port, ':').len == 0 && port->data;
 }
 
-/* The host and port of a URL whose scheme is gone. `port` is what goes without saying; 0: nothing. */
+/* The host and port of a URL whose scheme is gone. `port` is what goes without saying; 0: nothing.
+ */
 static const char *read_authority(
     struct backend_options *options, struct str text, struct arena *arena)
 {

@@ -21,7 +21,8 @@ static struct str variable_name(struct str text)
 	return (struct str){text.data, len < text.len ? len : text.len};
 }
 
-/* The value of what stands between "${" and "}"; NULL when there is none, and then *wrong says why. */
+/* The value of what stands between "${" and "}"; NULL when there is none, and then *wrong says why.
+ */
 static const char *variable_value(struct arena *arena, struct str inside, const char **wrong)
 {
 	struct str name = variable_name(inside);
@@ -44,7 +45,8 @@ static const char *variable_value(struct arena *arena, struct str inside, const 
 	return value;
 }
 
-/* The text with its variables replaced; values are not looked through again. NULL when something is *wrong. */
+/* The text with its variables replaced; values are not looked through again. NULL when something is
+ * *wrong. */
 static const char *expand(struct arena *arena, const char *text, const char **wrong)
 {
 	const char *done = "";

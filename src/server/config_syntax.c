@@ -186,7 +186,8 @@ static bool is_name(const struct checker *checker)
 	return checker->token.kind == TOKEN_NAME || checker->token.kind == TOKEN_DOTTED;
 }
 
-/* Does the name that stands begin a setting: is an assignment next, and not the colon of http://? */
+/* Does the name that stands begin a setting: is an assignment next, and not the colon of http://?
+ */
 static bool begins_setting(const struct checker *checker)
 {
 	struct config_lexer ahead = checker->lexer;
@@ -320,7 +321,8 @@ static void check_group(struct checker *checker)
 	}
 }
 
-/* A name in a list: a forgotten group, a forgotten end of the list, or text without quotes. True: the list is over. */
+/* A name in a list: a forgotten group, a forgotten end of the list, or text without quotes. True:
+ * the list is over. */
 static bool check_name_in_list(struct checker *checker, bool is_first)
 {
 	const struct bracket *list = &checker->brackets[checker->depth];
@@ -397,7 +399,8 @@ static void check_separator(struct checker *checker)
 		    "a comma is missing after this element");
 }
 
-/* Is the list over with the token that stands? `comma` is the line of the comma before it, if there is one. */
+/* Is the list over with the token that stands? `comma` is the line of the comma before it, if there
+ * is one. */
 static bool ends_list(struct checker *checker, const struct config_line *comma)
 {
 	char closer = checker->brackets[checker->depth].closer;
@@ -431,7 +434,8 @@ static void check_list(struct checker *checker)
 	bool is_first = true;
 
 	while (!ends_list(checker, comma)) {
-		/* A bracket that closes nothing was stepped over: what follows may end the list as well. */
+		/* A bracket that closes nothing was stepped over: what follows may end the list as
+		 * well. */
 		if (checker->token.kind == TOKEN_CLOSE || checker->token.kind == TOKEN_END)
 			continue;
 		if (!is_name(checker))
@@ -457,7 +461,8 @@ static void check_nested(struct checker *checker)
 	checker->depth--;
 }
 
-/* Strings that stand in a row are one in a setting, as in C; in a list that was a forgotten comma. */
+/* Strings that stand in a row are one in a setting, as in C; in a list that was a forgotten comma.
+ */
 static void check_string(struct checker *checker)
 {
 	bool in_group = checker->brackets[checker->depth].closer == '}' || checker->depth == 0;

@@ -32,7 +32,8 @@ char *config_text_path(const char *file, struct str name)
 	return path;
 }
 
-/* Storage for `needed` items, moved when there was less; NULL, and nothing changed, without memory. */
+/* Storage for `needed` items, moved when there was less; NULL, and nothing changed, without memory.
+ */
 static void *grown(void *items, size_t *size, size_t needed, size_t item)
 {
 	size_t wanted = *size ? *size : 64;
@@ -138,7 +139,8 @@ static enum place place_after(enum place place, struct str line)
 			i++;
 		}
 	}
-	/* A string that a line does not end is a fault of its own, found later: it must not swallow the file. */
+	/* A string that a line does not end is a fault of its own, found later: it must not swallow
+	 * the file. */
 	return place == PLACE_STRING ? PLACE_CODE : place;
 }
 

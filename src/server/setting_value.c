@@ -240,7 +240,8 @@ static const char *load_string(const struct setting *setting, const void *base)
 	return text;
 }
 
-/* May a configuration put a field of this name into messages? Not one that frames, routes or connects. */
+/* May a configuration put a field of this name into messages? Not one that frames, routes or
+ * connects. */
 static bool is_free_field(struct str name)
 {
 	static const char *const taken[] = {"Connection", "Content-Length", "Date", "Expect",

@@ -50,8 +50,8 @@ static struct str first_word(struct str path)
 	return (struct str){path.data, str_find(path, '.')};
 }
 
-/* How far `meant` is from what was written; more than DISTANCE_MEANT is too far. A short word must be nearer: half of it
- * is its own. */
+/* How far `meant` is from what was written; more than DISTANCE_MEANT is too far. A short word must
+ * be nearer: half of it is its own. */
 static size_t word_distance(struct str written, struct str meant)
 {
 	size_t distance = settings_distance(written, meant);

@@ -1,4 +1,5 @@
-/* What tests of the configuration share: load a text or a command line, and compare the faults as they are printed. */
+/* What tests of the configuration share: load a text or a command line, and compare the faults as
+ * they are printed. */
 #ifndef RONDO_TESTS_SERVER_LOADING_H
 #define RONDO_TESTS_SERVER_LOADING_H
 

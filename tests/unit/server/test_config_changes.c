@@ -99,7 +99,8 @@ static void sizes_of_buffers_stay_until_a_restart(void **state)
 	assert_int_equal(new->rules.limits.connections, 5);
 	assert_int_equal(new->rules.retry.tries, 2);
 	config_drop(running); /* `new` holds nothing of it */
-	/* The next reload of the same file says again what waits for a restart, and nothing else. */
+	/* The next reload of the same file says again what waits for a restart, and nothing else.
+	 */
 	config_describe_changes(new, again, say, &said);
 	assert_string_equal(said.text, "retry.body 64k -> 1m needs a restart\n"
 				       "limits.header_bytes 16k -> 32k needs a restart\n"

@@ -1,6 +1,7 @@
 /*
- * Every tests/config/x.conf is loaded, and what is printed must be the content of x.errors; without such a file it must be
- * good. Called with "write" this program writes the .errors files anew, to be read before they are believed.
+ * Every tests/config/x.conf is loaded, and what is printed must be the content of x.errors; without
+ * such a file it must be good. Called with "write" this program writes the .errors files anew, to
+ * be read before they are believed.
  */
 #include "loading.h"
 

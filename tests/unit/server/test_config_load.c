@@ -1,41 +1,8 @@
-/* A whole load: where values come from, who wins, what is derived, and that nothing upsets it. */
+/* A whole load: where values come from, who wins, and what is derived. */
 #include "loading.h"
 #include "server/settings.h"
 
-#include <sys/mman.h>
-
 #define URL "http://localhost:8001"
-
-/* ---- memory that is not there: the allocation with this number fails, and all after it */
-
-static size_t allocations_left = SIZE_MAX;
-
-static bool may_allocate(void)
-{
-	return allocations_left == SIZE_MAX || (allocations_left && allocations_left--);
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-	return may_allocate() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return may_allocate() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-	return may_allocate() ? __real_realloc(memory, size) : NULL;
-}
 
 /* ---- values */
 
@@ -105,7 +72,8 @@ static const char all_defaults[] =
     "    socket = \"\";\n"
     "};\n";
 
-/* A value other than the default for every setting: as a file has it, and as the command line has it. */
+/* A value other than the default for every setting: as a file has it, and as the command line has
+ * it. */
 static const struct {
 	const char *path, *in_file, *on_command_line;
 } others[] = {
@@ -233,7 +201,8 @@ static char *file_with(const char *path, const char *value)
 static void every_setting_is_read_from_a_file_and_dumped(void **state)
 {
 	(void)state;
-	/* Those that are not in the table are `backends` and `include`, which have tests of their own. */
+	/* Those that are not in the table are `backends` and `include`, which have tests of their
+	 * own. */
 	assert_int_equal(COUNT(others), settings_all().count - 2);
 	for (size_t i = 0; i < COUNT(others); i++) {
 		char *text = file_with(others[i].path, others[i].in_file);
@@ -595,100 +564,6 @@ static void the_last_holder_frees_it(void **state)
 	rules_drop(rules); /* the leak checker sees whether that was the last */
 }
 
-/* ---- robustness */
-
-static char *read_example(size_t *len)
-{
-	FILE *file = fopen(RONDO_TESTS_DIR "/../conf/rondo.conf", "r");
-	char *text = malloc(1 << 16);
-
-	assert_non_null(file);
-	*len = fread(text, 1, 1 << 16, file);
-	fclose(file);
-	assert_true(*len > 1000 && *len < 1 << 16);
-	return text;
-}
-
-/* A file without a disk, for thousands of loads. */
-static int memory_file = -1;
-static char memory_name[32];
-
-/* Whatever is read, there is a configuration or a fault with a message. */
-static void load_anything(const char *text, size_t len)
-{
-	struct config_errors errors = {0};
-	struct config *config;
-
-	if (memory_file < 0) {
-		memory_file = memfd_create("rondo.conf", MFD_CLOEXEC);
-		snprintf(memory_name, sizeof(memory_name), "/proc/self/fd/%d", memory_file);
-	}
-	assert_int_equal(ftruncate(memory_file, 0), 0);
-	assert_int_equal(pwrite(memory_file, text, len, 0), len);
-	config = config_load(&(struct config_source){.file = memory_name}, &errors);
-	assert_int_equal(config == NULL, errors.count > 0);
-	assert_false(errors.incomplete);
-	for (size_t i = 0; i < errors.count; i++)
-		assert_true(strlen(errors.items[i].message) > 0);
-	if (config)
-		config_drop(config);
-	config_errors_finish(&errors);
-}
-
-static void a_file_cut_off_anywhere(void **state)
-{
-	size_t len;
-	char *text = read_example(&len);
-
-	(void)state;
-	for (size_t cut = 0; cut <= len; cut++)
-		load_anything(text, cut);
-	free(text);
-}
-
-static void a_file_with_any_byte_replaced(void **state)
-{
-	static const char bytes[] = "\"(){}[],;=:#/*\\\n $@-5x\xc3";
-	char text[] =
-	    "listen = ( \":8080\", \"[::1]:80\" ); // x\n"
-	    "backends = ( \"h:1\", { url = \"http://[::1]:2\"; weight = 3; backup = true; } );\n"
-	    "retry = { tries = 0x3; statuses = [ 500, 502 ]; /* y */ body = \"${X:-64k}\"; };\n";
-
-	(void)state;
-	for (size_t i = 0; i < strlen(text); i++) {
-		char kept = text[i];
-
-		for (size_t k = 0; k < COUNT(bytes); k++) {
-			text[i] = bytes[k]; /* the last of them is NUL */
-			load_anything(text, sizeof(text) - 1);
-		}
-		text[i] = kept;
-	}
-}
-
-static void without_memory_nothing_is_loaded_and_nothing_is_lost(void **state)
-{
-	static const char *const sets[] = {"retry.statuses=500,502"};
-	const struct config_source source = {
-	    .file = RONDO_TESTS_DIR "/config/good_include.conf", .sets = sets, .set_count = 1};
-	struct config *config = NULL;
-	size_t allowed = 0;
-
-	(void)state;
-	while (!config) {
-		struct config_errors errors = {0};
-
-		allocations_left = allowed++;
-		config = config_load(&source, &errors);
-		allocations_left = SIZE_MAX;
-		assert_true(config || errors.incomplete || errors.count);
-		config_errors_finish(&errors);
-	}
-	assert_true(allowed > 10);
-	assert_int_equal(config->backend_count, 3);
-	config_drop(config);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -708,9 +583,6 @@ int main(void)
 	    cmocka_unit_test(a_default_gives_way_to_what_was_set),
 	    cmocka_unit_test(some_values_go_to_two_places),
 	    cmocka_unit_test(the_last_holder_frees_it),
-	    cmocka_unit_test(a_file_cut_off_anywhere),
-	    cmocka_unit_test(a_file_with_any_byte_replaced),
-	    cmocka_unit_test(without_memory_nothing_is_loaded_and_nothing_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, enter_directory, leave_directory);

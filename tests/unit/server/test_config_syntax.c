@@ -1,4 +1,5 @@
-/* What is said about a text that is no configuration, and on which line; the common slips are in tests/config. */
+/* What is said about a text that is no configuration, and on which line; the common slips are in
+ * tests/config. */
 #include "loading.h"
 #include "server/config_syntax.h"
 
@@ -240,7 +241,8 @@ static void files_that_include_themselves(void **state)
 	unlink("main");
 }
 
-/* Ten lines that include the next file, ten times over: refused by size before it fills the memory. */
+/* Ten lines that include the next file, ten times over: refused by size before it fills the memory.
+ */
 static void files_that_multiply(void **state)
 {
 	struct config_errors errors = {0};

@@ -1,6 +1,6 @@
 /*
- * The example file and the manual say what the table says. Called with "write" this program writes them anew: the whole
- * example, and the manual's list between its two marks.
+ * The example file and the manual say what the table says. Called with "write" this program writes
+ * them anew: the whole example, and the manual's list between its two marks.
  */
 #include "server/settings_text.h"
 
