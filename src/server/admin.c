@@ -63,9 +63,10 @@ static void client_arm(struct admin_client *client, int64_t after_us)
 static void client_bury(struct loop_task *task)
 {
 	struct admin_client *client = container_of(task, struct admin_client, grave);
+	struct admin_door *door = client->door;
 
-	slab_give(&client->door->slab, client);
-	door_resume(client->door);
+	slab_give(&door->slab, client);
+	door_resume(door);
 }
 
 /* The one end of every client. */
