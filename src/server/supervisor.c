@@ -201,9 +201,10 @@ void supervisor_say_refused(struct supervisor *supervisor, const char *reason)
 
 void supervisor_say_stopping(struct supervisor *supervisor, int64_t limit_us)
 {
+	long long extend_us = limit_us + STOP_MARGIN_US;
 	renew_status(supervisor);
-	tell(supervisor, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld\nSTATUS=%s",
-	    (long long)(limit_us + STOP_MARGIN_US), supervisor->said);
+	tell(supervisor, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld\nSTATUS=%s", extend_us,
+	    supervisor->said);
 }
 
 void supervisor_hand_over(struct supervisor *supervisor, pid_t pid)

@@ -206,4 +206,6 @@ class Daemon:
                 self.kill()
         else:
             self.kill()
+            self.reader.join(LIMIT)
+            print("\n".join("    " + line for line in self.log[:60]))
         return False
