@@ -5,6 +5,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+enum { CACHE_LINE = 64 };
+
 const int64_t service_duration_bounds_us[SERVICE_LATENCY_BUCKETS - 1] = {500, 1000, 2500, 5000,
     10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
 
@@ -54,7 +56,10 @@ size_t service_block_size(const struct rules *rules)
 	/* A response of 64 KiB and its head are read at once, however little is kept of requests. */
 	size_t least = 64 * 1024;
 	size_t content = rules->retry.body_bytes > least ? rules->retry.body_bytes : least;
-	return content + 2 * rules->limits.head.header_bytes;
+	size_t lines = (content + 2 * rules->limits.head.header_bytes) / CACHE_LINE;
+	/* An odd number of cache lines apart, the fronts of blocks, which are used most, are spread over the processor's
+	 * caches; a power of two apart they would push each other out. */
+	return (lines + 1) / 2 * 2 * CACHE_LINE + CACHE_LINE;
 }
 
 struct str service_date(struct service *service)
