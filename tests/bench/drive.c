@@ -78,7 +78,7 @@ static const char bad_request[] = "GET /bad HTTP/1.1\r\nHost: www.example.com\r\
 static int epoll_fd, timer_fd;
 static struct client *free_clients;
 static int64_t start_us, measured_us, stop_us; /* measuring begins; nothing is begun any more */
-static uint64_t started, in_flight, answered, errors, bytes;
+static uint64_t started, in_flight, finished, answered, errors, bytes;
 static uint32_t *samples;
 static size_t sample_count, sample_room;
 
@@ -168,6 +168,7 @@ static void finish(struct client *client, bool good)
 	note(client, good);
 	client->busy = false;
 	in_flight--;
+	finished++;
 	if (!good || client->closes || options.is_new)
 		disconnect(client);
 	if (options.holds)
@@ -515,14 +516,16 @@ int main(int argc, char **argv)
 	prepare();
 	start_us = clock_us();
 	measured_us = options.holds ? 0 : start_us + options.warm_us;
-	stop_us = options.holds ? INT64_MAX : measured_us + options.run_us;
+	stop_us = INT64_MAX;
 	begin_due();
 	if (options.holds)
 		return hold();
-	while (clock_us() < measured_us)
+	while (clock_us() < measured_us ||
+	       (options.rate == 0 && finished < (uint64_t)options.connections))
 		turn(10);
 	uint64_t used_ns = watched_ns();
 	int64_t began_us = measured_us = clock_us();
+	stop_us = began_us + options.run_us;
 	while (clock_us() < stop_us)
 		turn(10);
 	int64_t took_us = clock_us() - began_us;
