@@ -57,6 +57,7 @@ static size_t unsent(const struct relay *relay)
 static void cut(struct buf *in, size_t begin, size_t end)
 {
 	if (end > begin) {
+		assert(in->data);
 		memmove(in->data + begin, in->data + end, in->end - end);
 		in->end -= end - begin;
 	}

@@ -86,8 +86,8 @@ for suite in "${suites[@]}"; do
         failed=$((failed + 1))
         continue
     fi
-    count time_command "$root" 'bash mock_backends/demo.sh'
-    count time_command "$root" 'bash tests/run.sh'
+    count time_command "$root" ./mock_backends/demo.sh
+    count time_command "$root" ./tests/run.sh
 done
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]
