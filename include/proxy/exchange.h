@@ -75,7 +75,7 @@ struct exchange {
 	bool fresh_only;           /* the current try had its free second chance */
 	size_t address; /* number of the one the try is at, and how many it went through */
 	size_t addresses_tried;
-	uint64_t link_sent;        /* link->conn.sent when the try began */
+	uint64_t link_sent; /* link->conn.sent when the try began */
 	uint64_t link_received;
 	struct backend_conn
 	    *parked; /* an answer that fell through, kept in case nothing better comes */
