@@ -302,6 +302,10 @@ int main(int argc, char **argv)
 	int ports = argc > 1 ? atoi(argv[1]) : 1;
 	int first = argc > 2 ? atoi(argv[2]) : 0;
 	struct rlimit files;
+	if (ports < 1) {
+		fprintf(stderr, "usage: origin PORTS [FIRST]\n");
+		return 2;
+	}
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
