@@ -106,6 +106,16 @@ def step_reload_refuses_a_bad_file_and_says_where(world):
     wait_until("the status", lambda: show("StatusText").startswith("serving 2/2 backends, "))
 
 
+def step_rondoctl_talks_to_the_service(world):
+    configure([world.one, world.other], 'admin = { socket = "/run/rondo/admin.sock"; };\n')
+    must("systemctl", "reload", "rondo")
+    assert os.stat("/run/rondo/admin.sock").st_mode & 0o777 == 0o660
+    assert f"127.0.0.1:{world.one.port}" in must("rondoctl", "status")
+    configure([world.one, world.other])
+    must("rondoctl", "reload")
+    assert not os.path.exists("/run/rondo/admin.sock")
+
+
 def step_logrotate_gives_way_to_a_new_file(_):
     must("logrotate", "--force", "/etc/logrotate.d/rondo")
     Client(PORT).get("/rotated")
