@@ -112,10 +112,12 @@ both() {
         skip "conversations, $1" 'varnishtest is not installed'
     fi
     step "messages, $1" "$python" tests/http/run_cases.py "$2/rondo"
+    step "admin, $1" "$python" tests/admin/test_admin.py "$2/rondo"
 }
 
 release_lane() {
     both release build/release
+    step 'page' "$python" tests/admin/test_page.py build/release/rondo
     step 'real programs' "$python" tests/real/run_real.py build/release/rondo
     step 'names' "$python" tests/names/test_names.py build/release/rondo
     step 'soak' "$python" tests/soak/soak.py build/release/rondo build/release/mock_backends 60000

@@ -367,6 +367,7 @@ def rondoctl_knows_its_commands():
 def top_shows_a_backend_that_goes_down():
     import fcntl
     import pty
+    import select
     import struct
     import termios
     good, bad = Backend(), f"127.0.0.1:{free_port()}"
@@ -383,6 +384,7 @@ def top_shows_a_backend_that_goes_down():
 
             def read_until(part, fd=fd, seen=seen):
                 while part not in seen:
+                    assert select.select([fd], [], [], 30)[0], f"never {part!r} in {bytes(seen)!r}"
                     seen.extend(os.read(fd, 65536))
 
             fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 110, 0, 0))
