@@ -13,9 +13,11 @@ import socket
 import sys
 import traceback
 
-from process import Daemon, Supervisor, is_alive, wait_until
-from traffic import Backend, Client, Load
-from world import World
+sys.dont_write_bytecode = True  # the source directory stays as it is
+
+from process import Daemon, Supervisor, is_alive, wait_until  # noqa: E402
+from traffic import Backend, Client, Load  # noqa: E402
+from world import World  # noqa: E402
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import Report, free_port  # noqa: E402
