@@ -1,0 +1,103 @@
+/*
+ * Preloaded into rondo by the fault tests: memory that runs out, and a wall clock that jumps.
+ *
+ * The file $SHIM_STATE is mapped, so that a test changes it while rondo runs. Counted are the calls of
+ * malloc, calloc, realloc, reallocarray and of strdup's kin that reach malloc.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+struct state {
+	int64_t calls;        /* of malloc and the others, so far */
+	int64_t fail_from;    /* the number of the first call that fails; 0: none does */
+	int64_t fail_to;      /* the last one */
+	int64_t wall_shift_s; /* added to the time of day */
+};
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+
+static struct state *state;
+
+__attribute__((constructor)) static void attach(void)
+{
+	const char *path = getenv("SHIM_STATE");
+	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	void *mapped;
+
+	if (fd < 0)
+		return;
+	mapped = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (mapped != MAP_FAILED)
+		state = mapped;
+}
+
+static int is_short(void)
+{
+	int64_t call;
+
+	if (!state)
+		return 0;
+	call = ++state->calls;
+	if (!state->fail_from || call < state->fail_from || call > state->fail_to)
+		return 0;
+	errno = ENOMEM;
+	return 1;
+}
+
+void *malloc(size_t size)
+{
+	return is_short() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+	return is_short() ? NULL : __libc_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t size)
+{
+	return is_short() ? NULL : __libc_realloc(memory, size);
+}
+
+void *reallocarray(void *memory, size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return realloc(memory, bytes);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	static int (*real)(clockid_t, struct timespec *);
+	int result;
+
+	if (!real)
+		real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+	result = real(clock, now);
+	if (result == 0 && state && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+		now->tv_sec += (time_t)state->wall_shift_s;
+	return result;
+}
+
+time_t time(time_t *result)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (result)
+		*result = now.tv_sec;
+	return now.tv_sec;
+}

@@ -1,0 +1,412 @@
+"""Descriptors, ports, memory and the kernel's patience run out."""
+
+import contextlib
+import http.client
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+
+from world import (HERE, PATIENCE, Skip, World, ask, connect, cpu_share, fault, receive, request,
+                   wait_until)
+
+LIMITED = ("prlimit", "--nofile=64:64")
+SERVED = 50  # requests that have to be answered, each on a connection of its own
+DOWN = r"backend .* is down"
+
+
+def assert_served(proxy, count=SERVED, target="/"):
+    for _ in range(count):
+        status, _, content = ask(proxy, target)
+        assert (status, content) == (200, f"b {target}".encode()), (status, content)
+
+
+def ends_of(proxy, count, target="/close"):
+    """How requests end while something is short."""
+    ends = []
+    for number in range(count):
+        try:
+            with connect(proxy) as client:
+                client.settimeout(PATIENCE)
+                client.sendall(request(target, "POST", content=b"c" * number * 1000))
+                ends.append(receive(client)[0])
+        except (OSError, http.client.HTTPException) as error:
+            ends.append(type(error).__name__)
+    return {end: ends.count(end) for end in ends}
+
+
+def need(program):
+    if not shutil.which(program):
+        raise Skip(f"{program} is not installed")
+
+
+# ---- descriptors
+
+
+@fault("F26", "without descriptors accepting pauses, those inside are served, and it goes on by itself")
+def descriptors_run_out(world):
+    need("prlimit")
+    backend = world.backend()
+    proxy = world.proxy([backend], prefix=LIMITED)
+    assert_served(proxy, 1)
+    inside = world.keep(connect(proxy))
+    inside.sendall(request("/first"))
+    assert receive(inside)[0] == 200
+    base = proxy.descriptors() - 1
+    crowd = [connect(proxy) for _ in range(300)]
+    proxy.wait_log("accepting pauses")
+    share = cpu_share(proxy)
+    assert share < 0.05, f"{share:.0%} of a processor while nothing can be done"
+    assert proxy.count_log("accepting pauses") == 1, proxy.tail()
+    for client in crowd:
+        client.close()
+    inside.sendall(request("/again"))
+    assert receive(inside)[0] == 200
+    assert_served(proxy)
+    inside.close()
+    proxy.wait_descriptors(base)
+    assert proxy.count_log(DOWN) == 0, proxy.tail()
+    proxy.stop()
+    world.tell(f"{share:.1%} CPU")
+
+
+@fault("F26", "while descriptors are short, a request gets its answer or 503, and no backend is marked")
+def requests_without_descriptors(world):
+    need("prlimit")
+    backend = world.backend()
+    proxy = world.proxy([backend], "retry_window=1h", prefix=LIMITED)
+    clients = [world.keep(connect(proxy)) for _ in range(100)]
+    proxy.wait_log("accepting pauses")
+    answers = []
+    for client in clients[:30]:
+        client.sendall(request("/close"))
+        answers.append(receive(client)[0])
+    assert set(answers) <= {200, 503}, answers
+    assert proxy.count_log(DOWN) == 0, proxy.tail()
+    for client in clients:
+        client.close()
+    assert_served(proxy)
+    proxy.stop()
+    world.tell(f"{answers.count(200)} answered, {answers.count(503)} times 503")
+
+
+def accept_fails(error):
+    def test(world):
+        proxy = world.proxy([world.backend()])
+        with world.inject(proxy, f"accept4:error={error}:when=1+2"):
+            assert_served(proxy, 10)
+        assert_served(proxy)
+        assert proxy.count_log("accepting pauses") <= 1, proxy.tail()
+        proxy.stop()
+
+    return test
+
+
+for name in ("EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"):
+    fault("F26", f"every second accept fails with {name} and everybody is served")(accept_fails(name))
+for name in ("ECONNABORTED", "EPROTO", "EINTR", "ENETUNREACH"):
+    fault("F29", f"every second accept fails with {name} and everybody is served")(accept_fails(name))
+
+
+@fault("F26", "accept that fails for ever costs nothing")
+def accept_fails_for_ever(world):
+    proxy = world.proxy([world.backend()])
+    with world.inject(proxy, "accept4:error=ENFILE"):
+        clients = [world.keep(connect(proxy)) for _ in range(20)]
+        proxy.wait_log("accepting pauses")
+        share = cpu_share(proxy)
+        assert share < 0.05, f"{share:.0%} of a processor"
+    for client in clients:
+        client.sendall(request())
+        assert receive(client)[0] == 200
+    assert proxy.count_log("accepting pauses") == 1, proxy.tail()
+    proxy.stop()
+
+
+def backend_call_fails(rule):
+    def test(world):
+        proxy = world.proxy([world.backend("b"), world.backend("b")], "retry_window=1h")
+        assert_served(proxy, 4, "/close")
+        base = proxy.descriptors()
+        with world.inject(proxy, rule):
+            answers = [ask(proxy, "/close")[0] for _ in range(30)]
+        assert set(answers) == {200, 503} or set(answers) == {200}, answers
+        assert proxy.count_log(DOWN) == 0, proxy.tail()
+        assert_served(proxy)
+        proxy.wait_descriptors(base)
+        proxy.stop()
+        world.tell(f"{answers.count(200)} answered, {answers.count(503)} times 503")
+
+    return test
+
+
+for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"):
+    fault("F27", f"a socket to a backend fails with {name}: 503 at worst, and nobody is marked")(
+        backend_call_fails(f"socket:error={name}:when=2+3"))
+for name in ("EADDRNOTAVAIL", "EAGAIN", "ENOBUFS"):
+    fault("F28", f"connect fails with {name}: 503 at worst, and nobody is marked")(
+        backend_call_fails(f"connect:error={name}:when=2+3"))
+
+
+# ---- ports
+
+# In a network of its own; the clients have ports of their own choice.
+IN_NETWORK = """
+import fcntl, os, socket, struct, sys
+sys.path.insert(0, sys.argv[1])
+with socket.socket() as any_socket:
+    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh", b"lo", 0x41))
+with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as ports:
+    ports.write("40000 40003")
+import shortages
+shortages.in_small_network(sys.argv[2])
+"""
+
+
+def in_small_network(binary):
+    """Four ports for outgoing connections, all of them taken, then given back."""
+    with contextlib.closing(World(binary)) as world:
+        backend = world.backend("b", "9001")
+        proxy = world.proxy([backend], "retry_window=1h", listen="127.0.0.1:9000")
+        ports = iter(range(10000, 20000))
+
+        def asking(target):
+            client = world.keep(connect(proxy, ("127.0.0.1", next(ports))))
+            client.sendall(request(target))
+            return client
+
+        waiting = [asking("/wait") for _ in range(4)]
+        backend.wait_said("got /wait", 4)
+        for _ in range(10):
+            status, _, _ = receive(asking("/"))
+            assert status == 503, status
+        assert proxy.count_log(DOWN) == 0, proxy.tail()
+        for client in waiting:
+            client.close()
+        wait_until("a port", lambda: receive(asking("/"))[0] == 200)
+        proxy.stop()
+
+
+@fault("F28", "without source ports a request gets 503, nobody is marked, and it goes on by itself")
+def source_ports_run_out(world):
+    if subprocess.run(["unshare", "-rn", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        raise Skip("no network namespace is to be had")
+    ended = subprocess.run(["unshare", "-rn", sys.executable, "-c", IN_NETWORK, HERE, world.binary],
+                           capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+# ---- calls that fail now and then
+
+
+@fault("F30", "a connection that cannot be watched is closed, and the others are served")
+def epoll_has_no_room(world):
+    proxy = world.proxy([world.backend()])
+    assert_served(proxy)
+    base = proxy.descriptors()
+    with world.inject(proxy, "epoll_ctl:error=ENOSPC:when=2+3"):
+        ends = ends_of(proxy, 30)
+    assert_served(proxy)
+    proxy.wait_descriptors(base)
+    assert proxy.count_log(DOWN) == 0, proxy.tail()
+    proxy.stop()
+    world.tell(str(ends))
+
+
+@fault("F34", "interrupted calls change nothing")
+def calls_are_interrupted(world):
+    proxy = world.proxy([world.backend()], "log.access=" + world.path("access"))
+    calls = ("epoll_wait", "epoll_pwait", "accept4", "recvfrom", "sendmsg", "write", "read", "splice")
+    with world.inject(proxy, *(f"{call}:error=EINTR:when=1+2" for call in calls)):
+        assert_served(proxy, 20, "/close")
+        with connect(proxy) as client:
+            for size in (10, 1000, 100_000):
+                content = os.urandom(size)
+                client.sendall(request("/echo", "POST", content=content))
+                status, _, echoed = receive(client)
+                assert status == 200 and echoed == content, (status, len(echoed))
+        assert len(ask(proxy, "/big/3000000")[2]) == 3_000_000
+    proxy.stop()
+    with open(world.path("access"), encoding="ascii") as log:
+        assert len(log.readlines()) == 24
+
+
+@fault("F36", "a socket that says it is full when it is not loses and stops nothing")
+def sockets_claim_to_be_full(world):
+    proxy = world.proxy([world.backend()])
+    calls = ("sendmsg", "recvfrom", "splice")
+    with world.inject(proxy, *(f"{call}:error=EAGAIN:when=1+2" for call in calls)):
+        assert_served(proxy, 20, "/close")
+        content = os.urandom(300_000)
+        status, _, echoed = ask(proxy, "/echo", "POST", content=content)
+        assert status == 200 and echoed == content, (status, len(echoed))
+        assert len(ask(proxy, "/big/3000000")[2]) == 3_000_000
+    share = cpu_share(proxy, 0.5)
+    assert share < 0.05, f"{share:.0%} of a processor"
+    proxy.stop()
+
+
+# ---- memory
+
+
+class Memory:
+    """shim.c under a rondo: its calls of malloc are counted and can be made to fail."""
+
+    def __init__(self, world):
+        compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+        if not compiler:
+            raise Skip("no C compiler")
+        with open(world.binary, "rb") as binary:
+            if b"__asan_init" in binary.read():
+                raise Skip("AddressSanitizer has a malloc of its own")
+        self.library = world.path("shim.so")
+        subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", self.library,
+                        os.path.join(HERE, "shim.c"), "-ldl"], check=True)
+        self.state = world.path("state")
+        self.world = world
+        self.write(0, 0, 0)
+
+    def write(self, *numbers):
+        """The numbers at the front of struct state."""
+        mode = "r+b" if os.path.exists(self.state) else "wb"
+        with open(self.state, mode) as file:
+            file.write(struct.pack(f"{len(numbers)}q", *numbers).ljust(32 if mode == "wb" else 0, b"\0"))
+
+    def read(self):
+        with open(self.state, "rb") as file:
+            return struct.unpack("4q", file.read(32))
+
+    def fail(self, first, last):
+        """Calls from the first to the last from now on."""
+        calls = self.read()[0]
+        self.write(calls, calls + first if first else 0, calls + last)
+
+    def shift_wall(self, seconds):
+        with open(self.state, "r+b") as file:
+            file.seek(24)
+            file.write(struct.pack("q", seconds))
+
+    @property
+    def environment(self):
+        return {"LD_PRELOAD": self.library, "SHIM_STATE": self.state}
+
+
+def start_with_failing_call(memory, backend, number, last):
+    """How a start ends whose call `number` fails: "ready" or its exit status."""
+    memory.write(0, number, last)
+    proxy = memory.world.proxy([backend], environment=memory.environment, wait=False)
+    wait_until("ready, or the end", lambda: proxy.process.poll() is not None or
+               proxy.count_log("ready: listening on"))
+    if proxy.process.poll() is None:
+        memory.write(0, 0, 0)
+        proxy.stop()
+        return "ready"
+    proxy.reader.join(PATIENCE)
+    status = proxy.process.returncode
+    # 2 is that of the options, which are read before anything else.
+    is_expected = status in (1, 78) or (status, number) == (2, 1)
+    assert is_expected, f"call {number} failed: status {status}\n{proxy.tail()}"
+    assert proxy.log, f"call {number} failed: status {status} without a word"
+    return status
+
+
+def every_call_fails(world, last):
+    memory = Memory(world)
+    backend = world.backend()
+    memory.write(0, 0, 0)
+    proxy = world.proxy([backend], environment=memory.environment)
+    calls = memory.read()[0]
+    proxy.stop()
+    assert calls > 20, f"only {calls} calls of malloc were seen"
+    step = max(1, calls // 120)
+    ends = [start_with_failing_call(memory, backend, number, last or number)
+            for number in range(1, calls + 1, step)]
+    world.tell(f"{len(ends)} of {calls} calls: " + str({end: ends.count(end) for end in ends}))
+
+
+@fault("F31", "a start with any one malloc failing comes up, or ends with status and reason")
+def one_malloc_fails_at_start(world):
+    every_call_fails(world, 0)
+
+
+@fault("F31", "a start with every malloc failing from some point on ends with status and reason")
+def all_mallocs_fail_at_start(world):
+    every_call_fails(world, 1 << 60)
+
+
+@fault("F31", "any one malloc that fails while it runs costs at most a request")
+def one_malloc_fails_at_run_time(world):
+    memory = Memory(world)
+    proxy = world.proxy([world.backend()], environment=memory.environment)
+    base = proxy.descriptors()
+    crowd = []
+    for number in range(1, 40):
+        memory.fail(number, number)
+        with contextlib.suppress(OSError):  # refused
+            for _ in range(3):  # new ones, so that slabs grow
+                client = world.keep(connect(proxy))
+                crowd.append(client)
+                client.sendall(b"GET / HTTP/1.1\r\n")
+        ends_of(proxy, 1)
+    memory.fail(0, 0)
+    for client in crowd:
+        client.close()
+    assert_served(proxy)
+    proxy.wait_descriptors(base)
+    assert proxy.count_log(DOWN) == 0, proxy.tail()
+    proxy.stop()
+
+
+@fault("F32", "when memory is gone rondo stays, refuses what needs more, and recovers")
+def memory_is_gone_for_a_while(world):
+    memory = Memory(world)
+    backend = world.backend()
+    proxy = world.proxy([backend], environment=memory.environment)
+    base = proxy.descriptors()
+    memory.fail(1, 1 << 60)
+    ends, crowd = [], []
+    for _ in range(200):
+        try:
+            client = world.keep(connect(proxy))
+            crowd.append(client)
+            client.sendall(request("/close", "POST", content=b"x" * 1000))
+            ends.append("sent")
+        except OSError as error:
+            ends.append(type(error).__name__)
+    proxy.signal(signal.SIGHUP)
+    proxy.wait_log("reload")
+    share = cpu_share(proxy)
+    assert share < 0.1, f"{share:.0%} of a processor"
+    memory.fail(0, 0)
+    for client in crowd:
+        client.close()
+    assert_served(proxy)
+    proxy.wait_descriptors(base)
+    assert proxy.count_log(DOWN) == 0, proxy.tail()
+    proxy.stop()
+    world.tell(str({end: ends.count(end) for end in ends}))
+
+
+@fault("F33", "at its limit of memory rondo answers or refuses, and lives")
+def address_space_is_limited(world):
+    need("prlimit")
+    proxy = world.proxy([world.backend()])
+    with open(world.binary, "rb") as binary:
+        if b"__asan_init" in binary.read():
+            raise Skip("AddressSanitizer needs the whole address space")
+    assert_served(proxy, 5)
+    base = proxy.descriptors()
+    limit = (int(proxy.status("VmSize")) + 4096) * 1024
+    subprocess.run(["prlimit", f"--as={limit}", "--pid", str(proxy.pid)], check=True)
+    crowd = [world.keep(connect(proxy)) for _ in range(500)]
+    for client in crowd:
+        client.sendall(request("/wait", "POST", content=b"x" * 30000))
+    cpu_share(proxy, 0.3)
+    for client in crowd:
+        client.close()
+    proxy.wait_descriptors(base)
+    assert_served(proxy)
+    assert proxy.count_log(DOWN) == 0, proxy.tail()
+    proxy.stop()
