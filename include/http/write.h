@@ -75,7 +75,7 @@ struct write_error {
 	struct str request_id_name, request_id;
 };
 
-/* Head and application/problem+json content, for a status from 400 on. RFC 9457. 405 carries Allow. */
+/* Head and application/problem+json content, for a status from 400 on. RFC 9457. 405 has Allow. */
 bool write_error_response(struct buf *out, const struct write_error *error);
 
 /* "Bad Gateway" for 502; "Unknown" for a status nobody registered. */

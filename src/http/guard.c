@@ -182,8 +182,8 @@ static unsigned char step(struct guard *guard, const struct http_limits *limits,
 	return next;
 }
 
-/* How many bytes at the front are neither control bytes nor DEL, in steps of eight. Values are most of
- * a head, and tabs in them are rare enough to be left to the bytewise run. */
+/* How many bytes at the front are neither control bytes nor DEL, in steps of eight. Values are most
+ * of a head, and tabs in them are rare enough to be left to the bytewise run. */
 static size_t skip_text(const char *data, size_t len)
 {
 	static const uint64_t ones = 0x0101010101010101;
