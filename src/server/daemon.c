@@ -141,6 +141,31 @@ static struct config *load(struct daemon *daemon)
 	return config;
 }
 
+/*
+ * Two descriptors for each connection, and some for everything else. Where so many are not allowed fewer connections
+ * are: those who are inside would otherwise get 503, because nothing is left to reach a backend with.
+ */
+static void fit_descriptors(struct config *config)
+{
+	unsigned *connections = &config->rules.limits.connections;
+	rlim_t others = 64 + 2 * config->backend_count;
+	rlim_t needed = 2 * (rlim_t)*connections + others;
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= needed)
+		return;
+	limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= needed)
+		return;
+	if (others > limit.rlim_cur / 4)
+		others = limit.rlim_cur / 4;
+	unsigned wanted = *connections;
+	*connections = (unsigned)(limit.rlim_cur - others) / 2;
+	log_warning("limits.connections = %u needs %llu descriptors, but only %llu are allowed: "
+		    "at %u connections others wait (LimitNOFILE= of the unit raises it)",
+	    wanted, (unsigned long long)needed, (unsigned long long)limit.rlim_cur, *connections);
+}
+
 static bool reload(struct daemon *daemon)
 {
 	if (!daemon->is_ready || daemon->is_stopping) {
@@ -155,6 +180,7 @@ static bool reload(struct daemon *daemon)
 		return false;
 	size_t changes = config_describe_changes(daemon->config, config, say_change, daemon);
 	config_keep_sizes(config, daemon->config);
+	fit_descriptors(config);
 	if (apply(daemon, config)) {
 		log_info("reloaded: %zu changes", changes);
 		supervisor_say_reloaded(&daemon->supervisor);
@@ -333,25 +359,6 @@ static void open_standard_streams(void)
 		close(fd);
 }
 
-/* Two descriptors for each connection, and some for everything else. */
-static void raise_descriptor_limit(const struct config *config)
-{
-	struct rlimit limit;
-	rlim_t needed =
-	    2 * (rlim_t)config->rules.limits.connections + 64 + 2 * config->backend_count;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= needed)
-		return;
-	limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < needed)
-		log_warning(
-		    "limits.connections = %u needs %llu descriptors, but only %llu are allowed: "
-		    "accepting will pause when they are used up (LimitNOFILE= of the unit raises "
-		    "it)",
-		    config->rules.limits.connections, (unsigned long long)needed,
-		    (unsigned long long)limit.rlim_cur);
-}
-
 static void run_probe_task(struct loop_task *task)
 {
 	struct daemon *daemon = container_of(task, struct daemon, probe_task);
@@ -517,7 +524,7 @@ int daemon_run(const struct options *options)
 		return EXIT_BAD_CONFIG;
 	}
 	log_set_level(options->quiet ? LOG_LEVEL_WARNING : config->log_level);
-	raise_descriptor_limit(config);
+	fit_descriptors(config);
 	/* What could not be made at the start is the process's end: the system takes everything back. */
 	if (!start_modules(&daemon, config)) {
 		log_error("cannot start: %s", strerror(errno));
