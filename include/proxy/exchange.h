@@ -84,7 +84,8 @@ struct exchange {
 	struct backend *tried[VERDICT_MAX_TRIES];
 	size_t try_count;
 	bool settled;      /* verdict has judged the tries */
-	unsigned interims; /* 1xx passed on or dropped */
+	unsigned interims;        /* 1xx of the current try */
+	unsigned interims_passed; /* to the client, of all tries */
 
 	unsigned status; /* of the answer the client gets; 0 = none begun */
 	bool answer_keeps_link;

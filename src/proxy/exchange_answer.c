@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-/* Most interim responses one request gets. */
+/* Most interim responses that a backend may send for a request, and that a client gets for one. */
 enum { MAX_INTERIMS = 16 };
 
 /* Both ways of a tunnel end with their stream. */
@@ -131,10 +131,11 @@ static enum step pass_interim(struct exchange *exchange)
 	const struct http_head *interim = &exchange->with.service->response;
 	if (++exchange->interims > MAX_INTERIMS)
 		return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
-	bool passes = exchange->request.minor >= 1 &&
+	bool passes = exchange->request.minor >= 1 && exchange->interims_passed < MAX_INTERIMS &&
 		      (interim->status != 100 || exchange->request.expects_continue);
 	if (passes && !write_interim_head(&client->out, interim))
 		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
+	exchange->interims_passed += passes;
 	buf_consume(&conn->in, interim->length);
 	if (buf_len(&conn->in) == 0)
 		buf_release(&conn->in);

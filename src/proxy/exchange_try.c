@@ -178,6 +178,7 @@ static enum step start_sending(struct exchange *exchange)
 	relay_aim(&exchange->up, &link->conn, exchange->request.framing);
 	parse_init(&exchange->parse, GUARD_RESPONSE);
 	exchange->upload = UPLOAD_RUNNING;
+	exchange->interims = 0;
 	exchange->up.moved_us = exchange_now_us(exchange);
 	link->backend->counters.requests++;
 	exchange_enter(exchange, EXCHANGE_SENDING);
