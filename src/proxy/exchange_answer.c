@@ -120,7 +120,8 @@ int64_t exchange_due_heading(const struct exchange *exchange)
 void exchange_late_waiting(struct exchange *exchange)
 {
 	bool is_late = exchange_now_us(exchange) >= exchange->sent_us + max_delay_us(exchange);
-	exchange_try_failed(exchange, is_late ? OUTCOME_LATE : OUTCOME_DEADLINE);
+	exchange_try_failed(
+	    exchange, exchange_silence(exchange, is_late ? OUTCOME_LATE : OUTCOME_DEADLINE));
 }
 
 /* Passes a 1xx on, to clients that know them; a 100 only to one that waits for it. */
@@ -248,7 +249,15 @@ static struct try_record *answering_try(struct exchange *exchange)
 	return try;
 }
 
-/* The backend did not finish what it began: the client must be able to tell. */
+/* The answer ends before its time: the client must be able to tell. */
+static void break_off(struct exchange *exchange, enum access_end how)
+{
+	/* A counted or chunked message shows by itself that it is not whole; one that ends with the connection does not. */
+	bool shows = exchange->down.framing != HTTP_FRAMING_CLOSE;
+	exchange_end(exchange, how, shows ? SEQUEL_CLOSE : SEQUEL_RESET);
+}
+
+/* The backend did not finish what it began. */
 static void cut_off(struct exchange *exchange, enum access_end how)
 {
 	struct try_record *try = answering_try(exchange);
@@ -258,9 +267,7 @@ static void cut_off(struct exchange *exchange, enum access_end how)
 	backend_note_failure(try->backend, &failure);
 	struct verdict_case request = {.tries = try, .count = 1, .request_id = exchange->number};
 	verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
-	/* A counted or chunked message shows by itself that it is not whole; one that ends with the connection does not. */
-	bool shows = exchange->down.framing != HTTP_FRAMING_CLOSE;
-	exchange_end(exchange, how, shows ? SEQUEL_CLOSE : SEQUEL_RESET);
+	break_off(exchange, how);
 }
 
 enum step exchange_step_streaming(struct exchange *exchange)
@@ -284,8 +291,11 @@ enum step exchange_step_streaming(struct exchange *exchange)
 	case RELAY_ENDED:
 	case RELAY_BAD:
 	case RELAY_TOO_LARGE:
-	case RELAY_SHORTAGE:
 		cut_off(exchange, ACCESS_BAD_RESPONSE);
+		break;
+	case RELAY_SHORTAGE:
+		/* Not the backend's fault. */
+		break_off(exchange, ACCESS_LIMIT);
 		break;
 	}
 	return STEP_AGAIN;
@@ -302,6 +312,8 @@ void exchange_late_streaming(struct exchange *exchange)
 {
 	if (relay_wants_write(&exchange->down))
 		exchange_end_by_client(exchange);
+	else if (exchange_silence(exchange, OUTCOME_CUT_OFF) == OUTCOME_SHORTAGE)
+		break_off(exchange, ACCESS_LIMIT);
 	else
 		cut_off(exchange, ACCESS_TIMEOUT);
 }

@@ -58,6 +58,7 @@ enum step exchange_step_connecting(struct exchange *exchange);
 enum step exchange_step_sending(struct exchange *exchange);
 int64_t exchange_due_connecting(const struct exchange *exchange);
 int64_t exchange_due_sending(const struct exchange *exchange);
+enum outcome exchange_silence(const struct exchange *exchange, enum outcome outcome);
 void exchange_late_connecting(struct exchange *exchange);
 void exchange_late_sending(struct exchange *exchange);
 

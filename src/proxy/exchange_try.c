@@ -246,12 +246,20 @@ int64_t exchange_due_connecting(const struct exchange *exchange)
 	    exchange->connect_us + exchange->rules->timeouts.connect_us, exchange->deadline_us);
 }
 
+/* A silence is nobody's when rondo itself had no means to hear its end. */
+enum outcome exchange_silence(const struct exchange *exchange, enum outcome outcome)
+{
+	int error = exchange->link->conn.error;
+	return error && backend_connect_outcome(error) == OUTCOME_SHORTAGE ? OUTCOME_SHORTAGE
+									   : outcome;
+}
+
 void exchange_late_connecting(struct exchange *exchange)
 {
 	if (exchange_now_us(exchange) >= exchange->deadline_us)
 		exchange_try_failed(exchange, OUTCOME_DEADLINE);
 	else
-		connect_failed(exchange, OUTCOME_CONNECT_TIMEOUT);
+		connect_failed(exchange, exchange_silence(exchange, OUTCOME_CONNECT_TIMEOUT));
 }
 
 /* ---- sending the request */
@@ -308,7 +316,7 @@ int64_t exchange_due_sending(const struct exchange *exchange)
 void exchange_late_sending(struct exchange *exchange)
 {
 	if (relay_wants_write(&exchange->up)) {
-		exchange_try_failed(exchange, OUTCOME_STALLED);
+		exchange_try_failed(exchange, exchange_silence(exchange, OUTCOME_STALLED));
 		return;
 	}
 	exchange_current_try(exchange)->outcome = OUTCOME_CLIENT;
