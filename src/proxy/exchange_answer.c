@@ -226,7 +226,8 @@ static void answer_is_sent(struct exchange *exchange)
 	struct conn *conn = &exchange->link->conn;
 	bool reusable = exchange->answer_keeps_link && exchange->upload == UPLOAD_DONE &&
 			!conn->ended && exchange->down.raw == conn->in.end &&
-			buf_len(&conn->out) == 0;
+			buf_len(&conn->out) == 0 &&
+			(!conn->readable || net_is_quiet(conn->watch.fd));
 	if (reusable) {
 		buf_release(&conn->in);
 		backend_give(exchange->link);
