@@ -383,6 +383,11 @@ enum step exchange_step_tunnelling(struct exchange *exchange)
 		exchange->upload = UPLOAD_DONE;
 	if (alive && !(up_ended && exchange->down_ended))
 		return STEP_WAIT;
+	if (alive) {
+		/* A reset would overtake the last bytes on their way to the backend. */
+		backend_close(exchange->link, false);
+		exchange->link = NULL;
+	}
 	exchange_end(exchange, ACCESS_OK, alive ? SEQUEL_CLOSE : SEQUEL_RESET);
 	return STEP_AGAIN;
 }
