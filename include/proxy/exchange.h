@@ -101,7 +101,7 @@ struct exchange {
 /* Bytes of an exchange under these rules. */
 size_t exchange_size(const struct rules *rules);
 
-/* NULL when none is left (limits.connections). `start` is copied; what it points to must outlive the exchange. */
+/* NULL without memory. `start` is copied; what it points to must outlive the exchange. */
 struct exchange *exchange_create(const struct exchange_start *start);
 
 /* Runs until it must wait (false) or is over (true): then exchange->sequel tells what becomes of the client, and the

@@ -2,8 +2,8 @@
  * service - what all sessions share.
  *
  * One for the process. The daemon fills it and swaps `rules` at a reload; sessions and exchanges read it and
- * count in it. The slabs are the admission control: one session for each client connection, one exchange for each
- * request being served. Counters only grow; metrics reads them.
+ * count in it. The slab of sessions is the admission control: one for each client connection; and each has one
+ * exchange while it serves a request. Counters only grow; metrics reads them.
  */
 #ifndef RONDO_PROXY_SERVICE_H
 #define RONDO_PROXY_SERVICE_H

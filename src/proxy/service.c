@@ -28,7 +28,9 @@ bool service_init(struct service *service, const struct service_start *start)
 		return false;
 	pipes_init(&service->pipes);
 	slab_init(&service->sessions, "sessions", start->session_size, limits->connections);
-	slab_init(&service->exchanges, "exchanges", start->exchange_size, limits->connections);
+	/* Each session has one at most, but those that ended in this turn are still there, and a reload may leave more
+	 * sessions than are let in from then on: a limit of their own would only break connections. */
+	slab_init(&service->exchanges, "exchanges", start->exchange_size, SIZE_MAX);
 	service->rules = rules_hold(start->rules);
 	return true;
 }
@@ -48,7 +50,6 @@ void service_set_rules(struct service *service, struct rules *rules)
 	rules_drop(service->rules);
 	service->rules = rules;
 	service->sessions.limit = rules->limits.connections;
-	service->exchanges.limit = rules->limits.connections;
 }
 
 size_t service_block_size(const struct rules *rules)
