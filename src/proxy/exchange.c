@@ -353,7 +353,8 @@ static void wait(struct exchange *exchange)
 {
 	struct conn *client = exchange->with.client;
 	bool reads_client = exchange->state == EXCHANGE_READING;
-	bool writes_client = buf_len(&client->out) > 0;
+	/* What is left of an interim answer goes on when there is a backend again. */
+	bool writes_client = buf_len(&client->out) > 0 && exchange->state != EXCHANGE_CONNECTING;
 	bool reads_link = true, writes_link = exchange->state == EXCHANGE_CONNECTING;
 	bool uploads = exchange->upload == UPLOAD_RUNNING;
 	if (exchange->link && exchange->state >= EXCHANGE_SENDING && uploads) {
