@@ -508,6 +508,8 @@ void backend_give(struct backend_conn *connection)
 
 	assert(!connection->is_idle);
 	assert(buf_len(&connection->conn.in) == 0 && buf_len(&connection->conn.out) == 0);
+	/* One that cannot be watched while it is idle is of no use: it might end unnoticed. */
+	conn_want(&connection->conn, LOOP_READ);
 	if (!backend_may_pool(connection)) {
 		backend_close(connection, false);
 		return;
@@ -517,7 +519,6 @@ void backend_give(struct backend_conn *connection)
 	connection->exchanges++;
 	connection->holder = NULL;
 	connection->conn.on_event = backend_conn_on_idle_event;
-	conn_want(&connection->conn, LOOP_READ);
 	timer_arm(loop_timers(env->loop), &connection->timer,
 	    loop_now_us(env->loop) + env->idle_timeout_us);
 	backend->active--;

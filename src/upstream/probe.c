@@ -247,11 +247,15 @@ static void probe_connect(struct probe *probe, enum outcome outcome)
 		}
 		probe->deadline_us = now_us + share_us;
 		probe->conn.writable = !connecting;
-		if (connecting)
-			conn_want(&probe->conn, LOOP_WRITE);
-		else
+		if (!connecting) {
 			probe_connected(probe);
-		return;
+			return;
+		}
+		conn_want(&probe->conn, LOOP_WRITE);
+		if (probe->conn.error == 0)
+			return;
+		conn_close(&probe->conn, false);
+		outcome = OUTCOME_SHORTAGE;
 	}
 	probe_finish(probe, outcome, 0);
 }
