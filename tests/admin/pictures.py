@@ -2,7 +2,7 @@
 """pictures.py RONDO [DIRECTORY] - the pictures of README.md, from a real run: the page, and rondoctl top.
 
 Three backends under load, of which one fails every other request and one is ended. Needs chromium and
-chromium-driver. Writes page-light.png, page-dark.png, page-phone.png and top.svg, into conf/pictures when nothing else is said.
+chromium-driver. Writes page-light.png, page-dark.png and top.svg, into conf/pictures when nothing else is said.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ from place import Place, until  # noqa: E402
 BINARY = binary_from_arguments(__doc__)
 MOCKS = os.path.join(os.path.dirname(BINARY), "mock_backends")
 TO = sys.argv[2] if len(sys.argv) > 2 else os.path.join(HERE, "..", "..", "conf", "pictures")
-WIDTH, HEIGHT = 110, 24
+WIDTH, HEIGHT = 132, 24
 CELL = 8.43  # width of a character
 COLOURS = {"31": "#ff7b66", "32": "#45c9a5", "33": "#e5b546"}
 
@@ -80,7 +80,8 @@ def write_svg(lines, path):
     width, height = int(32 + WIDTH * CELL), 34 + len(lines) * 18
     with open(path, "w", encoding="utf-8") as out:
         out.write(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-                  f'height="{height}" font-family="ui-monospace, DejaVu Sans Mono, monospace" font-size="14"><rect width="100%" height="100%" rx="10" fill="#12171a"/>\n')
+                  f'height="{height}" font-family="ui-monospace, DejaVu Sans Mono, monospace" font-size="14">'
+                  f'<rect width="100%" height="100%" rx="10" fill="#12171a"/>\n')
         out.write("\n".join(draw_line(line, row) for row, line in enumerate(lines) if line))
         out.write("\n</svg>\n")
 
@@ -101,7 +102,7 @@ def main():
             load = mock("load", "--url", f"http://127.0.0.1:{place.rondo.port}/", "--rate", "180",
                         "--duration", "300s")
             mocks.append(load)
-            pages = [browser.Browser(), browser.Browser(dark=True), browser.Browser(width=390, height=844)]
+            pages = [browser.Browser(), browser.Browser(dark=True)]
             for page in pages:
                 page.open(f"http://127.0.0.1:{place.admin_port}/")
             time.sleep(25)
@@ -109,7 +110,7 @@ def main():
             place.rondoctl("weight", "app1", "2")
             until(lambda: place.backend("app3")["state"] == "down", "one is down")
             time.sleep(4)
-            for page, name in zip(pages, ("light", "dark", "phone")):
+            for page, name in zip(pages, ("light", "dark")):
                 page.picture(os.path.join(TO, f"page-{name}.png"))
                 page.close()
             write_svg(last_frame(place, 12), os.path.join(TO, "top.svg"))
