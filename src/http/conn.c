@@ -72,6 +72,23 @@ static enum io conn_failed(struct conn *conn, ssize_t negative)
 	return negative == -ENOMEM || negative == -ENOBUFS ? IO_SHORTAGE : IO_ERROR;
 }
 
+/* A failed send takes away the error that reading would have met: what looks like an end then is none. EPIPE tells that the
+ * peer had ended before. */
+static enum io conn_end(struct conn *conn)
+{
+	switch (conn->error) {
+	case 0:
+	case EPIPE:
+	case ENOBUFS:
+	case ENOMEM:
+	case ENOSPC:
+		conn->ended = true;
+		return IO_END;
+	default:
+		return IO_ERROR;
+	}
+}
+
 enum io conn_read(struct conn *conn, size_t limit)
 {
 	struct buf *in = &conn->in;
@@ -98,8 +115,7 @@ enum io conn_read(struct conn *conn, size_t limit)
 		buf_release(in);
 	if (len < 0)
 		return conn_failed(conn, len);
-	conn->ended = true;
-	return IO_END;
+	return conn_end(conn);
 }
 
 enum io conn_fill(struct conn *conn, struct pipe *pipe, size_t limit)
@@ -119,8 +135,7 @@ enum io conn_fill(struct conn *conn, struct pipe *pipe, size_t limit)
 	}
 	if (len < 0)
 		return conn_failed(conn, len);
-	conn->ended = true;
-	return IO_END;
+	return conn_end(conn);
 }
 
 enum io conn_drain(struct conn *conn, struct pipe *pipe)

@@ -435,6 +435,28 @@ static void a_send_error_leaves_the_rest_readable(void **state)
 
 /* ---- opening and closing */
 
+/* As with an answer that ends with its connection, and a backend that resets while it is still sent to. */
+static void an_end_behind_a_failed_send_is_no_end(void **state)
+{
+	struct pair pair;
+	struct str pieces[2] = {STR("more"), {NULL, 0}};
+	size_t taken;
+	enum io result;
+
+	(void)state;
+	pair_open_tcp(&pair);
+	net_close(pair.peer, true);
+	pair.peer = -1;
+	assert_true(pair_wait(&pair) & LOOP_BROKEN);
+	assert_int_equal(conn_send(&pair.conn, pieces, &taken), IO_ERROR);
+	assert_int_equal(pair.conn.error, ECONNRESET);
+	do
+		result = conn_read(&pair.conn, BLOCK);
+	while (result == IO_OK);
+	assert_int_equal(result, IO_ERROR);
+	pair_close(&pair);
+}
+
 static void what_cannot_be_watched_stays_with_the_caller(void **state)
 {
 	struct pair pair;
@@ -530,6 +552,7 @@ int main(void)
 	    cmocka_unit_test(partial_sends_lose_nothing),
 	    cmocka_unit_test(flush_empties_the_buffer),
 	    cmocka_unit_test(a_send_error_leaves_the_rest_readable),
+	    cmocka_unit_test(an_end_behind_a_failed_send_is_no_end),
 	    cmocka_unit_test(what_cannot_be_watched_stays_with_the_caller),
 	    cmocka_unit_test(closing_gives_everything_back),
 	    cmocka_unit_test(a_reset_is_seen_by_the_peer),
