@@ -1,0 +1,353 @@
+#include "oracle.h"
+
+#include "sim_net.h"
+#include "trace.h"
+
+/* A rule that a request may be served under: it began under one set, and others may have come since. */
+#define ANY_RULES(request, rules)                                                                  \
+	for (const struct rules *rules = &world.rules[(request)->rules_first];                     \
+	     rules <= &world.rules[world.rules_now]; rules++)
+
+/* ---- at the servers */
+
+static bool is_idempotent(const struct request *request)
+{
+	return request->method == GET || request->method == HEAD || request->method == PUT ||
+	       request->method == DELETE || request->method == OPTIONS;
+}
+
+static bool may_repeat(const struct request *request)
+{
+	ANY_RULES(request, rules)
+	{
+		if (rules->retry.methods == RETRY_ALL)
+			return true;
+		if (rules->retry.methods == RETRY_IDEMPOTENT &&
+		    (is_idempotent(request) ||
+			(request->has_key && rules->retry.idempotency_header[0])))
+			return true;
+	}
+	return false;
+}
+
+/* The second visit to the same server: only where the first died unheard on a connection from the pool. */
+static void check_second_visit(const struct visit *first, const struct visit *visit)
+{
+	check("a request goes to no server twice",
+	    first->is_reused && first->is_lost && !first->got_bytes && !visit->is_reused,
+	    "request %lld at server %d", (long long)visit->request, visit->server);
+}
+
+void oracle_visited(struct visit *visit)
+{
+	struct request *request = &world.requests[visit->request];
+	unsigned same = 0;
+
+	for (unsigned i = 0; i < request->visit_count; i++) {
+		const struct visit *other = &world.visits[request->visits[i]];
+
+		if (other->server != visit->server ||
+		    world.servers[visit->server].configured_us > request->began_us)
+			continue;
+		check_second_visit(other, visit);
+		same++;
+	}
+	check("a request goes to no server twice", same < 2, "request %lld at server %d",
+	    (long long)visit->request, visit->server);
+	check("what must not be repeated is not", request->visit_count == 0 || may_repeat(request),
+	    "request %lld reached server %d too", (long long)visit->request, visit->server);
+	check("a request has so many tries", request->visit_count < VISITS_OF_REQUEST,
+	    "request %lld", (long long)visit->request);
+	if (request->visit_count > 0 && same == 0)
+		world.failed_over++;
+	request->is_tainted |= visit->is_tainted;
+	request->is_excused |= visit->is_tainted;
+	request->visits[request->visit_count++] = (uint32_t)(visit - world.visits);
+}
+
+void oracle_request_is_whole(const struct visit *visit, const struct reader *reader)
+{
+	const struct request *request = &world.requests[visit->request];
+
+	check("no incomplete request looks complete",
+	    request->fault == FAULT_NONE && reader->content == request->length,
+	    "request %lld: %llu of %u bytes", (long long)visit->request,
+	    (unsigned long long)reader->content, request->length);
+	check("request trailers are dropped", !reader->has_trailers, "request %lld",
+	    (long long)visit->request);
+}
+
+void oracle_visit_ends(const struct visit *visit)
+{
+	int64_t due_us;
+
+	if (visit->request < 0 || visit->got_bytes || visit->sent_us == 0 || visit->is_lost)
+		return;
+	/* By the clock that was read before its last byte was accepted and this much later it is late. */
+	due_us = visit->sent_us + world.servers[visit->server].options.max_delay_response_us;
+	check("max_delay_response is not late by more than a turn",
+	    visit->judged_us < due_us + 1000,
+	    "request %lld at server %d was left %lld us after its time", (long long)visit->request,
+	    visit->server, (long long)(visit->closed_us - due_us));
+}
+
+/* ---- at the clients */
+
+static bool is_allowed_own(const struct request *request, unsigned status)
+{
+	static const unsigned faults[FAULTS] = {[FAULT_TWO_LENGTHS] = 400,
+	    [FAULT_LENGTH_AND_CODING] = 400,
+	    [FAULT_BARE_LF] = 400,
+	    [FAULT_NO_HOST] = 400,
+	    [FAULT_VERSION] = 505,
+	    [FAULT_METHOD] = 501,
+	    [FAULT_CONNECT] = 405,
+	    [FAULT_LONG_HEAD] = 431,
+	    [FAULT_LONG_TARGET] = 414,
+	    [FAULT_EXPECTATION] = 417,
+	    [FAULT_CODING] = 400,
+	    [FAULT_CHUNK] = 400,
+	    [FAULT_TOO_MUCH] = 413};
+
+	if (status == 408)
+		return true;
+	if (request->fault != FAULT_NONE && status == faults[request->fault])
+		return true;
+	if (request->fault != FAULT_NONE && request->fault < FAULT_CHUNK)
+		return false;
+	if (status == 500)
+		return net_world.shortages > 0;
+	return status == 502 || status == 503 || status == 504;
+}
+
+void oracle_answer_begins(const struct request *request, const struct message_answer *answer)
+{
+	if (answer->is_own) {
+		check("rondo answers itself where it must",
+		    is_allowed_own(request, answer->status) && !world.profile.calm,
+		    "%u to request %lld with fault %d", answer->status,
+		    (long long)world_index(request), (int)request->fault);
+		world.own_answers++;
+		return;
+	}
+	check("an answer belongs to its request",
+	    request->is_tainted || answer->request == world_index(request), "%lld got that to %lld",
+	    (long long)world_index(request), (long long)answer->request);
+}
+
+void oracle_answered(
+    const struct request *request, const struct message_answer *answer, const struct reader *reader)
+{
+	const struct visit *visit;
+
+	world.answered++;
+	if (answer->visit < 0)
+		return;
+	visit = &world.visits[answer->visit];
+	check("no ending is made up", !visit->is_cut && !visit->is_bad_content,
+	    "request %lld, visit %lld", (long long)world_index(request), (long long)answer->visit);
+	check("no ending is made up",
+	    answer->framing == FRAMING_NONE || reader->content == visit->length,
+	    "request %lld got %llu of %u bytes", (long long)world_index(request),
+	    (unsigned long long)reader->content, visit->length);
+	check("trailers pass to those who take them",
+	    request->takes_trailers || !reader->has_trailers, "request %lld",
+	    (long long)world_index(request));
+}
+
+/* Somebody else may have had a reason: the last server that was asked did not answer in full. */
+static bool has_broken_visit(const struct request *request)
+{
+	const struct visit *last;
+
+	if (request->visit_count == 0)
+		return false;
+	last = &world.visits[request->visits[request->visit_count - 1]];
+	return last->is_cut || last->is_bad_content || last->is_lost;
+}
+
+void oracle_unanswered(const struct request *request, int64_t visit_index)
+{
+	const struct visit *visit = visit_index >= 0 ? &world.visits[visit_index] : NULL;
+
+	world.cut++;
+	trace("request # has no whole answer (visit #)", world_index(request), visit_index, 0);
+	if (request->is_excused || net_world.shortages > 0 || world.is_draining || world.is_ending)
+		return;
+	check("an answer is cut only where it must be",
+	    !visit || visit->is_cut || visit->is_bad_content || visit->is_lost,
+	    "request %lld of visit %lld", (long long)world_index(request), (long long)visit_index);
+	check("every request gets an answer",
+	    visit || request->fault != FAULT_NONE || has_broken_visit(request), "request %lld",
+	    (long long)world_index(request));
+}
+
+void oracle_tunnel_broke(const struct request *request, const struct visit *visit)
+{
+	trace("the tunnel of request # broke", world_index(request), 0, 0);
+	check("a tunnel delivers what is on its way",
+	    request->is_excused || net_world.shortages > 0 || world.is_draining ||
+		world.is_ending || visit->is_cut || visit->is_lost || world.profile.client > 0,
+	    "request %lld", (long long)world_index(request));
+}
+
+/* ---- the line of a request */
+
+static bool is_retry_status(const struct request *request, unsigned status)
+{
+	ANY_RULES(request, rules)
+	if (retry_is_status(&rules->retry, status))
+		return true;
+	return false;
+}
+
+static int64_t least_connect_us(const struct request *request)
+{
+	int64_t least = INT64_MAX;
+
+	ANY_RULES(request, rules)
+	if (rules->timeouts.connect_us < least)
+		least = rules->timeouts.connect_us;
+	return least;
+}
+
+/* Did the server do that in this visit, or without one? */
+static bool is_true_of(const struct request *request, const struct try_record *try,
+    const struct server *server, const struct visit *visit)
+{
+	switch (try->outcome) {
+	case OUTCOME_GOOD:
+		return visit && visit->is_answered && visit->status == try->status &&
+		       !visit->is_bad;
+	case OUTCOME_STATUS:
+		return visit && visit->is_answered && visit->status == try->status &&
+		       is_retry_status(request, try->status);
+	case OUTCOME_REFUSED:
+	case OUTCOME_UNREACHABLE:
+		return server->outcomes[try->outcome] > 0;
+	case OUTCOME_CONNECT_TIMEOUT:
+		return server->outcomes[try->outcome] > 0 &&
+		       try->took_us >= least_connect_us(request);
+	case OUTCOME_LATE:
+		return visit && visit->sent_us > 0 &&
+		       (visit->closed_us > 0 ? visit->closed_us : trace_now_us()) >=
+			   visit->sent_us + server->options.max_delay_response_us;
+	case OUTCOME_STALLED:
+		return visit ? visit->sent_us == 0 : server->outcomes[OUTCOME_STALLED] > 0;
+	case OUTCOME_RESET:
+		return visit ? visit->is_lost : server->outcomes[OUTCOME_RESET] > 0;
+	case OUTCOME_BAD_RESPONSE:
+		return visit && visit->is_answered &&
+		       (visit->is_bad || visit->is_bad_content ||
+			   (visit->switches && !visit->is_whole));
+	case OUTCOME_CUT_OFF:
+		return visit && (visit->is_cut || visit->is_lost || visit->is_bad_content);
+	case OUTCOME_STALE:
+		return server->outcomes[OUTCOME_STALE] > 0 ||
+		       (visit && visit->is_reused && visit->is_lost && !visit->got_bytes);
+	case OUTCOME_CLIENT:
+		return request->is_excused || request->fault || world.is_draining ||
+		       world.is_ending || net_world.shortages > 0;
+	case OUTCOME_SHORTAGE:
+		return net_world.shortages > 0;
+	case OUTCOME_DEADLINE:
+		return true;
+	case OUTCOME_CHECK:
+	case OUTCOMES:
+		break;
+	}
+	return false;
+}
+
+/* Did the server really do what rondo says of it? */
+static bool is_true(
+    const struct request *request, const struct try_record *try, const struct server *server)
+{
+	for (unsigned i = 0; i < request->visit_count; i++) {
+		const struct visit *visit = &world.visits[request->visits[i]];
+
+		if (visit->server == server->index && visit->is_tainted)
+			return true;
+		if (visit->server == server->index && is_true_of(request, try, server, visit))
+			return true;
+	}
+	return is_true_of(request, try, server, NULL);
+}
+
+static void check_tries(const struct request *request, const struct access_record *record)
+{
+	unsigned most = 0;
+
+	ANY_RULES(request, rules)
+	if (rules->retry.tries > most)
+		most = rules->retry.tries;
+	check("a request has so many tries", record->try_count <= most, "request %lld: %zu",
+	    (long long)world_index(request), record->try_count);
+	for (size_t i = 0; i < record->try_count; i++) {
+		const struct try_record *try = &record->tries[i];
+
+		for (size_t j = 0; j < i; j++)
+			check("a request goes to no server twice",
+			    record->tries[j].backend != try->backend,
+			    "request %lld, tries %zu and %zu", (long long)world_index(request), j,
+			    i);
+		trace_word("request #: @ of server #", outcome_word(try->outcome),
+		    world_index(request), try->backend->name[1] - '1');
+		check("nobody is blamed for what he did not do",
+		    is_true(request, try, &world.servers[try->backend->name[1] - '1']),
+		    "request %lld: %s of %s", (long long)world_index(request),
+		    outcome_word(try->outcome), try->backend->name);
+	}
+}
+
+bool __wrap_access_log_is_on(const struct access_log *log);
+bool __wrap_access_log_is_on(const struct access_log *log)
+{
+	(void)log;
+	return true;
+}
+
+void __wrap_access_log_write(struct access_log *log, const struct access_record *record);
+void __wrap_access_log_write(struct access_log *log, const struct access_record *record)
+{
+	struct str target;
+	size_t at;
+	uint32_t index;
+	struct request *request;
+
+	(void)log;
+	if (!record->request || record->request->target.len < 11)
+		return;
+	target = record->request->target;
+	at = str_starts_with(target, STR("http://sim.example")) ? 18 : 0;
+	if (!str_starts_with((struct str){target.data + at, target.len - at}, STR("/r/")) ||
+	    !read_hex((struct str){target.data + at + 3, 8}, &index))
+		return;
+	request = &world.requests[index];
+	trace_word("request # ends: @", access_end_word(record->end), index, 0);
+	check("a request is served once", request->logged++ == 0, "request %u", index);
+	request->logged_us = trace_now_us();
+	check_tries(request, record);
+}
+
+/* ---- the whole */
+
+void oracle_start(void)
+{
+}
+
+void oracle_finish(void)
+{
+	for (size_t i = 0; i < world.request_count && world.profile.calm; i++)
+		check("where nothing goes wrong every request is answered",
+		    world.requests[i].answer == ANSWER_WHOLE, "request %zu", i);
+}
+
+void oracle_state_changed(struct backend *backend)
+{
+	trace_word(
+	    "backend # is @", backend_state_word(backend), backend->name[1] - '0', backend->reason);
+	check(
+	    "where nothing goes wrong nobody is marked", !world.profile.calm, "%s", backend->name);
+	totals.marks += backend->state == BACKEND_DOWN;
+}

@@ -1,0 +1,44 @@
+/*
+ * oracle - what must hold in every world.
+ *
+ * Servers and clients report what they see, and some of rondo's own calls are listened to (ld --wrap): which server is picked, how
+ * the tries of a request are judged, what is logged of it. Each is held against what the network and the servers really did, and
+ * against the law as it stands in words, never against rondo's own reasoning.
+ */
+#ifndef RONDO_SIM_ORACLE_H
+#define RONDO_SIM_ORACLE_H
+
+#include "message.h"
+
+void oracle_start(void);
+
+/* Everything is over. */
+void oracle_finish(void);
+
+/* ---- at the servers */
+
+/* A server got bytes of a request that it can tell. */
+void oracle_visited(struct visit *visit);
+
+/* All of a request's bytes were accepted by the kernel. */
+void oracle_request_is_whole(const struct visit *visit, const struct reader *reader);
+
+/* rondo closed the connection while the visit lasted. */
+void oracle_visit_ends(const struct visit *visit);
+
+/* ---- at the clients */
+
+void oracle_answer_begins(const struct request *request, const struct message_answer *answer);
+void oracle_answered(const struct request *request, const struct message_answer *answer,
+    const struct reader *reader);
+
+/* Its connection ended before its answer was whole; `visit` is whose answer had begun, or -1. */
+void oracle_unanswered(const struct request *request, int64_t visit);
+
+/* One end of a tunnel did not get all that the other end put into it. */
+void oracle_tunnel_broke(const struct request *request, const struct visit *visit);
+
+/* For backend_env.on_change. */
+void oracle_state_changed(struct backend *backend);
+
+#endif

@@ -1,0 +1,532 @@
+#include "world.h"
+
+#include "base/log.h"
+#include "client.h"
+#include "oracle.h"
+#include "server.h"
+#include "sim_loop.h"
+#include "sim_net.h"
+#include "trace.h"
+
+#include <stdlib.h>
+
+enum { MS = 1000, SECOND = 1000 * 1000, HEADERS = 60, CONNECTIONS = 64 };
+
+struct world world;
+struct totals totals;
+
+struct request *world_add_request(void)
+{
+	struct request *request = &world.requests[world.request_count++];
+
+	*request = (struct request){.rules_first = world.rules_now, .began_us = trace_now_us()};
+	return request;
+}
+
+struct visit *world_add_visit(void)
+{
+	if (world.visit_count == world.visit_room) {
+		world.visit_room = world.visit_room ? world.visit_room * 2 : 4096;
+		world.visits = realloc(world.visits, world.visit_room * sizeof(*world.visits));
+		if (!world.visits)
+			abort();
+	}
+	return &world.visits[world.visit_count++];
+}
+
+static void make_room_for_requests(void)
+{
+	if (world.request_room >= world.profile.requests)
+		return;
+	world.request_room = world.profile.requests;
+	world.requests = realloc(world.requests, world.request_room * sizeof(*world.requests));
+	if (!world.requests)
+		abort();
+}
+
+/* ---- what kind of world */
+
+static void choose_profile(void)
+{
+	struct profile *profile = &world.profile;
+	struct dice *dice = &world.dice;
+
+	*profile = (struct profile){
+	    .calm = dice_chance(dice, 1500),
+	    .requests = (size_t)dice_skewed(dice, 50, 1500),
+	    .clients = (size_t)dice_skewed(dice, 1, 24),
+	    .servers = 1 + dice_below(dice, SERVERS),
+	    .change_us = dice_skewed(dice, 10 * MS, 10 * SECOND),
+	};
+	if (profile->calm)
+		return;
+	profile->client = dice_chance(dice, 5000) ? (unsigned)dice_skewed(dice, 10, 3000) : 0;
+	profile->broken = dice_chance(dice, 5000) ? (unsigned)dice_skewed(dice, 10, 2000) : 0;
+	profile->server = dice_chance(dice, 8000) ? (unsigned)dice_between(dice, 500, 7000) : 0;
+	profile->poison = dice_chance(dice, 3000) ? (unsigned)dice_skewed(dice, 1, 500) : 0;
+	profile->shortages = dice_chance(dice, 2500);
+	profile->reloads = dice_chance(dice, 3000);
+	profile->pauses = dice_chance(dice, 2000);
+	profile->drain = dice_chance(dice, 2000);
+}
+
+static void choose_retry(struct rules_retry *retry)
+{
+	static const unsigned statuses[] = {500, 502, 503, 504, 429};
+	struct dice *dice = &world.dice;
+
+	*retry = (struct rules_retry){
+	    .tries = dice_chance(dice, 7000) ? 3 : 1 + dice_below(dice, 6),
+	    .methods = dice_chance(dice, 7000) ? RETRY_IDEMPOTENT : dice_below(dice, 3),
+	    .status_count = dice_chance(dice, 7000) ? 4 : dice_below(dice, 6),
+	    .body_bytes = dice_chance(dice, 2000) ? 0 : (size_t)dice_skewed(dice, 16, 64 * 1024),
+	    .deadline_us = dice_skewed(dice, 50 * MS, 30 * SECOND),
+	    .budget_percent = dice_chance(dice, 5000) ? 20 : dice_below(dice, 101),
+	    .idempotency_header = dice_chance(dice, 8000) ? "Idempotency-Key" : "",
+	};
+	for (size_t i = 0; i < retry->status_count; i++)
+		retry->statuses[i] = statuses[i];
+}
+
+static void choose_timeouts(struct rules_timeouts *timeouts)
+{
+	struct dice *dice = &world.dice;
+
+	*timeouts = (struct rules_timeouts){
+	    .connect_us = dice_skewed(dice, 10 * MS, SECOND),
+	    .request_head_us = dice_skewed(dice, SECOND, 10 * SECOND),
+	    .request_body_us = dice_skewed(dice, SECOND, 30 * SECOND),
+	    .response_us = dice_skewed(dice, SECOND, 60 * SECOND),
+	    .send_us = dice_skewed(dice, SECOND, 60 * SECOND),
+	    .keep_alive_us = dice_skewed(dice, SECOND, 75 * SECOND),
+	    .backend_idle_us = dice_chance(dice, 1000) ? 0 : dice_skewed(dice, 5 * MS, 4 * SECOND),
+	    .tunnel_us = dice_skewed(dice, 10 * SECOND, 3600 * (int64_t)SECOND),
+	    .drain_us = dice_skewed(dice, 10 * MS, 30 * SECOND),
+	};
+}
+
+static void choose_rules(struct rules *rules)
+{
+	struct dice *dice = &world.dice;
+
+	*rules = (struct rules){
+	    .limits.connections = dice_chance(dice, 2000) ? 1 + dice_below(dice, 20) : CONNECTIONS,
+	    .limits.body_bytes =
+		dice_chance(dice, 3000) ? (uint64_t)dice_between(dice, 60000, 61000) : 0,
+	    .headers.app_url = "x-app-url",
+	    .headers.attempts = dice_chance(dice, 3000) ? "x-attempts" : "",
+	    .headers.request_id = dice_chance(dice, 3000) ? "X-Request-Id" : "",
+	    .headers.forwarded = dice_below(dice, 3),
+	};
+	choose_retry(&rules->retry);
+	choose_timeouts(&rules->timeouts);
+	if (!world.profile.calm)
+		return;
+	rules->retry.deadline_us = 30 * (int64_t)SECOND;
+	rules->timeouts.keep_alive_us = 75 * (int64_t)SECOND;
+	rules->limits.connections = CONNECTIONS;
+}
+
+static void choose_all_rules(void)
+{
+	struct dice *dice = &world.dice;
+	size_t header_bytes = (size_t)dice_skewed(dice, 2048, 16 * 1024);
+	size_t body_bytes = 0;
+
+	for (size_t i = 0; i < RULES; i++) {
+		choose_rules(&world.rules[i]);
+		world.rules[i].limits.head =
+		    (struct http_limits){header_bytes, HEADERS, header_bytes / 2};
+		/* What a restart is needed for stays. */
+		if (i == 0)
+			body_bytes = world.rules[0].retry.body_bytes;
+		else if (world.rules[i].retry.body_bytes > body_bytes)
+			world.rules[i].retry.body_bytes = body_bytes;
+	}
+}
+
+static void choose_ring_options(void)
+{
+	struct dice *dice = &world.dice;
+
+	world.ring.options = (struct ring_options){
+	    .balance = dice_chance(dice, 7000) ? RING_ROUND_ROBIN : RING_ADAPTIVE,
+	    .retry_window_us = dice_skewed(dice, 10 * MS, 10 * SECOND),
+	    .slow_start_us = dice_chance(dice, 7000) ? 0 : dice_skewed(dice, 10 * MS, 5 * SECOND),
+	    .retry_budget_percent = 100,
+	};
+	world.ring.options.retry_window_max_us =
+	    world.ring.options.retry_window_us * (1 + dice_below(dice, 8));
+}
+
+static void choose_backend(struct server *server)
+{
+	struct dice *dice = &world.dice;
+	bool plain = world.profile.calm || dice_chance(dice, 5000);
+
+	server->options = (struct backend_options){
+	    .url = server->url,
+	    .name = server->name,
+	    .host = "sim.example",
+	    .port = 80,
+	    .weight = plain ? 1 : 1 + dice_below(dice, 5),
+	    .max_connections = plain || dice_chance(dice, 7000) ? 0 : 1 + dice_below(dice, 8),
+	    .max_delay_response_us =
+		dice_skewed(dice, world.profile.calm ? SECOND : 20 * MS, 5 * SECOND),
+	    .backup = !plain && dice_chance(dice, 1500),
+	};
+}
+
+/* ---- building */
+
+static void run_probe_task(struct loop_task *task)
+{
+	(void)task;
+	world.probe_is_due = false;
+	prober_wake(world.prober);
+}
+
+static void on_backend_change(struct backend *backend, void *context)
+{
+	(void)context;
+	oracle_state_changed(backend);
+	if (world.probe_is_due)
+		return;
+	world.probe_is_due = true;
+	world.probe_task.run = run_probe_task;
+	loop_at_end_of_turn(world.loop, &world.probe_task);
+}
+
+static void on_session_end(struct service *service)
+{
+	if (world.is_draining && service->sessions.in_use == 0)
+		timer_arm(channel_peers(), &world.end, trace_now_us());
+	else
+		listener_resume(&world.listener);
+}
+
+static struct backend *create_backend(struct server *server)
+{
+	char host[] = "10.0.0.1";
+	struct backend_options options = server->options;
+	struct net_addr addrs[ADDRESSES];
+	struct backend *backend;
+
+	host[5] = (char)('1' + server->index);
+	if (server->addresses == 1)
+		options.host = host;
+	backend = backend_create(&world.env, &options);
+	if (!backend)
+		abort();
+	if (server->addresses > 1)
+		backend_set_addrs(backend, addrs, server_addresses(server, addrs));
+	return backend;
+}
+
+/* The ring as a configuration with some of the servers has it. */
+static void configure_ring(void)
+{
+	struct backend *list[SERVERS] = {NULL};
+	size_t count = 0;
+
+	for (size_t i = 0; i < world.profile.servers; i++) {
+		struct server *server = &world.servers[i];
+		struct backend *backend = ring_find_url(&world.ring, str_from(server->url));
+
+		if (!server->is_configured)
+			continue;
+		if (backend) {
+			backend_hold(backend);
+		} else {
+			backend = create_backend(server);
+			server->configured_us = trace_now_us();
+		}
+		list[count++] = backend;
+	}
+	if (!ring_set(&world.ring, list, count))
+		abort();
+	for (size_t i = 0; i < count; i++)
+		backend_drop(list[i]);
+}
+
+static void configure_prober(void)
+{
+	struct dice *dice = &world.dice;
+
+	world.probe = (struct probe_options){
+	    .path = dice_chance(dice, 7000) || world.profile.calm ? "" : "/health",
+	    .interval_us = dice_skewed(dice, 500 * MS, 10 * SECOND),
+	    .timeout_us = dice_skewed(dice, 10 * MS, SECOND),
+	    .connect_timeout_us = world.rules[world.rules_now].timeouts.connect_us,
+	    .rules = {1 + dice_below(dice, 3), 1 + dice_below(dice, 3)},
+	    .expect = {{200, 399}},
+	    .expect_count = 1,
+	};
+	if (!prober_configure(world.prober, &world.probe))
+		abort();
+}
+
+static void build_service(void)
+{
+	const struct rules *rules = &world.rules[0];
+	struct service_start start = {
+	    .loop = world.loop,
+	    .ring = &world.ring,
+	    .rules = &world.rules[0],
+	    .access_log = world.access_log,
+	    .blocks = &world.blocks,
+	    .session_size = session_size(),
+	    .exchange_size = exchange_size(rules),
+	};
+
+	if (!service_init(&world.service, &start))
+		abort();
+	world.service.random = world.seed;
+	world.service.on_room = on_session_end;
+	world.listening_fd = net_listen_virtually((size_t)dice_between(&world.dice, 1, 100));
+	if (listener_open(&world.listener, &world.service, world.listening_fd) != 0)
+		abort();
+}
+
+static void build_proxy(void)
+{
+	const struct rules *rules = &world.rules[0];
+	size_t least = rules->retry.body_bytes + 2 * rules->limits.head.header_bytes;
+	size_t block = dice_chance(&world.dice, 5000) ? service_block_size(rules) : least;
+
+	slab_init(&world.blocks, "blocks", block, 4 * CONNECTIONS + 64);
+	slab_init(&world.connections, "backend connections", sizeof(struct backend_conn),
+	    4 * CONNECTIONS);
+	ring_init(&world.ring);
+	choose_ring_options();
+	world.env = (struct backend_env){
+	    .loop = world.loop,
+	    .blocks = &world.blocks,
+	    .connections = &world.connections,
+	    .idle_timeout_us = rules->timeouts.backend_idle_us,
+	    .on_change = on_backend_change,
+	};
+	world.prober = prober_create(&world.ring, &world.env);
+	world.access_log =
+	    access_log_create(world.loop, &(struct access_log_options){.path = "off"});
+	if (!world.prober || !world.access_log || !timers_reserve(loop_timers(world.loop), 1024))
+		abort();
+	for (size_t i = 0; i < world.profile.servers; i++)
+		choose_backend(&world.servers[i]);
+	configure_ring();
+	configure_prober();
+	build_service();
+}
+
+static void choose_pace(void)
+{
+	struct dice *dice = &world.dice;
+	struct sim_pace pace = {.events = 512, .event_us = 30};
+
+	if (dice_chance(dice, 2000))
+		pace.events = (size_t)dice_between(dice, 1, 8);
+	if (world.profile.pauses) {
+		pace.slow = (unsigned)dice_skewed(dice, 1, 200);
+		pace.slow_us = dice_skewed(dice, 10 * MS, 5 * SECOND);
+	}
+	sim_loop_set_pace(world.loop, dice, &pace);
+	if (dice_chance(dice, 5000))
+		channels_set_short((unsigned)dice_skewed(dice, 10, 5000));
+	if (dice_chance(dice, 3000))
+		net_world.faults.spurious = (unsigned)dice_skewed(dice, 10, 3000);
+}
+
+/* ---- what happens to it */
+
+static void change_shortages(void)
+{
+	struct net_faults *faults = &net_world.faults;
+	struct dice *dice = &world.dice;
+	unsigned spurious = faults->spurious;
+	unsigned *rates[] = {&faults->accept, &faults->connect, &faults->read, &faults->write,
+	    &faults->watch, &faults->pipe, &faults->memory};
+
+	*faults = (struct net_faults){.spurious = spurious};
+	if (!world.profile.shortages || dice_chance(dice, 5000))
+		return;
+	for (unsigned count = 1 + dice_below(dice, 3); count > 0; count--)
+		*rates[dice_below(dice, 7)] = (unsigned)dice_skewed(dice, 10, 5000);
+	trace("there are shortages", 0, 0, 0);
+}
+
+static void reload(void)
+{
+	struct dice *dice = &world.dice;
+
+	if (!world.profile.reloads || !dice_chance(dice, 3000) || world.is_draining)
+		return;
+	if (world.rules_now + 1 < RULES)
+		world.rules_now++;
+	trace("reload: rules #", (int64_t)world.rules_now, 0, 0);
+	for (size_t i = 0; i < world.profile.servers; i++)
+		world.servers[i].is_configured = i == 0 || !dice_chance(dice, 2000);
+	configure_ring();
+	choose_ring_options();
+	world.env.idle_timeout_us = world.rules[world.rules_now].timeouts.backend_idle_us;
+	service_set_rules(&world.service, &world.rules[world.rules_now]);
+	configure_prober();
+}
+
+static void drain(void)
+{
+	world.is_draining = true;
+	trace("rondo drains", 0, 0, 0);
+	if (dice_chance(&world.dice, 5000))
+		listener_accept_all(&world.listener);
+	listener_close(&world.listener);
+	sessions_drain(&world.service);
+	timer_arm(channel_peers(), &world.end,
+	    trace_now_us() + (world.service.sessions.in_use
+				     ? world.rules[world.rules_now].timeouts.drain_us
+				     : 0));
+}
+
+static void on_change_due(struct timer *timer)
+{
+	size_t which = dice_below(&world.dice, (unsigned)world.profile.servers);
+
+	if (!world.profile.calm) {
+		server_change(&world.servers[which]);
+		change_shortages();
+		reload();
+		if (world.profile.drain && !world.is_draining &&
+		    world.request_count > world.profile.requests / 2)
+			drain();
+	}
+	if (world.clients_alive == 0 && !world.is_draining) {
+		trace("all clients are done", 0, 0, 0);
+		timer_arm(channel_peers(), &world.end, trace_now_us());
+		return;
+	}
+	timer_arm(channel_peers(), timer,
+	    trace_now_us() + (world.clients_alive == 0
+				     ? 0
+				     : dice_skewed(&world.dice, MS, world.profile.change_us)));
+}
+
+/* ---- the end */
+
+/* Takes what is still there down, in three steps that need turns between them. */
+static void on_end_due(struct timer *timer)
+{
+	timer_cancel(&world.change);
+	net_world.faults = (struct net_faults){.spurious = net_world.faults.spurious};
+	if (!world.is_ending) {
+		world.is_ending = true;
+		trace("the world ends", 0, 0, 0);
+		if (!world.is_draining)
+			listener_close(&world.listener);
+		clients_dismiss();
+		sessions_abort(&world.service);
+		timer_arm(channel_peers(), timer, trace_now_us() + 1);
+		return;
+	}
+	for (size_t i = 0; i < world.profile.servers; i++)
+		server_close_all(&world.servers[i], false);
+	if (world.connections.in_use > 0 || world.service.sessions.in_use > 0 ||
+	    world.service.exchanges.in_use > 0) {
+		timer_arm(channel_peers(), timer, trace_now_us() + 10 * MS);
+		return;
+	}
+	loop_stop(world.loop);
+}
+
+static void check_nothing_is_left(void)
+{
+	check("nothing is left", world.service.sessions.in_use == 0, "%zu sessions",
+	    world.service.sessions.in_use);
+	check("nothing is left", world.service.exchanges.in_use == 0, "%zu exchanges",
+	    world.service.exchanges.in_use);
+	check("nothing is left", world.connections.in_use == 0, "%zu connections",
+	    world.connections.in_use);
+	check("nothing is left", world.blocks.in_use == 0, "%zu blocks", world.blocks.in_use);
+	for (size_t i = 0; i < RULES; i++)
+		check("nothing is left", world.rules[i].holders == 0, "%u holders of rules %zu",
+		    world.rules[i].holders, i);
+}
+
+static void take_down(void)
+{
+	for (size_t i = 0; i < world.ring.count; i++) {
+		const struct backend *backend = world.ring.backends[i];
+
+		check("nothing is left", backend->active == 0 && backend->idle_count == 0,
+		    "connections to %s", backend->name);
+		check("a trial ends with its request", !backend->on_trial, "%s", backend->name);
+	}
+	prober_destroy(world.prober);
+	ring_finish(&world.ring);
+	access_log_destroy(world.access_log);
+	loop_destroy(world.loop);
+	service_finish(&world.service);
+	check_nothing_is_left();
+	slab_finish(&world.connections);
+	slab_finish(&world.blocks);
+	clients_finish();
+	for (size_t i = 0; i < world.profile.servers; i++)
+		server_close_all(&world.servers[i], false);
+	timer_remove(channel_peers(), &world.change);
+	timer_remove(channel_peers(), &world.end);
+	net_finish();
+	channels_close();
+}
+
+static void start(uint64_t seed)
+{
+	struct request *requests = world.requests;
+	struct visit *visits = world.visits;
+	size_t request_room = world.request_room, visit_room = world.visit_room;
+
+	world = (struct world){.seed = seed,
+	    .dice = {seed},
+	    .requests = requests,
+	    .visits = visits,
+	    .request_room = request_room,
+	    .visit_room = visit_room};
+	log_set_level(LOG_LEVEL_ERROR);
+	trace_begin(seed);
+	net_open(&world.dice);
+	channels_open(&world.dice);
+	world.loop = loop_create();
+	if (!world.loop)
+		abort();
+	choose_profile();
+	make_room_for_requests();
+	net_world.route = server_route;
+	net_world.on_connected = server_on_connected;
+	net_world.on_refused = server_on_refused;
+}
+
+uint64_t world_run(uint64_t seed)
+{
+	start(seed);
+	for (size_t i = 0; i < world.profile.servers; i++) {
+		server_init(&world.servers[i], (int)i);
+		server_reform(&world.servers[i]);
+		world.servers[i].is_configured = true;
+	}
+	choose_all_rules();
+	choose_pace();
+	build_proxy();
+	oracle_start();
+	timer_init(&world.change, on_change_due);
+	timer_init(&world.end, on_end_due);
+	timer_arm(channel_peers(), &world.change,
+	    trace_now_us() + dice_skewed(&world.dice, MS, world.profile.change_us));
+	clients_start(world.profile.clients);
+	loop_run(world.loop);
+	oracle_finish();
+	take_down();
+	totals.worlds++;
+	totals.requests += world.request_count;
+	totals.visits += world.visit_count;
+	totals.answered += world.answered;
+	totals.own_answers += world.own_answers;
+	totals.cut += world.cut;
+	return trace_hash();
+}

@@ -1,0 +1,207 @@
+/*
+ * world - one simulated world: rondo itself, the servers behind it, the clients before it, and all that was said.
+ *
+ * Everything in it follows from the seed. It is built, lives until its requests are used up, and is taken down; then nothing of it
+ * may be left. Requests and visits are numbered; the numbers go over the wire, so that each end can tell whose bytes it sees. A
+ * visit is one request on one connection to a server.
+ */
+#ifndef RONDO_SIM_WORLD_H
+#define RONDO_SIM_WORLD_H
+
+#include "channel.h"
+#include "dice.h"
+#include "proxy/listener.h"
+#include "reader.h"
+#include "upstream/probe.h"
+
+enum { SERVERS = 5, ADDRESSES = 2, RULES = 4, VISITS_OF_REQUEST = 24, TRIES = VERDICT_MAX_TRIES };
+
+/* What may go wrong, of 10000. */
+struct profile {
+	bool calm;       /* nothing may: then every request is answered well, in turn */
+	unsigned client; /* connections of clients that misbehave */
+	unsigned broken; /* requests that are none */
+	unsigned server; /* how often a server changes to something bad, when it changes */
+	unsigned poison; /* requests that every server fails at */
+	bool shortages, reloads, pauses, drain;
+	int64_t change_us; /* how long things stay as they are, at most */
+	size_t requests, clients, servers;
+};
+
+enum method { GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, METHODS };
+
+/* How a request is none; or how a client fails in the middle of it. */
+enum fault {
+	FAULT_NONE,
+	FAULT_TWO_LENGTHS,
+	FAULT_LENGTH_AND_CODING,
+	FAULT_BARE_LF,
+	FAULT_NO_HOST,
+	FAULT_VERSION,
+	FAULT_METHOD,
+	FAULT_CONNECT,
+	FAULT_LONG_HEAD,
+	FAULT_LONG_TARGET,
+	FAULT_EXPECTATION,
+	FAULT_CODING,
+	FAULT_CHUNK, /* the head is well, the content is not */
+	FAULT_TOO_MUCH,
+	FAULTS
+};
+
+enum answer { ANSWER_NONE, ANSWER_BEGUN, ANSWER_WHOLE, ANSWER_CUT };
+
+struct request {
+	enum method method;
+	enum fault fault;
+	enum framing framing;
+	unsigned minor;
+	bool has_key, expects, upgrades, closes, is_poison, takes_trailers;
+	bool is_sent; /* all of it is with the kernel */
+	bool
+	    is_tainted; /* it may have got what a server had sent beyond its answer in the very turn before */
+	bool is_excused; /* its client went away, or did what ends a connection */
+	uint32_t length;
+	uint32_t tunnel_up;
+	uint64_t fields;    /* hash of what must pass */
+	size_t rules_first; /* the rules when its first byte was sent */
+	int64_t began_us, sent_us;
+	unsigned logged;
+	int64_t logged_us;
+	enum answer answer;
+	unsigned visit_count;
+	uint32_t visits[VISITS_OF_REQUEST];
+};
+
+/* How a server's connection ends what it began. */
+enum ending { ENDING_KEEP, ENDING_CLOSE, ENDING_FIN, ENDING_RESET, ENDING_SILENCE };
+
+struct visit {
+	int64_t request; /* -1: not known */
+	int server;
+	bool is_reused; /* the connection carried another before */
+	bool is_open;
+	bool is_cut; /* the server does not send all of its answer */
+	bool is_bad; /* the answer's head is none */
+	bool is_bad_content;
+	bool is_lost;     /* the server closed or reset before its answer was whole */
+	bool is_stuck;    /* the server takes no bytes */
+	bool is_answered; /* an answer is planned */
+	bool got_final;   /* rondo took bytes of the final answer's head */
+	bool got_bytes;   /* rondo took bytes of any answer */
+	bool is_tainted;  /* what comes first may belong to the visit before */
+	bool switches;    /* 101 */
+	bool is_whole;    /* all of the request came */
+	unsigned status;
+	unsigned interims;
+	enum framing framing;
+	uint32_t length, tunnel_down;
+	uint64_t fields;
+	int64_t began_us;
+	int64_t sent_us; /* the last byte of the request was accepted; 0 = not yet */
+	int64_t closed_us,
+	    judged_us;        /* rondo closed the connection; what sim_loop_judged_us said then */
+	uint64_t read_before; /* bytes rondo had taken of this connection */
+	size_t final_at;      /* where the final head begins in the answer */
+};
+
+enum link { LINK_UP, LINK_REFUSES, LINK_UNREACHABLE, LINK_SILENT, LINK_RESETS };
+
+/* What a server does wrong, of 10000 requests. */
+enum vice {
+	VICE_STATUS,
+	VICE_ALTERNATE,
+	VICE_SLOW,
+	VICE_NEVER,
+	VICE_RESET,
+	VICE_CUT,
+	VICE_GARBAGE,
+	VICE_EARLY,
+	VICE_INTERIMS,
+	VICE_EXTRA,
+	VICE_FRAMING,
+	VICE_STUCK,
+	VICE_UNASKED_101,
+	VICES
+};
+
+struct server_conn;
+
+struct server {
+	int index;
+	char url[40], name[32];
+	struct backend_options options;
+	size_t addresses;
+	enum link links[ADDRESSES];
+	unsigned vices[VICES];
+	unsigned stale; /* of 10000 answers, after how many an idle connection is closed soon */
+	bool fails_next;
+	bool is_configured;
+	int64_t configured_us; /* when it came into the configuration, as somebody new */
+	struct server_conn *connections;
+	uint64_t outcomes[OUTCOMES]; /* what it did that rondo may tell of */
+	/* The oracle's own picture. */
+	unsigned suspicions;
+	uint64_t suspect;
+	const void *trial;
+};
+
+struct world {
+	uint64_t seed;
+	struct dice dice;
+	struct profile profile;
+	/* rondo */
+	struct loop *loop;
+	struct slab blocks, connections;
+	struct backend_env env;
+	struct ring ring;
+	struct prober *prober;
+	struct probe_options probe;
+	struct access_log *access_log;
+	struct service service;
+	struct listener listener;
+	struct rules rules[RULES];
+	size_t rules_now;
+	struct net_block trusted;
+	struct loop_task probe_task;
+	bool probe_is_due;
+	int listening_fd;
+	bool is_draining, is_ending;
+	/* the others */
+	struct server servers[SERVERS];
+	struct timer change;
+	struct timer end;
+	size_t clients_alive;
+	struct request *requests;
+	size_t request_count, request_room;
+	struct visit *visits;
+	size_t visit_count, visit_room;
+	/* counts for the report */
+	uint64_t answered, own_answers, cut, failed_over;
+};
+
+extern struct world world;
+
+struct totals {
+	uint64_t worlds, requests, visits, answered, own_answers, cut, marks;
+};
+extern struct totals totals;
+
+/* Runs the world of `seed`; answers the hash of its trace. */
+uint64_t world_run(uint64_t seed);
+
+struct request *world_add_request(void);
+struct visit *world_add_visit(void);
+
+static inline int64_t world_index(const struct request *request)
+{
+	return request - world.requests;
+}
+
+/* Is `condition` true under all rules that the request may be served by? */
+static inline size_t world_rules_last(void)
+{
+	return world.rules_now;
+}
+
+#endif
