@@ -83,7 +83,9 @@ struct exchange {
 	struct try_record tries[VERDICT_MAX_TRIES];
 	struct backend *tried[VERDICT_MAX_TRIES];
 	size_t try_count;
-	bool settled;      /* verdict has judged the tries */
+	bool was_parked;          /* the answer passed on is one that fell through before */
+	bool was_uploaded;        /* the client's content was sent whole once */
+	bool settled;             /* verdict has judged the tries */
 	unsigned interims;        /* 1xx of the current try */
 	unsigned interims_passed; /* to the client, of all tries */
 
@@ -94,7 +96,6 @@ struct exchange {
 	enum exchange_sequel sequel;
 	int64_t connect_took_us, first_byte_us; /* of the last try; -1 = none */
 	char request_id[SERVICE_REQUEST_ID_SIZE];
-	struct loop_task grave;
 	struct http_field fields[]; /* of the request; as many as limits.headers */
 };
 

@@ -328,6 +328,9 @@ static enum step step_reading(struct exchange *exchange)
 	case IO_FULL:
 		return exchange_reply_fault(exchange, HTTP_FAULT_HEAD_TOO_LARGE);
 	case IO_END:
+		/* Whoever ends in the middle of a request asks for nothing more, but may still wait for an earlier answer. */
+		exchange_end(exchange, ACCESS_CLIENT_GONE, SEQUEL_CLOSE);
+		return STEP_AGAIN;
 	case IO_SHORTAGE:
 	case IO_ERROR:
 		break;
@@ -418,18 +421,12 @@ struct exchange *exchange_create(const struct exchange_start *start)
 	return exchange;
 }
 
-static void free_exchange(struct loop_task *task)
-{
-	struct exchange *exchange = container_of(task, struct exchange, grave);
-	slab_give(&exchange->with.service->exchanges, exchange);
-}
-
 void exchange_destroy(struct exchange *exchange)
 {
 	assert(exchange->state == EXCHANGE_ENDED);
 	for (size_t i = 0; i < exchange->try_count; i++)
 		backend_drop(exchange->tries[i].backend);
 	rules_drop(exchange->rules);
-	exchange->grave.run = free_exchange;
-	loop_bury(exchange->with.service->loop, &exchange->grave);
+	/* Nothing watches an exchange itself: its connections are closed, or in the pool, and the timer is the session's. */
+	slab_give(&exchange->with.service->exchanges, exchange);
 }

@@ -201,7 +201,7 @@ enum step exchange_begin_answer(struct exchange *exchange)
 	exchange_drop_parked(exchange);
 	enum http_framing framing = client_framing(exchange);
 	exchange->status = answer->status;
-	exchange->answer_keeps_link = answer->keep_alive;
+	exchange->answer_keeps_link = answer->keep_alive && !exchange->was_parked;
 	exchange->keep_client = exchange->request.keep_alive && exchange->upload == UPLOAD_DONE &&
 				framing != HTTP_FRAMING_CLOSE && !exchange->with.service->draining;
 	struct write_response response =
@@ -224,10 +224,12 @@ enum step exchange_begin_answer(struct exchange *exchange)
 static void answer_is_sent(struct exchange *exchange)
 {
 	struct conn *conn = &exchange->link->conn;
-	bool reusable = exchange->answer_keeps_link && exchange->upload == UPLOAD_DONE &&
-			!conn->ended && exchange->down.raw == conn->in.end &&
-			buf_len(&conn->out) == 0 &&
-			(!conn->readable || net_is_quiet(conn->watch.fd));
+	bool reusable =
+	    exchange->answer_keeps_link && exchange->upload == UPLOAD_DONE && !conn->ended &&
+	    exchange->down.raw == conn->in.end && buf_len(&conn->out) == 0 &&
+	    (!conn->readable || net_is_quiet(conn->watch.fd)) &&
+	    /* Whoever answers more than was asked for may have it waiting in the kernel. */
+	    (!conn->readable || net_is_quiet(conn->watch.fd));
 	if (reusable) {
 		buf_release(&conn->in);
 		backend_give(exchange->link);
@@ -330,16 +332,18 @@ static enum step begin_tunnel(struct exchange *exchange)
 	if (exchange->upload != UPLOAD_DONE)
 		return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
 	exchange_current_try(exchange)->status = answer->status;
+	struct write_response response =
+	    response_facts(exchange, exchange_attempts_value(exchange, text));
+	if (!write_response_head(&client->out, &response))
+		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
 	exchange_current_try(exchange)->backend->counters.answers[1]++;
 	exchange_record_try(exchange, OUTCOME_GOOD);
 	exchange_settle(exchange);
 	exchange_drop_parked(exchange);
 	exchange->status = answer->status;
-	struct write_response response =
-	    response_facts(exchange, exchange_attempts_value(exchange, text));
-	if (!write_response_head(&client->out, &response))
-		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
+	/* The relay counts from the front of the block: a block that was empty comes back so. */
 	buf_consume(&conn->in, answer->length);
+	buf_compact(&conn->in);
 	struct relay_start down = {
 	    .from = conn,
 	    .head = &tunnel_head,

@@ -64,6 +64,8 @@ static bool take_parked(struct exchange *exchange)
 	exchange_drop_link(exchange);
 	exchange->link = exchange->parked;
 	exchange->parked = NULL;
+	/* Nobody knows any more whether that backend got the whole request: its connection is not used again. */
+	exchange->was_parked = true;
 	exchange_enter(exchange, EXCHANGE_WAITING);
 	parse_init(&exchange->parse, GUARD_RESPONSE);
 	struct parse_response_rules rules = {exchange->rules->limits.head, &exchange->request};
@@ -299,8 +301,10 @@ enum step exchange_step_sending(struct exchange *exchange)
 	}
 	/* The limits count from here, and the turn may have been long: never early. */
 	exchange->sent_us = loop_refresh_us(exchange->with.service->loop);
-	if (exchange->request.framing != HTTP_FRAMING_NONE)
+	/* The time the client took to send is not held against the tries, once. */
+	if (exchange->request.framing != HTTP_FRAMING_NONE && !exchange->was_uploaded)
 		exchange->deadline_us = exchange->sent_us + exchange->rules->retry.deadline_us;
+	exchange->was_uploaded = true;
 	exchange_enter(exchange, EXCHANGE_WAITING);
 	return STEP_AGAIN;
 }

@@ -193,7 +193,9 @@ static enum io send_some(struct relay *relay)
 	if (payload == 0 && buf_len(&relay->to->out) == 0)
 		return relay->pipe ? drain_some(relay) : IO_OK;
 	struct str tail = relay->pipe ? (struct str){NULL, 0} : chunk_tail(relay);
-	struct str pieces[2] = {{relay->from->in.data + relay->sent, payload}, tail};
+	struct str pieces[2] = {{NULL, payload}, tail};
+	if (payload > 0)
+		pieces[0].data = relay->from->in.data + relay->sent;
 	size_t taken = 0;
 	enum io io = conn_send(relay->to, pieces, &taken);
 	if (io != IO_OK)

@@ -8,6 +8,9 @@ enum { LINGER_SILENCE_US = 2 * 1000 * 1000, LINGER_US = 15 * 1000 * 1000 };
 /* What an idle client has left to send its next request when the daemon stops. */
 enum { DRAIN_IDLE_US = 1000 * 1000 };
 
+/* Requests of one client that are answered before others have their turn. */
+enum { EXCHANGES_PER_RUN = 16 };
+
 enum { LINGER_READ_BYTES = 64 * 1024 };
 
 enum session_state { SESSION_IDLE, SESSION_EXCHANGING, SESSION_LINGERING, SESSION_ENDED };
@@ -193,9 +196,15 @@ static void session_run(struct session *session)
 	case SESSION_ENDED:
 		return;
 	}
-	while (exchange_run(session->exchange) && follow_sequel(session))
+	for (int served = 1; exchange_run(session->exchange) && follow_sequel(session); served++) {
+		if (served == EXCHANGES_PER_RUN) {
+			/* What else was pipelined waits for the next turn. */
+			arm(session, now_us(session));
+			return;
+		}
 		if (!run_idle(session))
 			return;
+	}
 }
 
 static void on_event(struct conn *conn, unsigned events)
@@ -212,11 +221,13 @@ static void on_event(struct conn *conn, unsigned events)
 static void on_due(struct timer *timer)
 {
 	struct session *session = container_of(timer, struct session, timer);
-	if (session->state != SESSION_EXCHANGING) {
+	bool has_next = session->state == SESSION_IDLE && buf_len(&session->client.in) > 0;
+	if (session->state != SESSION_EXCHANGING && !has_next) {
 		end(session, false);
 		return;
 	}
-	exchange_on_due(session->exchange);
+	if (!has_next)
+		exchange_on_due(session->exchange);
 	session_run(session);
 }
 
