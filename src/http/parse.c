@@ -162,6 +162,7 @@ static enum http_fault record(
 	    parser, parse->guard.kind == GUARD_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
 	parser->data = &recorder;
 	error = llhttp_execute(parser, bytes.data, bytes.len);
+	parser->data = NULL; /* it outlives the recorder */
 	if (!recorder.complete)
 		return error == HPE_OK ? HTTP_FAULT_DISAGREEMENT : fault_of(error);
 

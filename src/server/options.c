@@ -119,13 +119,14 @@ bool options_parse(struct options *options, int argc, char **argv)
 {
 	size_t room = (size_t)argc + 1;
 	const char **storage = calloc(3 * room, sizeof(*storage));
-	struct lists lists = {storage, storage + room, storage + 2 * room};
+	struct lists lists;
 
 	*options = (struct options){.argv = argv, .lists = storage};
 	if (!storage) {
 		fprintf(stderr, "rondo: out of memory\n");
 		return false;
 	}
+	lists = (struct lists){storage, storage + room, storage + 2 * room};
 	options->source.listens = lists.listens;
 	options->source.backends = lists.backends;
 	options->source.sets = lists.sets;
