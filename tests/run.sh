@@ -32,7 +32,7 @@ finish() {
 # step NAME COMMAND...: runs it and counts. A command says "N passed, N failed" in its last line, or its
 # status is one check that has passed or failed.
 step() {
-    local name=$1 log count status
+    local name=$1 log count status began=$SECONDS
     log=$work/${1//[^a-z0-9]/_}
     shift
     "$@" > "$log.log" 2>&1 < /dev/null
@@ -46,7 +46,7 @@ step() {
     {
         grep '^skipped' "$log.log"
         [ "${count#* }" = 0 ] || grep -vE '^(ok |skipped)' "$log.log" | tail -n 120
-        echo "$name: ${count% *} passed, ${count#* } failed"
+        echo "$name: ${count% *} passed, ${count#* } failed ($((SECONDS - began)) s)"
     } > "$log.show"
     cat "$log.show"
     echo "$count" > "$log.count"
