@@ -93,13 +93,14 @@ static enum step open_link(struct exchange *exchange);
 enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome)
 {
 	struct service *service = exchange->with.service;
-	bool sent = has_sent(exchange);
+	bool sent = has_sent(exchange) || exchange->was_sent;
 	bool repeatable = !sent || (retry_may_repeat(&exchange->rules->retry, &exchange->request) &&
 				       relay_can_repeat(&exchange->up));
 	exchange_drop_link(exchange);
 	if (outcome == OUTCOME_STALE && repeatable && !exchange->fresh_only) {
 		/* The pooled connection had died unnoticed: the same backend again, on a fresh one. */
 		exchange->fresh_only = true;
+		exchange->was_sent = sent;
 		exchange_enter(exchange, EXCHANGE_PICKING);
 		return open_link(exchange);
 	}
@@ -135,6 +136,7 @@ enum step exchange_step_picking(struct exchange *exchange)
 	exchange->address = backend->addr_first;
 	exchange->addresses_tried = 0;
 	exchange->fresh_only = false;
+	exchange->was_sent = false;
 	exchange->connect_took_us = -1;
 	exchange->first_byte_us = -1;
 	return open_link(exchange);
