@@ -227,7 +227,6 @@ static void answer_is_sent(struct exchange *exchange)
 	bool reusable =
 	    exchange->answer_keeps_link && exchange->upload == UPLOAD_DONE && !conn->ended &&
 	    exchange->down.raw == conn->in.end && buf_len(&conn->out) == 0 &&
-	    (!conn->readable || net_is_quiet(conn->watch.fd)) &&
 	    /* Whoever answers more than was asked for may have it waiting in the kernel. */
 	    (!conn->readable || net_is_quiet(conn->watch.fd));
 	if (reusable) {
