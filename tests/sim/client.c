@@ -5,7 +5,7 @@
 #include "sim_net.h"
 #include "trace.h"
 
-enum { CLIENTS = 32, DEPTH = 8, MOST_US = 1000 * 1000 };
+enum { CLIENTS = 32, DEPTH = 40, MOST_US = 1000 * 1000 };
 
 enum state { RESTING, CONNECTED, SILENT, RETIRED };
 
@@ -392,7 +392,8 @@ static void choose_ways(struct client *client)
 			client->take = (struct pace){.bytes = SIZE_MAX};
 	}
 	client->left = (unsigned)dice_skewed(&world.dice, 1, 40);
-	client->depth = dice_chance(&world.dice, 2000) ? 1 + dice_below(&world.dice, DEPTH) : 1;
+	client->depth =
+	    dice_chance(&world.dice, 2000) ? (unsigned)dice_skewed(&world.dice, 1, DEPTH) : 1;
 	client->minor = dice_chance(&world.dice, 500) ? 0 : 1;
 	if (client->minor == 0)
 		client->depth = 1;

@@ -1,5 +1,6 @@
 #include "oracle.h"
 
+#include "law.h"
 #include "sim_net.h"
 #include "trace.h"
 
@@ -58,7 +59,8 @@ void oracle_visited(struct visit *visit)
 	    "request %lld reached server %d too", (long long)visit->request, visit->server);
 	check("a request has so many tries", request->visit_count < VISITS_OF_REQUEST,
 	    "request %lld", (long long)visit->request);
-	if (request->visit_count > 0 && same == 0)
+	if (request->visit_count > 0 &&
+	    world.visits[request->visits[request->visit_count - 1]].server != visit->server)
 		world.failed_over++;
 	request->is_tainted |= visit->is_tainted;
 	request->is_excused |= visit->is_tainted;
@@ -67,7 +69,10 @@ void oracle_visited(struct visit *visit)
 
 void oracle_request_is_whole(const struct visit *visit, const struct reader *reader)
 {
-	const struct request *request = &world.requests[visit->request];
+	struct request *request = &world.requests[visit->request];
+
+	if (request->whole_us == 0)
+		request->whole_us = trace_now_us();
 
 	check("no incomplete request looks complete",
 	    request->fault == FAULT_NONE && reader->content == request->length,
@@ -261,7 +266,7 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 
 /* Did the server really do what rondo says of it? */
 static bool is_true(
-    const struct request *request, const struct try_record *try, const struct server *server)
+    struct request *request, const struct try_record *try, const struct server *server)
 {
 	for (unsigned i = 0; i < request->visit_count; i++) {
 		const struct visit *visit = &world.visits[request->visits[i]];
@@ -271,10 +276,15 @@ static bool is_true(
 		if (visit->server == server->index && is_true_of(request, try, server, visit))
 			return true;
 	}
+	/* Too little of it came to a server to be told from another. */
+	if (server->outcomes[OUTCOME_GOOD] > 0) {
+		request->is_tainted = request->is_excused = true;
+		return true;
+	}
 	return is_true_of(request, try, server, NULL);
 }
 
-static void check_tries(const struct request *request, const struct access_record *record)
+static void check_tries(struct request *request, const struct access_record *record)
 {
 	unsigned most = 0;
 
@@ -307,25 +317,33 @@ bool __wrap_access_log_is_on(const struct access_log *log)
 	return true;
 }
 
+struct request *oracle_find_request(struct str target)
+{
+	size_t at = str_starts_with(target, STR("http://sim.example")) ? 18 : 0;
+	uint32_t index;
+
+	if (target.len < at + 11 ||
+	    !str_starts_with((struct str){target.data + at, target.len - at}, STR("/r/")) ||
+	    !read_hex((struct str){target.data + at + 3, 8}, &index) ||
+	    index >= world.request_count)
+		return NULL;
+	return &world.requests[index];
+}
+
 void __wrap_access_log_write(struct access_log *log, const struct access_record *record);
 void __wrap_access_log_write(struct access_log *log, const struct access_record *record)
 {
-	struct str target;
-	size_t at;
-	uint32_t index;
-	struct request *request;
+	struct request *request = NULL;
 
 	(void)log;
-	if (!record->request || record->request->target.len < 11)
+	law_exchange_ends(record->tries);
+	if (record->request)
+		request = oracle_find_request(record->request->target);
+	if (!request)
 		return;
-	target = record->request->target;
-	at = str_starts_with(target, STR("http://sim.example")) ? 18 : 0;
-	if (!str_starts_with((struct str){target.data + at, target.len - at}, STR("/r/")) ||
-	    !read_hex((struct str){target.data + at + 3, 8}, &index))
-		return;
-	request = &world.requests[index];
-	trace_word("request # ends: @", access_end_word(record->end), index, 0);
-	check("a request is served once", request->logged++ == 0, "request %u", index);
+	trace_word("request # ends: @", access_end_word(record->end), world_index(request), 0);
+	check("a request is served once", request->logged++ == 0, "request %lld",
+	    (long long)world_index(request));
 	request->logged_us = trace_now_us();
 	check_tries(request, record);
 }
@@ -334,10 +352,12 @@ void __wrap_access_log_write(struct access_log *log, const struct access_record 
 
 void oracle_start(void)
 {
+	law_start();
 }
 
 void oracle_finish(void)
 {
+	law_finish();
 	for (size_t i = 0; i < world.request_count && world.profile.calm; i++)
 		check("where nothing goes wrong every request is answered",
 		    world.requests[i].answer == ANSWER_WHOLE, "request %zu", i);
@@ -345,6 +365,7 @@ void oracle_finish(void)
 
 void oracle_state_changed(struct backend *backend)
 {
+	law_state_changed(backend);
 	trace_word(
 	    "backend # is @", backend_state_word(backend), backend->name[1] - '0', backend->reason);
 	check(

@@ -15,6 +15,9 @@ void oracle_start(void);
 /* Everything is over. */
 void oracle_finish(void);
 
+/* The request that a target names, or NULL. */
+struct request *oracle_find_request(struct str target);
+
 /* ---- at the servers */
 
 /* A server got bytes of a request that it can tell. */

@@ -178,6 +178,7 @@ static struct visit *begin_visit(struct server_conn *conn)
 	    .is_tainted = conn->extra_us > 0,
 	};
 	check_nothing_extra(conn);
+	world.tainted += visit->is_tainted;
 	conn->visit = visit - world.visits;
 	return visit;
 }
@@ -212,6 +213,8 @@ static void end_visit(struct server_conn *conn)
 	if (conn->phase != SILENT)
 		conn->phase = TAKING;
 	conn->has_answered = conn->has_continued = false;
+	if (visit_of(conn)->is_tainted)
+		conn->extra_us = 0;
 	conn->last_visit = conn->visit;
 	conn->visit = -1;
 	conn->served++;
@@ -275,10 +278,12 @@ static void on_closed(struct peer *peer, bool reset)
 
 	(void)reset;
 	identify_partly(conn);
+	/* The next request may have waited for it to take the end of this one. */
+	conn->server->outcomes[OUTCOME_STALLED] += conn->phase == SILENT;
 	if (!visit)
 		return;
 	if (visit->request < 0)
-		conn->server->outcomes[OUTCOME_STALLED]++;
+		conn->server->outcomes[visit->is_tainted ? OUTCOME_GOOD : OUTCOME_STALLED]++;
 	note_taken(conn);
 	visit->closed_us = trace_now_us();
 	visit->judged_us = sim_loop_judged_us(world.loop);
@@ -536,6 +541,8 @@ static void give(struct server_conn *conn)
 		return;
 	}
 	conn->sent += peer_send(&conn->peer, (struct str){conn->wire.data + conn->sent, n});
+	trace("server # has sent # of #", conn->server->index, (int64_t)conn->sent,
+	    (int64_t)conn->limit);
 	if (conn->sent > conn->answer_end && conn->extra_us == 0)
 		conn->extra_us = trace_now_us();
 	conn->act_us = trace_now_us() + conn->gap_us;

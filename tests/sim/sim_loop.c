@@ -23,6 +23,7 @@ struct loop {
 	struct task_queue tasks, burials;
 	size_t watches;
 	size_t full_turns;
+	int64_t round_us;
 	struct sim_pace pace;
 	struct dice *dice;
 	uint64_t progress;
@@ -255,13 +256,17 @@ static void take_time(struct loop *loop)
 		run_peers_until(trace_now_us());
 }
 
-static bool is_input_handled(struct loop *loop)
+/* As the real one: what came before this clock has had its turn. */
+static int64_t judge_until_us(struct loop *loop, int64_t waited_us)
 {
-	if (loop->ready == loop->pace.events &&
-	    ++loop->full_turns <= loop->watches / loop->pace.events)
-		return false;
+	bool full = loop->ready == loop->pace.events;
+
+	if (loop->full_turns++ == 0)
+		loop->round_us = waited_us;
+	if (full && loop->full_turns <= loop->watches / loop->pace.events)
+		return 0;
 	loop->full_turns = 0;
-	return true;
+	return full ? loop->round_us : waited_us;
 }
 
 static void look_for_spinning(struct loop *loop)
@@ -298,16 +303,17 @@ static void dispatch(struct loop *loop)
 static void turn(struct loop *loop)
 {
 	int64_t waited_us = loop_refresh_us(loop);
+	int64_t judge_us;
 
 	wait(loop);
 	/* The clock of a turn stands still but for those who read it anew. */
 	dispatch(loop);
-	if (is_input_handled(loop)) {
-		if (timers_next(&loop->timers) <= waited_us)
-			loop->idle_turns = 0;
-		timers_run(&loop->timers, waited_us);
-		loop->judged_us = waited_us;
-	}
+	judge_us = judge_until_us(loop, waited_us);
+	if (timers_next(&loop->timers) <= judge_us)
+		loop->idle_turns = 0;
+	timers_run(&loop->timers, judge_us);
+	if (judge_us > 0)
+		loop->judged_us = judge_us;
 	run_tasks(loop);
 	look_for_spinning(loop);
 }

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "client.h"
+#include "law.h"
 #include "oracle.h"
 #include "server.h"
 #include "sim_loop.h"
@@ -240,6 +241,7 @@ static void configure_ring(void)
 		} else {
 			backend = create_backend(server);
 			server->configured_us = trace_now_us();
+			law_backend_is_new(server);
 		}
 		list[count++] = backend;
 	}
@@ -403,10 +405,13 @@ static void on_change_due(struct timer *timer)
 		timer_arm(channel_peers(), &world.end, trace_now_us());
 		return;
 	}
+	/* While nobody asks anything, nothing needs to change soon. */
+	world.quiet_changes =
+	    world.request_count > world.requests_before ? 0 : world.quiet_changes + 1;
+	world.requests_before = world.request_count;
 	timer_arm(channel_peers(), timer,
-	    trace_now_us() + (world.clients_alive == 0
-				     ? 0
-				     : dice_skewed(&world.dice, MS, world.profile.change_us)));
+	    trace_now_us() + (dice_skewed(&world.dice, MS, world.profile.change_us)
+				 << (world.quiet_changes < 12 ? world.quiet_changes : 12)));
 }
 
 /* ---- the end */

@@ -68,6 +68,7 @@ struct request {
 	int64_t began_us, sent_us;
 	unsigned logged;
 	int64_t logged_us;
+	int64_t whole_us; /* when all of it was with a server's kernel first */
 	enum answer answer;
 	unsigned visit_count;
 	uint32_t visits[VISITS_OF_REQUEST];
@@ -143,7 +144,8 @@ struct server {
 	/* The oracle's own picture. */
 	unsigned suspicions;
 	uint64_t suspect;
-	const void *trial;
+	unsigned pardoned;
+	uint64_t pardon_request;
 };
 
 struct world {
@@ -172,10 +174,13 @@ struct world {
 	struct timer change;
 	struct timer end;
 	size_t clients_alive;
+	size_t requests_before; /* when things changed last */
+	unsigned quiet_changes; /* in a row, with no request between them */
 	struct request *requests;
 	size_t request_count, request_room;
 	struct visit *visits;
 	size_t visit_count, visit_room;
+	size_t tainted; /* visits that may have got what belongs to another, whosever they are */
 	/* counts for the report */
 	uint64_t answered, own_answers, cut, failed_over;
 };
