@@ -1,12 +1,12 @@
 /*
  * sim - rondo in simulated worlds, one for each seed.
  *
- *	sim --seeds N [--from S]   the worlds of N seeds, from S on
- *	sim --requests N           worlds of fresh seeds until N requests were made
- *	sim --seed S               one world, with everything that happens in it
+ *	sim --requests N [--from S]   worlds of fresh seeds, or from S on, until N requests were made
+ *	sim --seeds N [--from S]      the worlds of N seeds, from 1 or S on
+ *	sim --seed S                  one world, with everything that happens in it
  *
- * The first broken property ends it with exit status 1, the seed, and the last lines of its trace. The same seed always has the
- * same trace; its hash is printed.
+ * Exit status 0 and "every property held" in the last line; or 1 with the first seed in which one did not, how to replay it, and
+ * the last lines of its trace. The same seed is always the same world: now and then one is run twice to see that.
  */
 #include "trace.h"
 #include "world.h"
@@ -14,11 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
-/* A world takes milliseconds; one that takes this long never ends. */
-enum { PATIENCE_S = 60 };
+/* A world takes milliseconds; one that takes this long never ends. One in so many is run twice. */
+enum { PATIENCE_S = 60, TWICE = 200 };
 
 static double seconds(void)
 {
@@ -28,12 +29,14 @@ static double seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* Of twelve digits at most: somebody may have to type it. */
 static uint64_t fresh_seed(void)
 {
-	struct timespec now;
+	uint64_t seed;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = (uint64_t)time(NULL) * 1000000;
+	return seed % 1000000000000;
 }
 
 static void report(double began)
@@ -41,8 +44,7 @@ static void report(double began)
 	double took = seconds() - began;
 
 	printf("%llu worlds, %llu requests in %.1f s (%.0f a second): %llu visits to servers, %llu "
-	       "answers (%llu of rondo's own), "
-	       "%llu without, %llu marks; every property held\n",
+	       "answers (%llu of rondo's own), %llu without, %llu marks; every property held\n",
 	    (unsigned long long)totals.worlds, (unsigned long long)totals.requests, took,
 	    (double)totals.requests / took, (unsigned long long)totals.visits,
 	    (unsigned long long)totals.answered, (unsigned long long)totals.own_answers,
@@ -60,35 +62,59 @@ static void run_until(uint64_t first, uint64_t worlds, uint64_t requests)
 	double began = seconds();
 	uint64_t seed = first;
 
-	printf("seeds from %llu\n", (unsigned long long)first);
+	printf("seeds from %llu on\n", (unsigned long long)first);
 	fflush(stdout);
-	while (totals.worlds < worlds && totals.requests < requests)
-		run_one(seed++);
+	while (totals.worlds < worlds && totals.requests < requests) {
+		uint64_t outcome = run_one(seed);
+
+		if (seed % TWICE == 0)
+			check("the same seed is the same world", run_one(seed) == outcome,
+			    "it went another way");
+		seed++;
+	}
 	report(began);
+}
+
+static void run_shown(uint64_t seed)
+{
+	uint64_t outcome = run_one(seed);
+
+	printf("world %016llx, trace %016llx: every property held\n", (unsigned long long)outcome,
+	    (unsigned long long)trace_hash());
 }
 
 static int usage(void)
 {
-	fputs("usage: sim --seeds N [--from S] | --requests N | --seed S\n", stderr);
+	fputs("usage: sim --requests N [--from S] | --seeds N [--from S] | --seed S\n", stderr);
 	return 2;
+}
+
+static bool read_number(const char *text, uint64_t *number)
+{
+	char *end;
+
+	*number = strtoull(text, &end, 10);
+	return *text >= '0' && *text <= '9' && *end == '\0';
 }
 
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 2 ? argv[1] : "";
-	uint64_t number = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-	uint64_t from =
-	    argc == 5 && strcmp(argv[3], "--from") == 0 ? strtoull(argv[4], NULL, 10) : 1;
+	bool has_from = argc == 5 && strcmp(argv[3], "--from") == 0;
+	uint64_t number, from = 1;
 
-	trace_open("/proc/self/exe", strcmp(mode, "--seed") == 0   ? TRACE_ALL
-				     : strcmp(mode, "--tail") == 0 ? TRACE_TAIL
-								   : TRACE_SILENT);
+	if ((argc != 3 && !has_from) || !read_number(argv[2], &number) ||
+	    (has_from && !read_number(argv[4], &from)))
+		return usage();
+	trace_open(argv[0], strcmp(mode, "--seed") == 0   ? TRACE_ALL
+			    : strcmp(mode, "--tail") == 0 ? TRACE_TAIL
+							  : TRACE_SILENT);
 	if (strcmp(mode, "--seeds") == 0)
 		run_until(from, number, UINT64_MAX);
 	else if (strcmp(mode, "--requests") == 0)
-		run_until(fresh_seed(), UINT64_MAX, number);
+		run_until(has_from ? from : fresh_seed(), UINT64_MAX, number);
 	else if (strcmp(mode, "--seed") == 0 || strcmp(mode, "--tail") == 0)
-		printf("trace %016llx\n", (unsigned long long)run_one(number));
+		run_shown(number);
 	else
 		return usage();
 	return 0;

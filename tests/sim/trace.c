@@ -14,7 +14,7 @@ enum { TAIL_LINES = 60, LINE_SIZE = 200 };
 static struct {
 	const char *program;
 	enum trace_print print;
-	uint64_t seed;
+	uint64_t seed, requests_before;
 	uint64_t hash;
 	int64_t now_us;
 	char tail[TAIL_LINES][LINE_SIZE];
@@ -29,6 +29,20 @@ static void put_tail(void)
 		fprintf(stderr, "%s\n", state.tail[i % TAIL_LINES]);
 }
 
+static void tell_seed(void)
+{
+	fprintf(stderr,
+	    "\nseed %llu, after %llu requests, at %lld us: ", (unsigned long long)state.seed,
+	    (unsigned long long)state.requests_before, (long long)state.now_us);
+}
+
+static void tell_replay(void)
+{
+	if (state.print == TRACE_SILENT)
+		fprintf(stderr, "replay: %s --seed %llu\n", state.program,
+		    (unsigned long long)state.seed);
+}
+
 /* What is left to do when a property is broken or the program dies: show how it came to that. */
 static void end_of_world(void)
 {
@@ -37,11 +51,11 @@ static void end_of_world(void)
 	fflush(stdout);
 	if (state.print == TRACE_TAIL)
 		put_tail();
+	tell_replay();
 	if (state.print != TRACE_SILENT)
 		return;
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)state.seed);
-	fprintf(stderr, "replay: %s --seed %s\n", state.program, seed);
-	execl(state.program, state.program, "--tail", seed, (char *)NULL);
+	execl("/proc/self/exe", state.program, "--tail", seed, (char *)NULL);
 }
 
 static void on_death(int number)
@@ -51,8 +65,10 @@ static void on_death(int number)
 					       : "a memory access";
 
 	signal(number, SIG_DFL);
-	if (state.print == TRACE_SILENT)
-		fprintf(stderr, "\nseed %llu: %s\n", (unsigned long long)state.seed, what);
+	if (state.print != TRACE_TAIL) {
+		tell_seed();
+		fprintf(stderr, "%s\n", what);
+	}
 	end_of_world();
 	_exit(1);
 }
@@ -62,7 +78,9 @@ void __sanitizer_set_death_callback(void (*callback)(void));
 
 static void on_report(void)
 {
-	fprintf(stderr, "seed %llu: a sanitizer's report\n", (unsigned long long)state.seed);
+	tell_seed();
+	fprintf(stderr, "a sanitizer's report\n");
+	tell_replay();
 }
 #endif
 
@@ -79,9 +97,10 @@ void trace_open(const char *program, enum trace_print print)
 #endif
 }
 
-void trace_begin(uint64_t seed)
+void trace_begin(uint64_t seed, uint64_t requests_before)
 {
 	state.seed = seed;
+	state.requests_before = requests_before;
 	state.hash = 0;
 	state.now_us = 0;
 	state.lines = 0;
@@ -90,11 +109,6 @@ void trace_begin(uint64_t seed)
 uint64_t trace_hash(void)
 {
 	return state.hash;
-}
-
-bool trace_is_printed(void)
-{
-	return state.print != TRACE_SILENT;
 }
 
 void trace_clock(int64_t now_us)
@@ -139,22 +153,23 @@ static void note(const char *format, const char *word, const int64_t numbers[3])
 	memcpy(&start, format, sizeof(start));
 	mix(start ^ (uint64_t)state.now_us << 20);
 	mix((uint64_t)numbers[0] ^ (uint64_t)numbers[1] << 21 ^ (uint64_t)numbers[2] << 42);
-	if (state.print != TRACE_SILENT)
-		put_line(format, word, numbers);
+	put_line(format, word, numbers);
 }
 
 void trace(const char *format, int64_t a, int64_t b, int64_t c)
 {
 	const int64_t numbers[3] = {a, b, c};
 
-	note(format, "", numbers);
+	if (state.print != TRACE_SILENT)
+		note(format, "", numbers);
 }
 
 void trace_word(const char *format, const char *word, int64_t a, int64_t b)
 {
 	const int64_t numbers[3] = {a, b, 0};
 
-	note(format, word, numbers);
+	if (state.print != TRACE_SILENT)
+		note(format, word, numbers);
 }
 
 void fail(const char *property, const char *format, ...)
@@ -162,8 +177,8 @@ void fail(const char *property, const char *format, ...)
 	va_list args;
 
 	if (state.print != TRACE_TAIL) {
-		fprintf(stderr, "\nseed %llu, at %lld us: %s: ", (unsigned long long)state.seed,
-		    (long long)state.now_us, property);
+		tell_seed();
+		fprintf(stderr, "%s: ", property);
 		va_start(args, format);
 		vfprintf(stderr, format, args);
 		va_end(args);

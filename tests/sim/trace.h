@@ -1,25 +1,24 @@
 /*
  * trace - what happens in a world, as text for people and as a hash for machines.
  *
- * The same seed gives the same events at the same virtual times, so the same hash. Text costs only when it is printed.
+ * The same seed gives the same events at the same virtual times, so the same hash. Neither costs anything when nothing is printed.
  * A broken property ends the process: the world is replayed in a fresh one, of which the last lines are shown.
  */
 #ifndef RONDO_SIM_TRACE_H
 #define RONDO_SIM_TRACE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum trace_print { TRACE_SILENT, TRACE_ALL, TRACE_TAIL };
 
-/* `program` is executed again for the tail of a failing world. */
+/* `program` is what it was started as, for the reader of a failure; it is executed again for the tail of a failing world. */
 void trace_open(const char *program, enum trace_print print);
 
-void trace_begin(uint64_t seed);
-uint64_t trace_hash(void);
+/* A world begins, after so many requests in others. */
+void trace_begin(uint64_t seed, uint64_t requests_before);
 
-/* Is text wanted? For what is only worth composing then. */
-bool trace_is_printed(void);
+/* Of all that was traced; 0 while nothing is printed. */
+uint64_t trace_hash(void);
 
 /* The virtual time of what follows, in microseconds. */
 void trace_clock(int64_t now_us);

@@ -192,7 +192,7 @@ struct totals {
 };
 extern struct totals totals;
 
-/* Runs the world of `seed`; answers the hash of its trace. */
+/* Runs the world of `seed`; answers a number that would be another if anything had gone another way. */
 uint64_t world_run(uint64_t seed);
 
 struct request *world_add_request(void);
