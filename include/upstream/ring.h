@@ -35,6 +35,7 @@ struct ring {
 	struct budget budget;
 	uint64_t picks;
 
+	bool is_even;      /* all have the same weight */
 	size_t next;       /* position behind the last pick, where a round of equals goes on */
 	int64_t shares_us; /* when the shares of weight by response time were worked out */
 	int64_t *weights;  /* of the pick being made; 0 = not in turn */
@@ -48,6 +49,9 @@ void ring_finish(struct ring *ring);
 /* Replaces the list, at once; the round goes on where it was. Holds the new ones first, then drops
  * the old. False without memory: nothing changed. */
 bool ring_set(struct ring *ring, struct backend *const *backends, size_t count);
+
+/* The operator's word on one of its backends, until the configuration says otherwise. */
+void ring_set_weight(struct ring *ring, struct backend *backend, unsigned weight);
 
 /* Backends somebody must not get again: those a request was at already. */
 struct ring_tried {

@@ -124,7 +124,7 @@ static json_t *run_weight(struct admin *admin, struct str arguments)
 		return verdict(
 		    false, "a weight is a number from 1 to %d, or \"default\"", WEIGHT_MAX);
 	unsigned before = backend->weight;
-	backend->weight = (unsigned)weight;
+	ring_set_weight(admin->with.service->ring, backend, (unsigned)weight);
 	backend->weight_is_override = !is_default;
 	log_info(
 	    "backend %s: weight %u -> %u by the operator", backend->name, before, backend->weight);

@@ -44,6 +44,22 @@ static size_t ring_find_next(const struct ring *old, struct backend *const *back
 	return 0;
 }
 
+/* A round of equals needs no weighing, and owes nobody anything. */
+static void ring_compare_weights(struct ring *ring)
+{
+	ring->is_even = true;
+	for (size_t i = 1; i < ring->count; i++)
+		ring->is_even &= ring->backends[i]->weight == ring->backends[0]->weight;
+	for (size_t i = 0; i < ring->count && ring->is_even; i++)
+		ring->backends[i]->turn = 0;
+}
+
+void ring_set_weight(struct ring *ring, struct backend *backend, unsigned weight)
+{
+	backend->weight = weight;
+	ring_compare_weights(ring);
+}
+
 bool ring_set(struct ring *ring, struct backend *const *backends, size_t count)
 {
 	struct ring changed = *ring;
@@ -65,6 +81,7 @@ bool ring_set(struct ring *ring, struct backend *const *backends, size_t count)
 	changed.next = ring_find_next(ring, backends, count);
 	ring_drop_all(ring);
 	*ring = changed;
+	ring_compare_weights(ring);
 	return true;
 }
 
@@ -226,6 +243,13 @@ static bool search_accepts(struct search *search, const struct backend *backend)
 	return !is_full(backend);
 }
 
+/* Is there nothing but the weights of the configuration, and are they all the same? */
+static bool ring_is_even(const struct ring *ring)
+{
+	return ring->is_even && ring->options.balance == RING_ROUND_ROBIN &&
+	       ring->options.slow_start_us == 0;
+}
+
 /* Those who take part in a pick. */
 struct round {
 	bool is_equal; /* they all weigh the same */
@@ -250,25 +274,26 @@ static struct round ring_weigh(struct ring *ring, bool backup, int64_t now_us)
 			first = ring->weights[i];
 		round.is_equal = round.is_equal && ring->weights[i] == first;
 	}
+	for (size_t i = 0; i < ring->count && round.is_equal; i++)
+		if (ring->weights[i] > 0)
+			ring->backends[i]->turn = 0;
 	return round;
 }
 
 /* The next in the order of the list. */
-static struct backend *ring_pick_equal(struct ring *ring, struct search *search)
+static struct backend *ring_pick_next(struct ring *ring, struct search *search, bool backup)
 {
-	struct backend *picked = NULL;
+	size_t position = ring->next;
 
 	for (size_t i = 0; i < ring->count; i++) {
-		size_t position = (ring->next + i) % ring->count;
 		struct backend *backend = ring->backends[position];
 
-		if (ring->weights[position] == 0)
-			continue;
-		backend->turn = 0;
-		if (!picked && search_accepts(search, backend))
-			picked = backend;
+		if (backend->options.backup == backup && is_regular(backend) &&
+		    search_accepts(search, backend))
+			return backend;
+		position = position + 1 < ring->count ? position + 1 : 0;
 	}
-	return picked;
+	return NULL;
 }
 
 /* Smooth weighted round robin. */
@@ -302,10 +327,12 @@ static struct backend *ring_pick_weighted(
 
 static struct backend *ring_pick_regular(struct ring *ring, struct search *search, bool backup)
 {
-	struct round round = ring_weigh(ring, backup, search->now_us);
+	struct round round = {.is_equal = ring_is_even(ring)};
 
+	if (!round.is_equal)
+		round = ring_weigh(ring, backup, search->now_us);
 	if (round.is_equal)
-		return ring_pick_equal(ring, search);
+		return ring_pick_next(ring, search, backup);
 	return ring_pick_weighted(ring, search, round.sum);
 }
 
@@ -354,10 +381,10 @@ static struct backend *ring_pick_desperate(
 static void ring_note_pick(struct ring *ring, struct backend *picked)
 {
 	ring->picks++;
-	for (size_t i = 0; i < ring->count; i++) {
-		if (ring->backends[i] == picked)
-			ring->next = (i + 1) % ring->count;
-	}
+	/* It is seldom far from the one before. */
+	while (ring->backends[ring->next] != picked)
+		ring->next = (ring->next + 1) % ring->count;
+	ring->next = (ring->next + 1) % ring->count;
 	if (picked->state == BACKEND_TRIAL)
 		picked->on_trial = true;
 }

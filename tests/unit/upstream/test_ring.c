@@ -546,6 +546,23 @@ static void another_list_goes_on_where_the_last_was(void **state)
 	fleet_finish(&fleet);
 }
 
+/* From the next pick on, without a debt from before; plain rotation when all are equal again. */
+static void the_operators_weight_counts_at_once(void **state)
+{
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet, 3, NULL);
+	fleet_expect(&fleet, "abca", 1 * S);
+	ring_set_weight(&fleet.ring, fleet.backends[0], 4);
+	fleet_expect(&fleet, "aabaca", 1 * S);
+	ring_set_weight(&fleet.ring, fleet.backends[0], 1);
+	fleet_expect(&fleet, "bcabca", 1 * S);
+	ring_set_weight(&fleet.ring, fleet.backends[0], 4);
+	fleet_expect(&fleet, "aabaca", 1 * S);
+	fleet_finish(&fleet);
+}
+
 static void backends_are_found_by_name_and_url(void **state)
 {
 	struct fleet fleet;
@@ -583,6 +600,7 @@ int main(void)
 	    cmocka_unit_test(shares_are_worked_out_ten_times_a_second),
 	    cmocka_unit_test(backups_are_compared_among_themselves),
 	    cmocka_unit_test(another_list_goes_on_where_the_last_was),
+	    cmocka_unit_test(the_operators_weight_counts_at_once),
 	    cmocka_unit_test(backends_are_found_by_name_and_url),
 	};
 
