@@ -5,9 +5,9 @@
 #   RONDO_FUZZ_BUILD   where to build; build/fuzz
 #   RONDO_FUZZ_CORPUS  where inputs that reach something new are kept from run to run; in the build
 #
-# It starts from tests/http/cases.tsv and tests/config. An input that breaks a promise is left in
-# RONDO_FUZZ_BUILD/found and shown in hexadecimal; give it to the target as an argument to see it again.
-# The last line is "N passed, N failed", a target each.
+# It starts from tests/http/cases.tsv, tests/config and conf. An input that breaks a promise is left in
+# RONDO_FUZZ_BUILD/found, and the command that shows it again is printed. The last line is "N passed, N failed",
+# a target each.
 set -u
 export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
 
@@ -39,7 +39,8 @@ fuzz() {
     local words=http
     [ "$1" = config ] && words=config
     mkdir -p "$corpus/$1"
-    "$build/tests/fuzz/fuzz_$1" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+    # The limit for one input is wide: it goes by the wall clock, and a machine may be busy.
+    "$build/tests/fuzz/fuzz_$1" -max_total_time="$seconds" -max_len=4096 -timeout=100 -rss_limit_mb=2048 \
         -print_final_stats=1 -verbosity=1 -dict="$build/seeds/$words.dict" \
         -artifact_prefix="$build/found/$1-" "$corpus/$1" "$build/seeds/$1" > "$build/fuzz_$1.log" 2>&1
 }
@@ -59,6 +60,7 @@ for name in $targets; do
         failed=$((failed + 1))
         echo "FAILED  fuzz_$name"
         tail -n 60 "$build/fuzz_$name.log"
+        sed -nE "s|.*Test unit written to (.*)|again:  $build/tests/fuzz/fuzz_$name \\1|p" "$build/fuzz_$name.log"
     fi
     pids=("${pids[@]:1}")
 done
