@@ -6,6 +6,7 @@ the test itself. Both read and write bytes, so nothing is understood before it i
 
 import contextlib
 import os
+import signal
 import socket
 import struct
 import sys
@@ -88,21 +89,27 @@ class Client(Peer):
 
 
 class Backend:
-    """Listens, and plays `script(peer, number)` in a thread for each connection, counted from 0."""
+    """Listens, and plays `script(peer, number)` in a thread for each connection, counted from 0.
 
-    def __init__(self, script, backlog=64):
+    With `is_local` on a Unix socket: what was sent there can be read at once, to the last byte."""
+
+    def __init__(self, script, backlog=64, is_local=False):
         self.script = script
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
-        self.port = self.listener.getsockname()[1]
+        self.directory = tempfile.TemporaryDirectory() if is_local else None
+        if is_local:
+            self.url = f"unix:{self.directory.name}/backend"
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(self.url[5:])
+            self.listener.listen(backlog)
+        else:
+            self.listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+            self.port = self.listener.getsockname()[1]
+            self.url = f"http://127.0.0.1:{self.port}"
         self.faults = []
         self.threads = []
         self.peers = []
         accepting = threading.Thread(target=self._accept, daemon=True)
         accepting.start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
 
     def _accept(self):
         number = 0
@@ -130,6 +137,23 @@ class Backend:
         self.listener.close()
         for thread in self.threads:
             thread.join(PATIENCE)
+        if self.directory:
+            self.directory.cleanup()
+
+
+@contextlib.contextmanager
+def frozen(rondo):
+    """Whatever happens meanwhile, rondo finds all of it when it goes on."""
+    os.kill(rondo.pid, signal.SIGSTOP)
+    try:
+        while True:
+            with open(f"/proc/{rondo.pid}/stat", encoding="utf-8") as stat:
+                if stat.read().rpartition(") ")[2].startswith("T"):
+                    break
+            time.sleep(0.001)
+        yield
+    finally:
+        os.kill(rondo.pid, signal.SIGCONT)
 
 
 def value(head, name):
@@ -185,6 +209,14 @@ class Conversation(unittest.TestCase):
         client = Client(rondo, address)
         self.closing.append(client)
         return client
+
+    def let_it_turn(self, rondo):
+        """When this returns, rondo has done all that could be done before."""
+        for _ in range(4):
+            client = self.client(rondo)
+            client.send(b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n")
+            head, _ = client.answer()
+            self.assertTrue(head.startswith(b"HTTP/1.1 405 "), head)
 
     def wait_for_line(self, rondo, text):
         end = time.monotonic() + PATIENCE

@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""usage: test_order.py RONDO
+
+Conversations in which it matters what has arrived when rondo looks: it is stopped until all of it is there.
+"""
+
+import contextlib
+import os
+import socket
+import tempfile
+import threading
+
+import raw
+from raw import PATIENCE, frozen, value
+
+UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+
+
+class Reuse(raw.Conversation):
+    """Backend connections that are not used again."""
+
+    def test_bytes_behind_a_content_that_was_not_read_into_memory_are_never_interpreted(self):
+        asked, may_answer, has_answered = threading.Event(), threading.Event(), threading.Event()
+        more = []
+
+        def script(peer, number):
+            peer.read_head()
+            if number > 0:
+                peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+                return
+            asked.set()
+            may_answer.wait(PATIENCE)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 150000\r\n\r\n" + b"A" * 150000 +
+                      b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+            has_answered.set()
+            more.append(peer.read_to_end())
+
+        with self.rondo(self.backend(script, is_local=True)) as rondo:
+            client = self.client(rondo)
+            client.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertTrue(asked.wait(PATIENCE))
+            with frozen(rondo):
+                may_answer.set()
+                self.assertTrue(has_answered.wait(PATIENCE))
+            self.assertEqual(client.answer()[1], b"A" * 150000)
+            self.assertEqual(client.answer()[1], b"good")
+            self.backends[0].threads[0].join(PATIENCE)
+        self.assertEqual(more, [b""])
+
+
+class Tunnels(raw.Conversation):
+    # About as many bytes as a buffer of rondo holds, with the default limits: one of these fills it to the last.
+    SIZES = range(94 * 1024, 100 * 1024, 64)
+
+    def test_early_bytes_of_a_tunnel_that_fill_the_buffer_are_passed_on_once(self):
+        asked, answered = threading.Semaphore(0), threading.Semaphore(0)
+        may_answer, may_go_on = threading.Event(), threading.Event()
+        answer = b"HTTP/1.1 101 Switching Protocols\r\n" + UPGRADE + b"\r\n"
+
+        def early(size):
+            return bytes(range(256)) * (size // 256 + 1)
+
+        def script(peer, _number):
+            size = int(peer.read_head().split()[1][1:])
+            asked.release()
+            may_answer.wait(PATIENCE)
+            peer.send((answer + early(size))[:size])
+            answered.release()
+            may_go_on.wait(PATIENCE)
+            peer.send(b"late %d" % size)
+            peer.read_to_end()
+
+        with self.rondo(self.backend(script, backlog=256, is_local=True)) as rondo:
+            clients = {size: self.client(rondo) for size in self.SIZES}
+            for size, client in clients.items():
+                client.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n" % size + UPGRADE + b"\r\n")
+            for _ in clients:
+                self.assertTrue(asked.acquire(timeout=PATIENCE))
+            with frozen(rondo):
+                may_answer.set()
+                for _ in clients:
+                    self.assertTrue(answered.acquire(timeout=PATIENCE))
+            for size, client in clients.items():
+                client.read_head()
+                self.assertEqual(client.read(size - len(answer)), early(size)[:size - len(answer)])
+            self.let_it_turn(rondo)
+            may_go_on.set()
+            for size, client in clients.items():
+                late = b"late %d" % size
+                self.assertEqual(client.read(len(late)), late, size)
+
+
+class Pipelining(raw.Conversation):
+    REQUESTS = 100
+
+    def test_pipelined_requests_that_rondo_answers_itself_are_all_answered(self):
+        settings = ["limits.connections=2"]
+        with self.rondo("http://no-such-host.invalid:80", settings=settings) as rondo:
+            client = self.client(rondo)
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * self.REQUESTS)
+            for _ in range(self.REQUESTS):
+                head, _ = client.answer()
+                self.assertTrue(head.startswith(b"HTTP/1.1 503 "), head)
+            # And then there is nothing left to do.
+            used = self.ticks(rondo)
+            client.sock.settimeout(0.5)
+            with self.assertRaises(TimeoutError):
+                client.read(1)
+            self.assertLess(self.ticks(rondo) - used, os.sysconf("SC_CLK_TCK") // 4)
+
+    @staticmethod
+    def ticks(rondo):
+        """Processor time it has used."""
+        with open(f"/proc/{rondo.pid}/stat", encoding="utf-8") as stat:
+            fields = stat.read().rpartition(") ")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    def test_others_are_not_kept_waiting_for_the_last_of_many_pipelined_requests(self):
+        with tempfile.NamedTemporaryFile() as log:
+            settings = [f"log.access={log.name}"]
+            with self.rondo("http://no-such-host.invalid:80", settings=settings) as rondo:
+                greedy, other = self.client(rondo), self.client(rondo)
+                self.let_it_turn(rondo)
+                with frozen(rondo):
+                    greedy.send(b"GET /many HTTP/1.1\r\nHost: a\r\n\r\n" * self.REQUESTS)
+                    other.send(b"GET /one HTTP/1.1\r\nHost: a\r\n\r\n")
+                for _ in range(self.REQUESTS):
+                    greedy.answer()
+                other.answer()
+            targets = [line.split()[6] for line in log.read().split(b"\n") if b"GET" in line]
+        self.assertEqual(len(targets), self.REQUESTS + 1)
+        self.assertLess(targets.index(b"/one"), self.REQUESTS)
+
+
+class Ends(raw.Conversation):
+    SIZE = 400000
+
+    def test_a_client_that_ends_in_the_middle_of_a_request_gets_the_answer_before_it_whole(self):
+        for tail in (b"", b"\r\n", b"GET /", b"GET / HTTP/1.1\r\nHost: a\r\n"):
+            with self.subTest(tail=tail):
+                self.end_with(tail)
+
+    def end_with(self, tail):
+        def script(peer, _number):
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    peer.read_head()
+                    peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self.SIZE +
+                              b"A" * self.SIZE)
+
+        with self.rondo(self.backend(script)) as rondo:
+            client = self.client(rondo)
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + tail)
+            client.sock.shutdown(socket.SHUT_WR)
+            # All that the client has not taken is still on its way.
+            self.let_it_turn(rondo)
+            head, content = client.answer()
+            self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+            self.assertEqual(content, b"A" * self.SIZE)
+            self.assertEqual(client.read_to_end(), b"")
+
+
+class Trials(raw.Conversation):
+    ATTEMPTS = 12
+
+    def test_a_trial_is_not_left_open_by_a_101_that_does_not_fit(self):
+        """The first backend's interim answers fill the way to a client that does not read. What comes then goes to
+        the second one, which is on trial and cannot be heard either: another request is its trial."""
+        sick = threading.Event()
+        sick.set()
+        has_said_all = threading.Semaphore(0)
+
+        def script(peer, _number):
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    target = peer.read_head().split()[1]
+                    try:
+                        self.answer_to(peer, target, b"200 OK")
+                    finally:
+                        if target != b"/":
+                            has_said_all.release()
+
+        def sick_once(peer, _number):
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    target = peer.read_head().split()[1]
+                    status = b"503 No" if sick.is_set() else b"200 OK"
+                    sick.clear()
+                    self.answer_to(peer, target, status)
+
+        first, second = self.backend(script), self.backend(sick_once)
+        config = (f'backends = ( {{ url = "{first.url}"; weight = 100; }}, "{second.url}" );\n'
+                  'limits: { header_bytes = "1m"; };\nretry_window = "20ms";\n')
+        name = f"backend 127.0.0.1:{second.port}"
+        with self.rondo(config=config) as rondo:
+            client = self.client(rondo)
+            while sick.is_set():
+                client.get()
+            self.wait_for_line(rondo, f"{name} is down: ")
+            self.wait_for_line(rondo, f"{name} is on trial")
+            for interims in range(1, self.ATTEMPTS + 1):
+                deaf = self.client(rondo)
+                deaf.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                deaf.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n" % interims + UPGRADE + b"\r\n")
+                self.assertTrue(has_said_all.acquire(timeout=PATIENCE))
+                self.let_it_turn(rondo)
+                deaf.reset()
+            used = {value(client.get()[0], b"x-app-url") for _ in range(300)}
+            self.assertEqual(used, {first.url.encode(), second.url.encode()})
+            self.wait_for_line(rondo, f"{name} is up: ")
+
+    @staticmethod
+    def answer_to(peer, target, status):
+        """Targets are the number of interim answers before a 101; "/" is asked for plainly."""
+        if target == b"/":
+            peer.send(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+            return
+        for _ in range(int(target[1:])):
+            peer.send(b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * 900000 + b"\r\n\r\n")
+        peer.send(b"HTTP/1.1 101 Switching Protocols\r\n" + UPGRADE + b"X: " + b"x" * 1000000 +
+                  b"\r\n\r\n")
+
+
+if __name__ == "__main__":
+    raw.main(__doc__)
