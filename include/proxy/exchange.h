@@ -92,6 +92,7 @@ struct exchange {
 
 	unsigned status; /* of the answer the client gets; 0 = none begun */
 	bool answer_keeps_link;
+	bool link_is_reusable; /* nothing is left on it */
 	bool keep_client;
 	enum access_end end;
 	enum exchange_sequel sequel;

@@ -138,7 +138,6 @@ void exchange_end(struct exchange *exchange, enum access_end how, enum exchange_
 	exchange_settle(exchange);
 	relay_stop(&exchange->up);
 	relay_stop(&exchange->down);
-	exchange_drop_link(exchange);
 	exchange_drop_parked(exchange);
 	if (how != ACCESS_OK && how != ACCESS_CLIENT_GONE && exchange->try_count > 0)
 		log_failure(exchange);
@@ -148,6 +147,13 @@ void exchange_end(struct exchange *exchange, enum access_end how, enum exchange_
 		if (buf_len(&client->in) == 0)
 			buf_release(&client->in);
 	}
+	/* Last: the block that the answer came in is still in the processor's cache, and the next to be taken. */
+	if (exchange->link_is_reusable) {
+		buf_release(&exchange->link->conn.in);
+		backend_give(exchange->link);
+		exchange->link = NULL;
+	}
+	exchange_drop_link(exchange);
 	exchange_enter(exchange, EXCHANGE_ENDED);
 }
 

@@ -224,16 +224,11 @@ enum step exchange_begin_answer(struct exchange *exchange)
 static void answer_is_sent(struct exchange *exchange)
 {
 	struct conn *conn = &exchange->link->conn;
-	bool reusable =
+	exchange->link_is_reusable =
 	    exchange->answer_keeps_link && exchange->upload == UPLOAD_DONE && !conn->ended &&
 	    exchange->down.raw == conn->in.end && buf_len(&conn->out) == 0 &&
 	    /* Whoever answers more than was asked for may have it waiting in the kernel. */
 	    (!conn->readable || net_is_quiet(conn->watch.fd));
-	if (reusable) {
-		buf_release(&conn->in);
-		backend_give(exchange->link);
-		exchange->link = NULL;
-	}
 	bool client_may_send = exchange->upload != UPLOAD_DONE || exchange->with.client->readable ||
 			       exchange->up.raw < exchange->with.client->in.end;
 	if (exchange->keep_client)
