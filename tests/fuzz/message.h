@@ -12,7 +12,7 @@
 #include "http/parse.h"
 
 /* MESSAGE_ROOM: what is beyond it in an input is not looked at. */
-enum { MESSAGE_ROOM = 8192, MESSAGE_FIELDS = 16 };
+enum { MESSAGE_ROOM = 8192, MESSAGE_FIELDS = 24 };
 
 /* How bytes come: in pieces of up to so many. */
 enum message_pace {
