@@ -2,7 +2,8 @@
  * resolve - names to addresses without waiting; the only file that knows c-ares.
  *
  * A resolver looks into the hosts file and asks the name servers, as the system is configured; when
- * resolv.conf changes it is read again. Its sockets and deadlines are in the loop like all others.
+ * resolv.conf changes it is read again. Nobody is asked for localhost and the names below it: they
+ * are ::1 and 127.0.0.1 (RFC 6761, 6.3). Its sockets and deadlines are in the loop like all others.
  *
  * A query is embedded in its owner. It is idle until resolve_start, and again when on_done is
  * called, exactly once and never from within resolve_start, or when it is cancelled. A lookup ends

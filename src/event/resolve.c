@@ -406,6 +406,31 @@ static void ask(struct resolver *resolver, struct resolve_lookup *lookup, struct
 	ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_answer, lookup);
 }
 
+/* They mean this machine, whatever the hosts file and the name servers say. RFC 6761, 6.3. */
+static bool is_localhost(struct str host)
+{
+	static const struct str name = STR("localhost");
+
+	if (host.len > 0 && host.data[host.len - 1] == '.')
+		host.len--;
+	if (host.len < name.len)
+		return false;
+	size_t rest = host.len - name.len;
+	return str_equals_nocase((struct str){host.data + rest, name.len}, name) &&
+	       (rest == 0 || host.data[rest - 1] == '.');
+}
+
+static void add_loopback(struct resolve_lookup *lookup)
+{
+	static const struct str ips[] = {STR("::1"), STR("127.0.0.1")};
+	struct net_addr addr;
+
+	for (size_t i = 0; i < sizeof(ips) / sizeof(ips[0]); i++) {
+		if (net_addr_from_ip(&addr, ips[i], lookup->port))
+			add_addr(lookup, addr);
+	}
+}
+
 bool resolve_start(
     struct resolver *resolver, struct resolve_query *query, struct str host, uint16_t port)
 {
@@ -422,6 +447,9 @@ bool resolve_start(
 	query->lookup = lookup;
 	if (net_addr_from_ip(&addr, host, port)) {
 		add_addr(lookup, addr);
+		DL_APPEND(resolver->done, lookup);
+	} else if (is_localhost(host)) {
+		add_loopback(lookup);
 		DL_APPEND(resolver->done, lookup);
 	} else {
 		ask(resolver, lookup, host);

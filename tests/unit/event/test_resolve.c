@@ -516,21 +516,24 @@ static void addresses_need_no_name_server(void **state)
 	assert_int_equal(world->server.questions, 0);
 }
 
-static void localhost_is_in_the_hosts_file(void **state)
+static void localhost_is_this_machine_and_nobody_is_asked(void **state)
 {
+	static const char *const names[] = {
+	    "localhost", "LocalHost", "localhost.", "app.localhost", "a.b.LOCALHOST."};
+	static const char *const others[] = {
+	    "xlocalhost.", "localhost.test.", "localhos.", "localhost.x."};
 	struct world *world = *state;
-	struct net_block v4, v6;
-	struct asker asker = ask(world, "localhost");
 
-	assert_true(net_block_parse(&v4, STR("127.0.0.0/8")));
-	assert_true(net_block_parse(&v6, STR("::1")));
-	assert_in_range(asker.answer.count, 1, RESOLVE_ADDRS_MAX);
-	for (size_t i = 0; i < asker.answer.count; i++) {
-		assert_true(net_block_contains(&v4, &asker.addrs[i]) ||
-			    net_block_contains(&v6, &asker.addrs[i]));
-		assert_int_equal(net_addr_port(&asker.addrs[i]), 8080);
+	for (size_t i = 0; i < COUNT(names); i++) {
+		struct asker asker = ask(world, names[i]);
+
+		assert_string_equal(addresses(&asker), "[::1]:8080 127.0.0.1:8080");
+		assert_int_equal(asker.answer.ttl_seconds, 0);
+		assert_null(asker.answer.error);
 	}
 	assert_int_equal(world->server.questions, 0);
+	for (size_t i = 0; i < COUNT(others); i++)
+		assert_string_equal(ask(world, others[i]).answer.error, "no such name");
 }
 
 static void what_is_no_name_is_an_error(void **state)
@@ -758,7 +761,7 @@ static void a_changed_resolv_conf_is_read_again(void **state)
 	struct world *world = *state;
 	struct resolver_options options = {0};
 	struct resolver *own = world->resolver;
-	struct asker asker;
+	struct asker asker, other;
 
 	resolv_conf_time = 2;
 	ask(world, "half.test");
@@ -780,10 +783,12 @@ static void a_changed_resolv_conf_is_read_again(void **state)
 	start(&asker, "half.test");
 	resolv_conf_time = 0;
 	assert_int_equal(ask(world, "127.0.0.1").answer.count, 1);
-	ask(world, "localhost");
-	while (asker.calls == 0)
+	asker_init(&other, world);
+	start(&other, "half.test");
+	while (asker.calls == 0 || other.calls == 0)
 		assert_int_equal(loop_run(world->loop), 0);
 	assert_null(asker.answer.error);
+	assert_null(other.answer.error);
 	assert_int_equal(ask(world, "two.test").answer.count, 2);
 	assert_int_equal(channels_opened, 2);
 	resolver_destroy(world->resolver);
@@ -800,7 +805,7 @@ int main(void)
 	    resolve_test(failing_servers_are_an_error),
 	    resolve_test(more_addresses_than_fit_are_left_out),
 	    resolve_test(addresses_need_no_name_server),
-	    resolve_test(localhost_is_in_the_hosts_file),
+	    resolve_test(localhost_is_this_machine_and_nobody_is_asked),
 	    resolve_test(what_is_no_name_is_an_error),
 	    resolve_test(nobody_at_the_port_of_the_server_is_an_error),
 	    resolve_test(silence_ends_in_time),
