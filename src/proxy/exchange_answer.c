@@ -138,6 +138,8 @@ static enum step pass_interim(struct exchange *exchange)
 		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
 	exchange->interims_passed += passes;
 	buf_consume(&conn->in, interim->length);
+	/* All of the block again for the next head. */
+	buf_compact(&conn->in);
 	if (buf_len(&conn->in) == 0)
 		buf_release(&conn->in);
 	parse_init(&exchange->parse, GUARD_RESPONSE);

@@ -161,6 +161,24 @@ class Ends(raw.Conversation):
             self.assertEqual(client.read_to_end(), b"")
 
 
+class Interims(raw.Conversation):
+    def test_interim_answers_that_come_all_at_once_may_be_more_than_a_buffer_holds(self):
+        interim = b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * 12000 + b"\r\n\r\n"
+
+        def script(peer, _number):
+            peer.read_head()
+            peer.send(16 * interim + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        with self.rondo(self.backend(script, is_local=True)) as rondo:
+            client = self.client(rondo)
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            for _ in range(16):
+                self.assertEqual(client.read_head(), interim)
+            head, content = client.answer()
+        self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+        self.assertEqual(content, b"ok")
+
+
 class Trials(raw.Conversation):
     ATTEMPTS = 12
 
