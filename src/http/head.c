@@ -331,6 +331,15 @@ static bool is_percent_encoded(struct str s)
 	return byte > 0x20 && byte != 0x7f;
 }
 
+/* clang-format off */
+/* What may stand in a label: unreserved and sub-delims without the comma. RFC 3986, 2. */
+static const bool is_label_byte[256] = {
+	['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true,
+	['-'] = true, ['_'] = true, ['~'] = true,
+	['!'] = true, ['$'] = true, ['&' ... '+'] = true, [';'] = true, ['='] = true,
+};
+/* clang-format on */
+
 /* A name or IPv4 address as RFC 3986, 3.2.2 has it, but without commas and empty labels; one dot at
  * the end is the root of the domain names. */
 static bool is_name(struct str name)
@@ -353,9 +362,7 @@ static bool is_name(struct str name)
 			if (!is_percent_encoded((struct str){name.data + i, name.len - i}))
 				return false;
 			i += 2;
-		} else if (http_hex_digit(byte) < 0 && !(byte >= 'g' && byte <= 'z') &&
-			   !(byte >= 'G' && byte <= 'Z') &&
-			   (!byte || !strchr("-_~!$&'()*+;=", byte))) {
+		} else if (!is_label_byte[(unsigned char)byte]) {
 			return false;
 		}
 	}
