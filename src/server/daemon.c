@@ -1,6 +1,7 @@
 #include "server/daemon.h"
 
 #include "base/log.h"
+#include "event/pipes.h"
 #include "server/admin.h"
 #include "server/entrances.h"
 #include "server/supervisor.h"
@@ -142,14 +143,15 @@ static struct config *load(struct daemon *daemon)
 }
 
 /*
- * Two descriptors for each connection, and some for everything else. Where so many are not allowed fewer connections
- * are: those who are inside would otherwise get 503, because nothing is left to reach a backend with.
+ * Two descriptors for each connection, those of the pipes, and some for everything else. Where so many are not allowed
+ * fewer connections are: those who are inside would otherwise get 503, because nothing is left to reach a backend with.
  */
 static void fit_descriptors(struct config *config)
 {
 	unsigned *connections = &config->rules.limits.connections;
 	rlim_t others = 64 + 2 * config->backend_count;
-	rlim_t needed = 2 * (rlim_t)*connections + others;
+	rlim_t pipes = 2 * PIPES_MAX;
+	rlim_t needed = 2 * (rlim_t)*connections + pipes + others;
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= needed)
 		return;
@@ -159,8 +161,13 @@ static void fit_descriptors(struct config *config)
 		return;
 	if (others > limit.rlim_cur / 4)
 		others = limit.rlim_cur / 4;
+	if (pipes > limit.rlim_cur / 4)
+		pipes = limit.rlim_cur / 4;
 	unsigned wanted = *connections;
-	*connections = (unsigned)(limit.rlim_cur - others) / 2;
+	rlim_t fitting = (limit.rlim_cur - pipes - others) / 2;
+	if (fitting >= wanted)
+		return;
+	*connections = (unsigned)fitting;
 	log_warning("limits.connections = %u needs %llu descriptors, but only %llu are allowed: "
 		    "at %u connections others wait (LimitNOFILE= of the unit raises it)",
 	    wanted, (unsigned long long)needed, (unsigned long long)limit.rlim_cur, *connections);

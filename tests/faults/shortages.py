@@ -49,7 +49,7 @@ def need(program):
 def few_descriptors(world):
     need("prlimit")
     proxy = world.proxy([world.backend()], prefix=LIMITED)
-    proxy.wait_log("64 are allowed: at 24 connections others wait")
+    proxy.wait_log("64 are allowed: at 16 connections others wait")
     clients = [world.keep(connect(proxy)) for _ in range(100)]
     for client in clients:  # when one leaves, another may enter
         client.sendall(request("/close", fields="Connection: close\r\n"))
@@ -225,6 +225,40 @@ def calls_are_interrupted(world):
         assert len(log.readlines()) == 24
 
 
+@fault("F35", "calls that move only some bytes change nothing")
+def calls_move_some_bytes(world):
+    memory = Memory(world)
+    proxy = world.proxy([world.backend()], environment=memory.environment)
+    for limit in (1, 2, 3, 5, 1000, 65537):
+        memory.limit_io(limit)
+        content = os.urandom(min(300_000, 3000 * limit))
+        with connect(proxy) as client:
+            client.sendall(request("/a") + request("/echo", "POST", content=content) + request("/b"))
+            assert receive(client)[2] == b"b /a"
+            assert receive(client)[2] == content, f"{limit} bytes at a time: other content"
+            assert receive(client)[2] == b"b /b"
+        size = min(3_000_000, 5000 * limit)
+        assert ask(proxy, f"/big/{size}")[2] == b"x" * size
+    assert proxy.count_log(DOWN) == 0, proxy.tail()
+    proxy.stop()
+
+
+@fault("F37", "a peer that is gone while it is written to costs its own connection")
+def writes_fail(world):
+    proxy = world.proxy([world.backend()])
+    base = proxy.descriptors()
+    told = []
+    for error in ("EPIPE", "ECONNRESET"):
+        with world.inject(proxy, f"sendmsg:error={error}:when=3+7"):
+            ends = ends_of(proxy, 30)
+        assert_served(proxy)
+        proxy.wait_descriptors(base)
+        assert ends.get(200, 0) >= 15, ends
+        told.append(f"{error}: {ends}")
+    proxy.stop()
+    world.tell(", ".join(told))
+
+
 @fault("F36", "a socket that says it is full when it is not loses and stops nothing")
 def sockets_claim_to_be_full(world):
     proxy = world.proxy([world.backend()])
@@ -250,9 +284,8 @@ class Memory:
         compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
         if not compiler:
             raise Skip("no C compiler")
-        with open(world.binary, "rb") as binary:
-            if b"__asan_init" in binary.read():
-                raise Skip("AddressSanitizer has a malloc of its own")
+        if world.is_sanitized():
+            raise Skip("AddressSanitizer has a malloc of its own")
         self.library = world.path("shim.so")
         subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", self.library,
                         os.path.join(HERE, "shim.c"), "-ldl"], check=True)
@@ -264,7 +297,7 @@ class Memory:
         """The numbers at the front of struct state."""
         mode = "r+b" if os.path.exists(self.state) else "wb"
         with open(self.state, mode) as file:
-            file.write(struct.pack(f"{len(numbers)}q", *numbers).ljust(32 if mode == "wb" else 0, b"\0"))
+            file.write(struct.pack(f"{len(numbers)}q", *numbers).ljust(40 if mode == "wb" else 0, b"\0"))
 
     def read(self):
         with open(self.state, "rb") as file:
@@ -279,6 +312,12 @@ class Memory:
         with open(self.state, "r+b") as file:
             file.seek(24)
             file.write(struct.pack("q", seconds))
+
+    def limit_io(self, count):
+        """Bytes that a call moves through a socket at the most; 0 for no limit."""
+        with open(self.state, "r+b") as file:
+            file.seek(32)
+            file.write(struct.pack("q", count))
 
     @property
     def environment(self):
@@ -385,9 +424,8 @@ def memory_is_gone_for_a_while(world):
 def address_space_is_limited(world):
     need("prlimit")
     proxy = world.proxy([world.backend()])
-    with open(world.binary, "rb") as binary:
-        if b"__asan_init" in binary.read():
-            raise Skip("AddressSanitizer needs the whole address space")
+    if world.is_sanitized():
+        raise Skip("AddressSanitizer needs the whole address space")
     assert_served(proxy, 5)
     base = proxy.descriptors()
     limit = (int(proxy.status("VmSize")) + 4096) * 1024
