@@ -88,7 +88,7 @@ int net_share_port(int fd, bool on);
 int net_local_addr(int fd, struct net_addr *addr);
 
 /*
- * The next waiting connection, with TCP_NODELAY set where it is TCP. -EAGAIN when none waits. The
+ * The next waiting connection, which has TCP_NODELAY, where it is TCP, from its listener. -EAGAIN when none waits. The
  * errors of a connection that died in the queue (ECONNABORTED, EPROTO and the network errors of
  * accept(2)) are skipped here.
  */

@@ -31,6 +31,8 @@ static int set_listener_options(int fd, int family, const struct net_listen_opti
 		error = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (!error && family == AF_INET6)
 		error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !options->dual_stack);
+	if (!error)
+		error = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return error;
 }
 
@@ -103,6 +105,8 @@ int net_listen_inherited(int fd)
 		return error ? error : -EINVAL;
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK))
 		return -errno;
+	/* A Unix socket has no such option, and no need of it. */
+	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return 0;
 }
 
@@ -154,11 +158,8 @@ int net_accept(int listener, struct net_addr *peer)
 		*peer = (struct net_addr){0};
 		peer->len = sizeof(*peer) - offsetof(struct net_addr, any);
 		fd = accept4(listener, &peer->any, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
-			if (peer->any.sa_family != AF_UNIX)
-				set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		if (fd >= 0)
 			return fd;
-		}
 		if (!is_dead_in_queue(errno))
 			return -errno;
 	}

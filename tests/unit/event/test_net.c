@@ -365,6 +365,26 @@ static void tcp_connections_are_made(void **state)
 	close(listener);
 }
 
+/* As systemd makes them: blocking, inherited by children, and with Nagle's algorithm. */
+static void an_inherited_listener_becomes_like_an_own_one(void **state)
+{
+	struct net_addr bound = address(STR("127.0.0.1:0"));
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	struct pair pair;
+
+	(void)state;
+	assert_int_equal(bind(listener, &bound.any, bound.len), 0);
+	assert_int_equal(net_listen_inherited(listener), -EINVAL);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(net_listen_inherited(listener), 0);
+	assert_flags(listener);
+	assert_int_equal(net_local_addr(listener, &bound), 0);
+	pair = pair_open(&bound, listener);
+	assert_int_equal(option(pair.far, IPPROTO_TCP, TCP_NODELAY), 1);
+	pair_close(&pair);
+	close(listener);
+}
+
 static void ipv4_comes_in_through_a_dual_stack_listener(void **state)
 {
 	struct net_listen_options dual = {.backlog = 16, .dual_stack = true};
