@@ -667,6 +667,7 @@ int main(void)
 	    net_test(blocks_contain_their_addresses),
 	    net_test(what_is_no_block),
 	    net_test(tcp_connections_are_made),
+	    net_test(an_inherited_listener_becomes_like_an_own_one),
 	    net_test(ipv4_comes_in_through_a_dual_stack_listener),
 	    net_test(a_port_is_shared_only_when_asked),
 	    net_test(a_refused_connect_says_so),
