@@ -280,6 +280,12 @@ static enum step upload_failed(struct exchange *exchange, enum relay_result resu
 	return STEP_AGAIN;
 }
 
+/* The time that a client takes to send is not held against the tries, once. */
+static bool is_paced_by_client(const struct exchange *exchange)
+{
+	return exchange->request.framing != HTTP_FRAMING_NONE && !exchange->was_uploaded;
+}
+
 enum step exchange_step_sending(struct exchange *exchange)
 {
 	enum relay_result result = relay_run(&exchange->up);
@@ -303,26 +309,33 @@ enum step exchange_step_sending(struct exchange *exchange)
 	}
 	/* The limits count from here, and the turn may have been long: never early. */
 	exchange->sent_us = loop_refresh_us(exchange->with.service->loop);
-	/* The time the client took to send is not held against the tries, once. */
-	if (exchange->request.framing != HTTP_FRAMING_NONE && !exchange->was_uploaded)
+	if (is_paced_by_client(exchange))
 		exchange->deadline_us = exchange->sent_us + exchange->rules->retry.deadline_us;
 	exchange->was_uploaded = true;
 	exchange_enter(exchange, EXCHANGE_WAITING);
 	return STEP_AGAIN;
 }
 
+static int64_t due_stalled(const struct exchange *exchange)
+{
+	return exchange->up.moved_us + exchange->rules->timeouts.send_us;
+}
+
 int64_t exchange_due_sending(const struct exchange *exchange)
 {
-	const struct rules_timeouts *timeouts = &exchange->rules->timeouts;
-	bool for_backend = relay_wants_write(&exchange->up);
-	return exchange->up.moved_us +
-	       (for_backend ? timeouts->send_us : timeouts->request_body_us);
+	if (!relay_wants_write(&exchange->up))
+		return exchange->up.moved_us + exchange->rules->timeouts.request_body_us;
+	if (is_paced_by_client(exchange))
+		return due_stalled(exchange);
+	return exchange_earlier(due_stalled(exchange), exchange->deadline_us);
 }
 
 void exchange_late_sending(struct exchange *exchange)
 {
 	if (relay_wants_write(&exchange->up)) {
-		exchange_try_failed(exchange, exchange_silence(exchange, OUTCOME_STALLED));
+		bool is_stalled = exchange_now_us(exchange) >= due_stalled(exchange);
+		exchange_try_failed(exchange,
+		    exchange_silence(exchange, is_stalled ? OUTCOME_STALLED : OUTCOME_DEADLINE));
 		return;
 	}
 	exchange_current_try(exchange)->outcome = OUTCOME_CLIENT;
