@@ -98,6 +98,13 @@ void http_head_reset(struct http_head *head);
 /* The first field of this name (case does not matter), or NULL. */
 const struct http_field *http_head_find(const struct http_head *head, struct str name);
 
+/* How many more hops an OPTIONS may take, if this field of it says so. RFC 9110, 7.6.2. */
+bool http_head_hops_left(
+    const struct http_head *head, const struct http_field *field, uint64_t *hops);
+
+/* An OPTIONS that may go no further: whoever has it answers it. */
+bool http_head_ends_here(const struct http_head *head);
+
 /* Is `token` in a comma-separated list? Case does not matter, empty elements are skipped. RFC
  * 9110, 5.6.1. */
 bool http_list_has(struct str list, struct str token);

@@ -29,7 +29,7 @@ struct write_request {
  * The head of a request to a backend, always HTTP/1.1: method, path, Host first, then the fields,
  * then Via, X-Forwarded-*, request id, framing. A websocket upgrade carries Connection: Upgrade;
  * TE: trailers is passed on with Connection: TE when the client takes trailers; otherwise no
- * Connection field is sent (keep-alive is the default).
+ * Connection field is sent (keep-alive is the default). Max-Forwards of an OPTIONS is one less.
  *
  * What an untrusted client says in Forwarded and X-Forwarded-* (or X_Forwarded_*) is dropped,
  * whatever `forwarded` is. What a trusted one says passes; the chain of the form that is written is
@@ -69,13 +69,14 @@ struct write_error {
 	unsigned retry_after_s; /* 0: none */
 	bool keep_alive;
 	bool without_content; /* the answer to a HEAD: the same head, no content */
-	struct str allow;     /* with 405: the methods; empty: those a proxy passes on */
+	struct str allow;     /* with 405, 200: the methods; empty: those a proxy passes on */
 	struct str date;
 	struct str attempts_name, attempts;
 	struct str request_id_name, request_id;
 };
 
-/* Head and application/problem+json content, for a status from 400 on. RFC 9457. 405 has Allow. */
+/* Head and application/problem+json content, for a status from 400 on. RFC 9457. 405 has Allow. And
+ * 200 for an OPTIONS that went no further: it has Allow and no content. RFC 9110, 9.3.7. */
 bool write_error_response(struct buf *out, const struct write_error *error);
 
 /* "Bad Gateway" for 502; "Unknown" for a status nobody registered. */

@@ -75,6 +75,38 @@ void http_head_reset(struct http_head *head)
 	head->field_limit = limit;
 }
 
+/* More hops than that are never told to anybody. */
+enum { HOPS_MAX = 1000000 };
+
+bool http_head_hops_left(
+    const struct http_head *head, const struct http_field *field, uint64_t *hops)
+{
+	if (head->method != HTTP_METHOD_OPTIONS || field->value.len == 0 ||
+	    !str_equals_nocase(field->name, STR("Max-Forwards")))
+		return false;
+	*hops = 0;
+	for (size_t i = 0; i < field->value.len; i++) {
+		char digit = field->value.data[i];
+
+		if (digit < '0' || digit > '9')
+			return false;
+		*hops = *hops < HOPS_MAX / 10 ? *hops * 10 + (uint64_t)(digit - '0') : HOPS_MAX;
+	}
+	return true;
+}
+
+bool http_head_ends_here(const struct http_head *head)
+{
+	uint64_t hops;
+
+	if (head->method != HTTP_METHOD_OPTIONS)
+		return false;
+	for (size_t i = 0; i < head->field_count; i++)
+		if (http_head_hops_left(head, &head->fields[i], &hops) && hops == 0)
+			return true;
+	return false;
+}
+
 const struct http_field *http_head_find(const struct http_head *head, struct str name)
 {
 	for (size_t i = 0; i < head->field_count; i++)

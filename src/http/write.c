@@ -257,6 +257,17 @@ static bool has_end_to_end(const struct http_head *head, struct str name)
 	return false;
 }
 
+static void put_request_field(
+    struct writer *writer, const struct http_head *head, const struct http_field *field)
+{
+	uint64_t hops;
+
+	if (head->method == HTTP_METHOD_OPTIONS && http_head_hops_left(head, field, &hops) && hops)
+		put_number_field(writer, field->name, hops - 1);
+	else
+		put_field(writer, field->name, field->value);
+}
+
 bool write_request_head(struct buf *out, const struct write_request *request)
 {
 	const struct http_head *head = request->head;
@@ -266,7 +277,7 @@ bool write_request_head(struct buf *out, const struct write_request *request)
 	put_field(&writer, STR("Host"), head->host.len ? head->host : request->backend_host);
 	for (size_t i = 0; i < head->field_count; i++)
 		if (passes(request, &head->fields[i]))
-			put_field(&writer, head->fields[i].name, head->fields[i].value);
+			put_request_field(&writer, head, &head->fields[i]);
 
 	put(&writer, head->minor ? STR("Via: 1.1 rondo\r\n") : STR("Via: 1.0 rondo\r\n"));
 	put_forwarded(&writer, request);
@@ -427,13 +438,15 @@ static void put_problem(struct writer *writer, const struct write_error *error)
 bool write_error_response(struct buf *out, const struct write_error *error)
 {
 	struct writer writer = open_writer(out);
+	bool is_problem = error->status != 200;
 
-	assert(error->status >= 400 && error->status <= 599);
+	assert(!is_problem || (error->status >= 400 && error->status <= 599));
 	put_status_line(&writer, error->status, write_reason(error->status));
 	put_optional_field(&writer, STR("Date"), error->date);
-	put(&writer, STR("Content-Type: application/problem+json\r\n"));
-	put_number_field(&writer, STR("Content-Length"), problem_length(error));
-	if (error->status == 405)
+	if (is_problem)
+		put(&writer, STR("Content-Type: application/problem+json\r\n"));
+	put_number_field(&writer, STR("Content-Length"), is_problem ? problem_length(error) : 0);
+	if (error->status == 405 || error->status == 200)
 		put_field(&writer, STR("Allow"),
 		    error->allow.len ? error->allow
 				     : STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
@@ -450,7 +463,7 @@ bool write_error_response(struct buf *out, const struct write_error *error)
 	put(&writer,
 	    error->keep_alive ? STR("Connection: keep-alive\r\n") : STR("Connection: close\r\n"));
 	put_end(&writer);
-	if (!error->without_content)
+	if (is_problem && !error->without_content)
 		put_problem(&writer, error);
 	return close_writer(&writer);
 }

@@ -191,12 +191,14 @@ enum step exchange_reply(struct exchange *exchange, const struct retry_answer *a
 	struct conn *client = exchange->with.client;
 	const struct rules_headers *headers = &exchange->rules->headers;
 	char attempts[RETRY_ATTEMPTS_SIZE];
-	bool request_is_whole = exchange->state != EXCHANGE_READING && relay_has_all(&exchange->up);
+	bool request_is_whole = relay_has_all(&exchange->up);
 	exchange->status = answer->status;
 	exchange->end = answer->end;
 	exchange->deadline_us = exchange_now_us(exchange) + exchange->rules->timeouts.send_us;
-	exchange->keep_client = request_is_whole && exchange->request.keep_alive &&
-				answer->status >= 500 && !exchange->with.service->draining;
+	/* After a fault of the client's nothing that follows is trusted. */
+	bool is_fault = answer->status >= 400 && answer->status < 500;
+	exchange->keep_client = request_is_whole && exchange->request.keep_alive && !is_fault &&
+				!exchange->with.service->draining;
 	struct write_error error = {
 	    .status = answer->status,
 	    .detail = str_from(answer->detail),
@@ -273,6 +275,14 @@ static int64_t due_replying(const struct exchange *exchange)
 
 /* ---- reading the request head */
 
+/* An OPTIONS that may go no further is answered for rondo itself. RFC 9110, 7.6.2. */
+static enum step reply_options(struct exchange *exchange)
+{
+	struct retry_answer answer = {
+	    .status = 200, .detail = "", .proxy_error = "", .end = ACCESS_OK};
+	return exchange_reply(exchange, &answer);
+}
+
 /* The request id the client sent, or a new one. */
 static void take_request_id(struct exchange *exchange)
 {
@@ -310,6 +320,8 @@ static enum step head_is_complete(struct exchange *exchange)
 	if (rules->limits.body_bytes > 0 &&
 	    exchange->request.content_length > rules->limits.body_bytes)
 		return exchange_reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
+	if (http_head_ends_here(&exchange->request))
+		return reply_options(exchange);
 	exchange_enter(exchange, EXCHANGE_PICKING);
 	return STEP_AGAIN;
 }

@@ -669,6 +669,42 @@ static void trailers_that_decide_something_are_barred(void **state)
 			fail_msg("%s", allowed[i]);
 }
 
+static void hops_are_counted_for_options_alone(void **state)
+{
+	static const struct {
+		const char *name, *value;
+		enum http_method method;
+		bool says;
+		uint64_t hops;
+	} cases[] = {
+	    {"Max-Forwards", "5", HTTP_METHOD_OPTIONS, true, 5},
+	    {"max-forwards", "0", HTTP_METHOD_OPTIONS, true, 0},
+	    {"Max-Forwards", "007", HTTP_METHOD_OPTIONS, true, 7},
+	    {"Max-Forwards", "00", HTTP_METHOD_OPTIONS, true, 0},
+	    {"Max-Forwards", "18446744073709551616", HTTP_METHOD_OPTIONS, true, 1000000},
+	    {"Max-Forwards", "", HTTP_METHOD_OPTIONS, false, 0},
+	    {"Max-Forwards", "-1", HTTP_METHOD_OPTIONS, false, 0},
+	    {"Max-Forwards", "5, 4", HTTP_METHOD_OPTIONS, false, 0},
+	    {"Max-Forward", "0", HTTP_METHOD_OPTIONS, false, 0},
+	    {"Max-Forwards", "0", HTTP_METHOD_GET, false, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct http_field fields[2] = {{.name = STR("X"), .value = STR("0")}};
+		const struct http_head head = {
+		    .method = cases[i].method, .fields = fields, .field_count = 2};
+		uint64_t hops = 0;
+
+		fields[1].name = str_from(cases[i].name);
+		fields[1].value = str_from(cases[i].value);
+		assert_int_equal(http_head_hops_left(&head, &fields[1], &hops), cases[i].says);
+		if (cases[i].says)
+			assert_int_equal(hops, cases[i].hops);
+		assert_int_equal(http_head_ends_here(&head), cases[i].says && cases[i].hops == 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -688,6 +724,7 @@ int main(void)
 	    cmocka_unit_test(responses_are_framed),
 	    cmocka_unit_test(only_the_upgrade_that_was_asked_for_is_granted),
 	    cmocka_unit_test(trailers_that_decide_something_are_barred),
+	    cmocka_unit_test(hops_are_counted_for_options_alone),
 	};
 
 	return cmocka_run_group_tests_name("head", tests, NULL, NULL);

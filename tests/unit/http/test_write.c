@@ -309,6 +309,25 @@ static void a_request_id_is_made_where_there_is_none(void **state)
 	}
 }
 
+static void an_options_has_one_hop_less(void **state)
+{
+	struct sample sample;
+	const struct write_request request = {
+	    .head = &sample.head, .forwarded = WRITE_FORWARDED_NONE};
+
+	(void)state;
+	open_request(&sample, 1, "Host: a\nmax-forwards: 010\nX: 3\nMax-Forwards: far");
+	sample.head.method = HTTP_METHOD_OPTIONS;
+	sample.head.method_text = STR("OPTIONS");
+	check_request(&request, "OPTIONS /a HTTP/1.1\r\nHost: a\r\nmax-forwards: 9\r\nX: 3\r\n"
+				"Max-Forwards: far\r\nVia: 1.1 rondo\r\n\r\n");
+
+	/* For other methods it means nothing. */
+	open_request(&sample, 1, "Host: a\nMax-Forwards: 10");
+	check_request(
+	    &request, "GET /a HTTP/1.1\r\nHost: a\r\nMax-Forwards: 10\r\nVia: 1.1 rondo\r\n\r\n");
+}
+
 static void responses_are_composed_afresh(void **state)
 {
 	static const struct {
@@ -538,6 +557,10 @@ static void answers_of_our_own_are_problems(void **state)
 	    {{.status = 503, .retry_after_s = 120, .without_content = true},
 		"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
 		"Content-Length: 57\r\nRetry-After: 120\r\nConnection: close\r\n\r\n"},
+	    {{.status = 200, .keep_alive = true},
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+		"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+		"Connection: keep-alive\r\n\r\n"},
 	    {{.status = 405, .without_content = true, .allow = {"GET", 3}},
 		"HTTP/1.1 405 Method Not Allowed\r\nContent-Type: application/problem+json\r\n"
 		"Content-Length: 56\r\nAllow: GET\r\nConnection: close\r\n\r\n"},
@@ -821,6 +844,7 @@ int main(void)
 	    cmocka_unit_test(the_client_is_told_to_the_backend),
 	    cmocka_unit_test(a_client_without_host_has_none_to_forward),
 	    cmocka_unit_test(a_request_id_is_made_where_there_is_none),
+	    cmocka_unit_test(an_options_has_one_hop_less),
 	    cmocka_unit_test(responses_are_composed_afresh),
 	    cmocka_unit_test(rondo_names_the_backend_and_the_tries),
 	    cmocka_unit_test(answers_to_head_tell_the_length),
