@@ -4,8 +4,8 @@
  * Usage: origin PORTS [FIRST]. Listens on so many ports of 127.0.0.1, from FIRST on if it is given, prints each, and
  * serves until it is ended. `/n/BYTES` answers that much counted content, `/c/BYTES` the same in chunks of 32 KiB; content of
  * a request is read and dropped. Answers are made once and sent from memory, so what a benchmark measures is somewhere else.
- * `/bad` is answered with 500; `/count` tells how many requests came since the last signal. SIGUSR1 makes it answer
- * everything with 500, SIGUSR2 everything 3 s late, SIGHUP well again.
+ * `/bad` is answered with 500; `/count` tells how many requests came since the last signal, without those for `/check`, which
+ * is for health checks. SIGUSR1 makes it answer everything with 500, SIGUSR2 everything 3 s late, SIGHUP well again.
  * It trusts its peer: one request at a time, heads up to 16 KiB.
  */
 #include <arpa/inet.h>
@@ -169,7 +169,7 @@ static bool choose_answer(struct peer *peer, const char *target, size_t len)
 		peer->answer = count_answer();
 		return true;
 	}
-	counted++;
+	counted += len != 6 || memcmp(target, "/check", len) != 0;
 	bool is_bad = mode == SIGUSR1 || (len == 4 && !memcmp(target, "/bad", len));
 	peer->answer = is_bad ? bad_answer() : find_answer(target, len);
 	if (mode != SIGUSR2)
