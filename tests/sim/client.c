@@ -41,6 +41,7 @@ struct client {
 	enum leaving leaving;
 	uint64_t leave_sent, leave_taken; /* when so many bytes were sent or taken */
 	int64_t ask_us;
+	int64_t dialled_us;
 };
 
 static struct client clients[CLIENTS];
@@ -94,6 +95,7 @@ static void ask(struct client *client)
 	struct request *request = world_add_request();
 
 	client->left--;
+	request->begins_at = client->all_sent + client->wire.len - client->sent;
 	request->method = any_method();
 	request->fault = any_fault(client);
 	if (request->fault == FAULT_TOO_MUCH && world.rules[world.rules_now].limits.body_bytes == 0)
@@ -156,6 +158,9 @@ static void settle(struct client *client)
 		struct request *request = &world.requests[client->asked[i]];
 
 		if (i > 0 || client->is_over)
+			request->is_excused = true;
+		/* A stop answers what it has begun to read. */
+		if (world.is_draining && client->peer.channel->read <= request->begins_at)
 			request->is_excused = true;
 		request->answer =
 		    i == 0 && !reader_is_fresh(&client->reader) ? ANSWER_CUT : ANSWER_NONE;
@@ -310,7 +315,11 @@ static void tunnel_is_closed(struct client *client, bool reset)
 /* rondo ended or broke the connection, and all that came before that was read. */
 static void stream_ends(struct client *client, bool reset)
 {
+	int64_t written_us = client->peer.channel->written_us;
+
 	trace("client # sees the end (reset #)", client - clients, reset, 0);
+	if (client->asked_count == 0 && !client->is_over && !client->has_ended)
+		oracle_idle_client_ends(written_us > 0 ? written_us : client->dialled_us);
 	if (client->tunnels)
 		tunnel_is_closed(client, reset);
 	else if (!reset && client->asked_count > 0 && reader_end(&client->reader))
@@ -434,6 +443,7 @@ static void dial(struct client *client)
 	client->is_over = client->tunnels = client->has_ended = client->is_early = client->is_deaf =
 	    false;
 	client->ask_us = 0;
+	client->dialled_us = trace_now_us();
 	choose_ways(client);
 	trace("client # connects", client - clients, 0, 0);
 	peer_wake(&client->peer, trace_now_us() + dice_skewed(&world.dice, 0, 200));

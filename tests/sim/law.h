@@ -1,9 +1,9 @@
 /*
- * law - what must hold of choosing, judging, retrying and running short, in every world.
+ * law - what must hold of choosing, retrying and running short, in every world.
  *
- * Calls of rondo's own are listened to (ld --wrap): ring_pick, verdict_*, budget_*, slab_take. What they leave behind is held
- * against the law in words: who may be asked, who is convicted and for how long, who is never marked, how many requests
- * may be sent again. Memory runs out here as well.
+ * Calls of rondo's own are listened to (ld --wrap): ring_pick, budget_*, slab_take. What they leave behind is held against the
+ * law in words: who may be asked, how many requests may be sent again and until when, and when a request must be. Memory
+ * runs out here as well.
  */
 #ifndef RONDO_SIM_LAW_H
 #define RONDO_SIM_LAW_H
@@ -18,10 +18,19 @@ void law_finish(void);
 /* An exchange is logged, and so over: `tries` are its own. */
 void law_exchange_ends(const struct try_record *tries);
 
-/* A server came into the configuration. */
-void law_backend_is_new(struct server *server);
+/* ---- for judge */
 
-/* For backend_env.on_change. */
-void law_state_changed(const struct backend *backend);
+/* A backend's name tells its server. */
+struct server *law_server_of(const struct backend *backend);
+
+/* Neither draining nor removed nor without address. */
+bool law_is_open(const struct backend *backend);
+size_t law_count_up(const struct ring *ring);
+
+/* The tries that are judged are those that were made. */
+void law_check_tries(const struct verdict_case *request);
+
+/* Whatever trial was under way there is over. */
+void law_trial_ends(const struct server *server);
 
 #endif

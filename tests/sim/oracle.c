@@ -1,5 +1,6 @@
 #include "oracle.h"
 
+#include "judge.h"
 #include "law.h"
 #include "sim_net.h"
 #include "trace.h"
@@ -9,6 +10,9 @@
 	for (const struct rules *rules = &world.rules[(request)->rules_first];                     \
 	     rules <= &world.rules[world.rules_now]; rules++)
 
+/* How long a turn may be. */
+enum { TURN_US = 20000 };
+
 /* ---- at the servers */
 
 static bool is_idempotent(const struct request *request)
@@ -17,18 +21,27 @@ static bool is_idempotent(const struct request *request)
 	       request->method == DELETE || request->method == OPTIONS;
 }
 
+static bool is_repeatable(const struct request *request, const struct rules_retry *rules)
+{
+	return rules->methods == RETRY_ALL ||
+	       (rules->methods == RETRY_IDEMPOTENT &&
+		   (is_idempotent(request) || (request->has_key && rules->idempotency_header[0])));
+}
+
 static bool may_repeat(const struct request *request)
 {
 	ANY_RULES(request, rules)
-	{
-		if (rules->retry.methods == RETRY_ALL)
-			return true;
-		if (rules->retry.methods == RETRY_IDEMPOTENT &&
-		    (is_idempotent(request) ||
-			(request->has_key && rules->retry.idempotency_header[0])))
-			return true;
-	}
+	if (is_repeatable(request, &rules->retry))
+		return true;
 	return false;
+}
+
+bool oracle_must_repeat(const struct request *request, const struct rules_retry *rules)
+{
+	bool is_kept = request->framing == FRAMING_NONE ||
+		       (request->framing == FRAMING_LENGTH && request->length <= rules->body_bytes);
+
+	return is_kept && is_repeatable(request, rules);
 }
 
 /* The second visit to the same server: only where the first died unheard on a connection from the pool. */
@@ -82,12 +95,27 @@ void oracle_request_is_whole(const struct visit *visit, const struct reader *rea
 	    (long long)visit->request);
 }
 
+/* All tries of it together: is it still waited for? */
+static void check_deadline(const struct request *request, int64_t judged_us)
+{
+	int64_t from_us = request->framing == FRAMING_NONE ? request->picked_us : request->whole_us;
+	int64_t most_us = 0;
+
+	ANY_RULES(request, rules)
+	if (rules->retry.deadline_us > most_us)
+		most_us = rules->retry.deadline_us;
+	check("retry.deadline is not late by more than a turn",
+	    from_us == 0 || judged_us < from_us + most_us + 1000, "request %lld",
+	    (long long)world_index(request));
+}
+
 void oracle_visit_ends(const struct visit *visit)
 {
 	int64_t due_us;
 
 	if (visit->request < 0 || visit->got_bytes || visit->sent_us == 0 || visit->is_lost)
 		return;
+	check_deadline(&world.requests[visit->request], visit->judged_us);
 	/* By the clock that was read before its last byte was accepted and this much later it is late. */
 	due_us = visit->sent_us + world.servers[visit->server].options.max_delay_response_us;
 	check("max_delay_response is not late by more than a turn",
@@ -115,17 +143,23 @@ static bool is_allowed_own(const struct request *request, unsigned status)
 	    [FAULT_TOO_MUCH] = 413};
 
 	if (status == 408)
-		return true;
+		return request->is_excused || request->fault != FAULT_NONE ||
+		       net_world.shortages > 0;
 	if (request->fault != FAULT_NONE && status == faults[request->fault])
 		return true;
 	if (request->fault != FAULT_NONE && request->fault < FAULT_CHUNK)
 		return false;
 	if (status == 500)
 		return net_world.shortages > 0;
-	return status == 502 || status == 503 || status == 504;
+	if (status < 502 || status > 504)
+		return false;
+	if (net_world.shortages > 0 || request->is_tainted)
+		return true;
+	return (request->own_status == 0 || status == request->own_status) &&
+	       !request->has_fallen_through;
 }
 
-void oracle_answer_begins(const struct request *request, const struct message_answer *answer)
+void oracle_answer_begins(struct request *request, const struct message_answer *answer)
 {
 	if (answer->is_own) {
 		check("rondo answers itself where it must",
@@ -135,6 +169,9 @@ void oracle_answer_begins(const struct request *request, const struct message_an
 		world.own_answers++;
 		return;
 	}
+	/* Before its server could read whose it is. */
+	if (answer->request < 0 && world.tainted > 0)
+		request->is_tainted = request->is_excused = true;
 	check("an answer belongs to its request",
 	    request->is_tainted || answer->request == world_index(request), "%lld got that to %lld",
 	    (long long)world_index(request), (long long)answer->request);
@@ -177,7 +214,7 @@ void oracle_unanswered(const struct request *request, int64_t visit_index)
 
 	world.cut++;
 	trace("request # has no whole answer (visit #)", world_index(request), visit_index, 0);
-	if (request->is_excused || net_world.shortages > 0 || world.is_draining || world.is_ending)
+	if (request->is_excused || net_world.shortages > 0 || world.is_ending)
 		return;
 	check("an answer is cut only where it must be",
 	    !visit || visit->is_cut || visit->is_bad_content || visit->is_lost,
@@ -185,6 +222,21 @@ void oracle_unanswered(const struct request *request, int64_t visit_index)
 	check("every request gets an answer",
 	    visit || request->fault != FAULT_NONE || has_broken_visit(request), "request %lld",
 	    (long long)world_index(request));
+}
+
+void oracle_idle_client_ends(int64_t idle_us)
+{
+	int64_t least_us = INT64_MAX;
+
+	if (net_world.shortages > 0 || world.is_draining || world.is_ending)
+		return;
+	for (size_t i = 0; i <= world.rules_now; i++)
+		if (world.rules[i].timeouts.keep_alive_us < least_us)
+			least_us = world.rules[i].timeouts.keep_alive_us;
+	/* Its time runs from the clock of the turn in which it was answered. */
+	check("an idle client may stay for timeouts.keep_alive",
+	    trace_now_us() - idle_us >= least_us - TURN_US, "it ended after %lld us, not %lld",
+	    (long long)(trace_now_us() - idle_us), (long long)least_us);
 }
 
 void oracle_tunnel_broke(const struct request *request, const struct visit *visit)
@@ -213,6 +265,16 @@ static int64_t least_connect_us(const struct request *request)
 	ANY_RULES(request, rules)
 	if (rules->timeouts.connect_us < least)
 		least = rules->timeouts.connect_us;
+	return least;
+}
+
+static int64_t least_deadline_us(const struct request *request)
+{
+	int64_t least = INT64_MAX;
+
+	ANY_RULES(request, rules)
+	if (rules->retry.deadline_us < least)
+		least = rules->retry.deadline_us;
 	return least;
 }
 
@@ -248,15 +310,18 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 	case OUTCOME_CUT_OFF:
 		return visit && (visit->is_cut || visit->is_lost || visit->is_bad_content);
 	case OUTCOME_STALE:
-		return server->outcomes[OUTCOME_STALE] > 0 ||
-		       (visit && visit->is_reused && visit->is_lost && !visit->got_bytes);
+		if (visit)
+			return visit->is_reused && visit->is_lost && !visit->got_bytes;
+		/* What may not be repeated went there because it was alive just before. */
+		return may_repeat(request) ? server->outcomes[OUTCOME_STALE] > 0
+					   : server->lost_in_head;
 	case OUTCOME_CLIENT:
 		return request->is_excused || request->fault || world.is_draining ||
 		       world.is_ending || net_world.shortages > 0;
 	case OUTCOME_SHORTAGE:
 		return net_world.shortages > 0;
 	case OUTCOME_DEADLINE:
-		return true;
+		return trace_now_us() >= request->began_us + least_deadline_us(request);
 	case OUTCOME_CHECK:
 	case OUTCOMES:
 		break;
@@ -310,6 +375,38 @@ static void check_tries(struct request *request, const struct access_record *rec
 	}
 }
 
+/* Did rondo take that server's answer for one that falls through? */
+static bool is_answer_of(const struct access_record *record, const struct visit *visit)
+{
+	for (size_t i = 0; i < record->try_count; i++)
+		if (record->tries[i].outcome == OUTCOME_STATUS &&
+		    record->tries[i].backend->name[1] - '1' == visit->server)
+			return true;
+	return false;
+}
+
+/* What rondo itself may say, should nobody else have had the last word. */
+static void note_prospects(struct request *request, const struct access_record *record)
+{
+	bool is_late = false, is_tried = false;
+
+	for (size_t i = 0; i < record->try_count; i++) {
+		enum outcome outcome = record->tries[i].outcome;
+
+		is_late |= outcome == OUTCOME_LATE || outcome == OUTCOME_STALLED ||
+			   outcome == OUTCOME_CONNECT_TIMEOUT || outcome == OUTCOME_DEADLINE;
+		is_tried |= outcome != OUTCOME_CLIENT && outcome != OUTCOME_SHORTAGE;
+	}
+	request->own_status = is_late ? 504 : is_tried ? 502 : 503;
+	for (unsigned i = 0; i < request->visit_count; i++) {
+		const struct visit *visit = &world.visits[request->visits[i]];
+
+		if (visit->status > 0 && !visit->is_bad)
+			request->has_fallen_through =
+			    is_answer_of(record, visit) && !visit->is_bad_content;
+	}
+}
+
 bool __wrap_access_log_is_on(const struct access_log *log);
 bool __wrap_access_log_is_on(const struct access_log *log)
 {
@@ -346,6 +443,7 @@ void __wrap_access_log_write(struct access_log *log, const struct access_record 
 	    (long long)world_index(request));
 	request->logged_us = trace_now_us();
 	check_tries(request, record);
+	note_prospects(request, record);
 }
 
 /* ---- the whole */
@@ -365,7 +463,7 @@ void oracle_finish(void)
 
 void oracle_state_changed(struct backend *backend)
 {
-	law_state_changed(backend);
+	judge_state_changed(backend);
 	trace_word(
 	    "backend # is @", backend_state_word(backend), backend->name[1] - '0', backend->reason);
 	check(

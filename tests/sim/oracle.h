@@ -18,6 +18,9 @@ void oracle_finish(void);
 /* The request that a target names, or NULL. */
 struct request *oracle_find_request(struct str target);
 
+/* Must it be sent to another server, by these rules, although one got bytes of it? */
+bool oracle_must_repeat(const struct request *request, const struct rules_retry *rules);
+
 /* ---- at the servers */
 
 /* A server got bytes of a request that it can tell. */
@@ -31,12 +34,15 @@ void oracle_visit_ends(const struct visit *visit);
 
 /* ---- at the clients */
 
-void oracle_answer_begins(const struct request *request, const struct message_answer *answer);
+void oracle_answer_begins(struct request *request, const struct message_answer *answer);
 void oracle_answered(const struct request *request, const struct message_answer *answer,
     const struct reader *reader);
 
 /* Its connection ended before its answer was whole; `visit` is whose answer had begun, or -1. */
 void oracle_unanswered(const struct request *request, int64_t visit);
+
+/* rondo closed a connection on which nothing was asked since then. */
+void oracle_idle_client_ends(int64_t idle_us);
 
 /* One end of a tunnel did not get all that the other end put into it. */
 void oracle_tunnel_broke(const struct request *request, const struct visit *visit);

@@ -129,6 +129,7 @@ static void drop(struct server_conn *conn, bool reset)
 	/* What rondo has not read of the answer before may be lost with a reset. */
 	if (conn->last_visit >= 0 && conn->peer.channel->in.data)
 		world.visits[conn->last_visit].is_lost = true;
+	conn->server->lost_in_head |= visit && visit->request < 0;
 	if (!visit || visit->request < 0)
 		conn->server->outcomes[conn->served > 0 ? OUTCOME_STALE : OUTCOME_RESET]++;
 	trace("server # drops a connection (reset #)", conn->server->index, reset, 0);
@@ -163,6 +164,23 @@ static void check_nothing_extra(const struct server_conn *conn)
 	    (long long)(trace_now_us() - conn->extra_us));
 }
 
+/* It went to the pool when its last request was logged, at the latest. */
+static void check_rest(const struct server_conn *conn)
+{
+	const struct visit *last = conn->last_visit < 0 ? NULL : &world.visits[conn->last_visit];
+	int64_t most_us = 0;
+
+	if (!last || last->request < 0 || world.requests[last->request].logged_us == 0)
+		return;
+	for (size_t i = 0; i <= world.rules_now; i++)
+		if (world.rules[i].timeouts.backend_idle_us > most_us)
+			most_us = world.rules[i].timeouts.backend_idle_us;
+	check("no connection is used after timeouts.backend_idle",
+	    sim_loop_judged_us(world.loop) <=
+		world.requests[last->request].logged_us + most_us + 1000,
+	    "server %d", conn->server->index);
+}
+
 static struct visit *begin_visit(struct server_conn *conn)
 {
 	struct visit *visit = world_add_visit();
@@ -178,9 +196,38 @@ static struct visit *begin_visit(struct server_conn *conn)
 	    .is_tainted = conn->extra_us > 0,
 	};
 	check_nothing_extra(conn);
+	check_rest(conn);
 	world.tainted += visit->is_tainted;
 	conn->visit = visit - world.visits;
 	return visit;
+}
+
+/* What the server was about to send beyond its answer comes too late. */
+static bool has_given_all(const struct server_conn *conn)
+{
+	return conn->has_answered || (conn->phase == GIVING && conn->ending == ENDING_KEEP &&
+					 conn->sent >= conn->answer_end);
+}
+
+static bool is_busy(const struct server_conn *conn)
+{
+	const struct visit *visit = visit_of(conn);
+
+	/* Who left the configuration and came again is somebody new to rondo. */
+	return visit && visit->request >= 0 && visit->began_us >= conn->server->configured_us &&
+	       !conn->is_probe && !conn->peer.channel->proxy_gone && !has_given_all(conn);
+}
+
+static void check_room(const struct server *server)
+{
+	const struct server_conn *conn;
+	unsigned busy = 0;
+
+	DL_FOREACH (server->connections, conn)
+		busy += is_busy(conn);
+	check("max_connections holds",
+	    server->options.max_connections == 0 || busy <= server->options.max_connections,
+	    "%u connections to server %d are busy", busy, server->index);
 }
 
 /* The head is there: whose is it? */
@@ -195,16 +242,10 @@ static enum reader_result identify(struct server_conn *conn)
 	visit->request = index;
 	request = &world.requests[index];
 	trace("server # gets request # (visit #)", conn->server->index, index, conn->visit);
+	check_room(conn->server);
 	oracle_visited(visit);
 	return reader_expect(
 	    &conn->reader, request->framing, request->length, (uint32_t)index * 2 + 1);
-}
-
-/* What the server was about to send beyond its answer comes too late. */
-static bool has_given_all(const struct server_conn *conn)
-{
-	return conn->has_answered || (conn->phase == GIVING && conn->ending == ENDING_KEEP &&
-					 conn->sent >= conn->answer_end);
 }
 
 static void end_visit(struct server_conn *conn)
@@ -707,6 +748,11 @@ void server_on_refused(const struct channel *channel, int error)
 {
 	enum outcome outcome = backend_connect_outcome(error);
 
+	if (channel->connecting)
+		check("no connect takes longer than it may",
+		    sim_loop_judged_us(world.loop) <
+			channel->began_us + world.connect_most_us + 1000,
+		    "to server %d", channel->server);
 	world.servers[channel->server].outcomes[outcome]++;
 }
 

@@ -324,6 +324,7 @@ static struct channel *create_route(const struct net_route *route)
 	channel->address = route->address;
 	channel->latency_us = route->latency_us;
 	channel->connecting = true;
+	channel->began_us = trace_now_us();
 	channel->connect_error = route->error_later;
 	channel->fd = open_fd(&descriptor, STREAM);
 	descriptor->channel = channel;

@@ -86,8 +86,13 @@ static void on_report(void)
 
 void trace_open(const char *program, enum trace_print print)
 {
+	sigset_t none;
+
 	state.program = program;
 	state.print = print;
+	/* Who is executed again out of a handler still has its signal blocked. */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGABRT, on_death);
 	signal(SIGALRM, on_death);
 #if defined(__SANITIZE_ADDRESS__)

@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "client.h"
-#include "law.h"
+#include "judge.h"
 #include "oracle.h"
 #include "server.h"
 #include "sim_loop.h"
@@ -11,7 +11,9 @@
 
 #include <stdlib.h>
 
-enum { MS = 1000, SECOND = 1000 * 1000, HEADERS = 60, CONNECTIONS = 64 };
+static const int64_t HOUR = 3600 * INT64_C(1000000);
+
+enum { MS = 1000, SECOND = 1000 * 1000, HEADERS = 60, CONNECTIONS = 64, ENDS = 1000 };
 
 struct world world;
 struct totals totals;
@@ -59,6 +61,7 @@ static void choose_profile(void)
 	    .servers = 1 + dice_below(dice, SERVERS),
 	    .change_us = dice_skewed(dice, 10 * MS, 10 * SECOND),
 	};
+	profile->weighs = dice_chance(dice, 5000);
 	if (profile->calm)
 		return;
 	profile->client = dice_chance(dice, 5000) ? (unsigned)dice_skewed(dice, 10, 3000) : 0;
@@ -170,7 +173,7 @@ static void choose_backend(struct server *server)
 	    .name = server->name,
 	    .host = "sim.example",
 	    .port = 80,
-	    .weight = plain ? 1 : 1 + dice_below(dice, 5),
+	    .weight = plain && !world.profile.weighs ? 1 : 1 + dice_below(dice, 5),
 	    .max_connections = plain || dice_chance(dice, 7000) ? 0 : 1 + dice_below(dice, 8),
 	    .max_delay_response_us =
 		dice_skewed(dice, world.profile.calm ? SECOND : 20 * MS, 5 * SECOND),
@@ -241,7 +244,7 @@ static void configure_ring(void)
 		} else {
 			backend = create_backend(server);
 			server->configured_us = trace_now_us();
-			law_backend_is_new(server);
+			judge_backend_is_new(server);
 		}
 		list[count++] = backend;
 	}
@@ -266,6 +269,11 @@ static void configure_prober(void)
 	};
 	if (!prober_configure(world.prober, &world.probe))
 		abort();
+	if (world.connect_most_us < world.probe.timeout_us)
+		world.connect_most_us = world.probe.timeout_us;
+	for (size_t i = 0; i < RULES; i++)
+		if (world.connect_most_us < world.rules[i].timeouts.connect_us)
+			world.connect_most_us = world.rules[i].timeouts.connect_us;
 }
 
 static void build_service(void)
@@ -409,6 +417,11 @@ static void on_change_due(struct timer *timer)
 	world.quiet_changes =
 	    world.request_count > world.requests_before ? 0 : world.quiet_changes + 1;
 	world.requests_before = world.request_count;
+	/* Longer than the longest of all limits. */
+	if (world.quiet_changes == 0)
+		world.quiet_us = trace_now_us();
+	check("every request gets an answer", trace_now_us() - world.quiet_us < 3 * HOUR,
+	    "%zu clients wait for ever", world.clients_alive);
 	timer_arm(channel_peers(), timer,
 	    trace_now_us() + (dice_skewed(&world.dice, MS, world.profile.change_us)
 				 << (world.quiet_changes < 12 ? world.quiet_changes : 12)));
@@ -433,20 +446,25 @@ static void on_end_due(struct timer *timer)
 	}
 	for (size_t i = 0; i < world.profile.servers; i++)
 		server_close_all(&world.servers[i], false);
-	if (world.connections.in_use > 0 || world.service.sessions.in_use > 0 ||
-	    world.service.exchanges.in_use > 0) {
+	if (++world.ends < ENDS &&
+	    (world.connections.in_use > 0 || world.service.sessions.in_use > 0 ||
+		world.service.exchanges.in_use > 0)) {
 		timer_arm(channel_peers(), timer, trace_now_us() + 10 * MS);
 		return;
 	}
 	loop_stop(world.loop);
 }
 
-static void check_nothing_is_left(void)
+static void check_nobody_is_left(void)
 {
 	check("nothing is left", world.service.sessions.in_use == 0, "%zu sessions",
 	    world.service.sessions.in_use);
 	check("nothing is left", world.service.exchanges.in_use == 0, "%zu exchanges",
 	    world.service.exchanges.in_use);
+}
+
+static void check_nothing_is_left(void)
+{
 	check("nothing is left", world.connections.in_use == 0, "%zu connections",
 	    world.connections.in_use);
 	check("nothing is left", world.blocks.in_use == 0, "%zu blocks", world.blocks.in_use);
@@ -468,6 +486,7 @@ static void take_down(void)
 	ring_finish(&world.ring);
 	access_log_destroy(world.access_log);
 	loop_destroy(world.loop);
+	check_nobody_is_left();
 	service_finish(&world.service);
 	check_nothing_is_left();
 	slab_finish(&world.connections);

@@ -19,6 +19,7 @@ enum { SERVERS = 5, ADDRESSES = 2, RULES = 4, VISITS_OF_REQUEST = 24, TRIES = VE
 /* What may go wrong, of 10000. */
 struct profile {
 	bool calm;       /* nothing may: then every request is answered well, in turn */
+	bool weighs;     /* and not all servers weigh the same */
 	unsigned client; /* connections of clients that misbehave */
 	unsigned broken; /* requests that are none */
 	unsigned server; /* how often a server changes to something bad, when it changes */
@@ -68,7 +69,12 @@ struct request {
 	int64_t began_us, sent_us;
 	unsigned logged;
 	int64_t logged_us;
-	int64_t whole_us; /* when all of it was with a server's kernel first */
+	uint64_t begins_at; /* so many bytes came before it on its connection */
+	int64_t picked_us;  /* when a server was chosen for it first */
+	int64_t whole_us;   /* when all of it was with a server's kernel first */
+	unsigned
+	    own_status; /* what rondo's own answer can be, after how the tries went; 0 = not known */
+	bool has_fallen_through; /* a server's answer is there in case nothing better comes */
 	enum answer answer;
 	unsigned visit_count;
 	uint32_t visits[VISITS_OF_REQUEST];
@@ -141,7 +147,11 @@ struct server {
 	int64_t configured_us; /* when it came into the configuration, as somebody new */
 	struct server_conn *connections;
 	uint64_t outcomes[OUTCOMES]; /* what it did that rondo may tell of */
+	bool
+	    lost_in_head; /* it dropped a connection on which a request had begun that nobody could tell */
 	/* The oracle's own picture. */
+	enum backend_state seen;
+	unsigned checks_failed, checks_good; /* in a row */
 	unsigned suspicions;
 	uint64_t suspect;
 	unsigned pardoned;
@@ -167,6 +177,7 @@ struct world {
 	struct net_block trusted;
 	struct loop_task probe_task;
 	bool probe_is_due;
+	int64_t connect_most_us; /* longest that any connect may take */
 	int listening_fd;
 	bool is_draining, is_ending;
 	/* the others */
@@ -175,7 +186,9 @@ struct world {
 	struct timer end;
 	size_t clients_alive;
 	size_t requests_before; /* when things changed last */
+	unsigned ends;          /* how often what is left was waited for */
 	unsigned quiet_changes; /* in a row, with no request between them */
+	int64_t quiet_us;       /* since when */
 	struct request *requests;
 	size_t request_count, request_room;
 	struct visit *visits;
@@ -201,12 +214,6 @@ struct visit *world_add_visit(void);
 static inline int64_t world_index(const struct request *request)
 {
 	return request - world.requests;
-}
-
-/* Is `condition` true under all rules that the request may be served by? */
-static inline size_t world_rules_last(void)
-{
-	return world.rules_now;
 }
 
 #endif

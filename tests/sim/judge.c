@@ -1,0 +1,246 @@
+#include "judge.h"
+
+#include "law.h"
+#include "trace.h"
+
+void judge_backend_is_new(struct server *server)
+{
+	server->seen = BACKEND_UP;
+	server->checks_failed = server->checks_good = 0;
+	law_trial_ends(server);
+	server->suspicions = server->pardoned = 0;
+}
+
+/* Of those that left the configuration nobody keeps a picture any more. */
+static bool is_current(const struct backend *backend)
+{
+	return ring_find_url(&world.ring, str_from(backend->url)) == backend;
+}
+
+void judge_state_changed(const struct backend *backend)
+{
+	static const bool legal[BACKEND_STATES][BACKEND_STATES] = {
+	    [BACKEND_UP] = {[BACKEND_DOWN] = true},
+	    [BACKEND_DOWN] = {[BACKEND_UP] = true, [BACKEND_TRIAL] = true},
+	    [BACKEND_TRIAL] = {[BACKEND_UP] = true, [BACKEND_DOWN] = true},
+	};
+	struct server *server = law_server_of(backend);
+
+	if (!is_current(backend))
+		return;
+	check("states follow each other as they may", legal[server->seen][backend->state],
+	    "%s was %d, is %d", backend->name, (int)server->seen, (int)backend->state);
+	server->seen = backend->state;
+	server->checks_failed = server->checks_good = 0;
+	law_trial_ends(server);
+	if (backend->state == BACKEND_UP)
+		server->suspicions = 0;
+}
+
+struct before {
+	enum backend_state state;
+	int64_t window_us;
+};
+
+static int64_t doubled(const struct ring *ring, int64_t window_us)
+{
+	int64_t most = ring->options.retry_window_max_us > ring->options.retry_window_us
+			   ? ring->options.retry_window_max_us
+			   : ring->options.retry_window_us;
+
+	return window_us * 2 < most ? window_us * 2 : most;
+}
+
+static void check_window(const struct ring *ring, const struct backend *backend,
+    const struct before *before, int64_t now_us)
+{
+	int64_t window_us = before->state == BACKEND_UP ? ring->options.retry_window_us
+							: doubled(ring, before->window_us);
+
+	check("windows begin small and double",
+	    backend->window_us == window_us && backend->until_us == now_us + window_us,
+	    "%s is down for %lld us, not %lld", backend->name, (long long)backend->window_us,
+	    (long long)window_us);
+}
+
+/* A failure that could not be compared; true when it is the third in a row. */
+static bool suspect(struct server *server, uint64_t request_id)
+{
+	if (server->suspicions > 0 && server->suspect == request_id)
+		return false;
+	if (server->suspicions == 0 && server->pardon_request == request_id)
+		server->suspicions = server->pardoned;
+	server->suspect = request_id;
+	if (server->suspicions < VERDICT_SUSPICIONS)
+		server->suspicions++;
+	return server->suspicions == VERDICT_SUSPICIONS;
+}
+
+static void check_good(const struct try_record *try, const struct before *before)
+{
+	enum backend_state wanted =
+	    before->state == BACKEND_UP || try->was_trial ? BACKEND_UP : before->state;
+
+	check("a good answer to a trial brings back, any other does not",
+	    try->backend->state == wanted, "%s is %s", try->backend->name,
+	    backend_state_word(try->backend));
+}
+
+struct hearing {
+	const struct ring *ring;
+	const struct verdict_case *request;
+	const struct backend *answerer;
+	int64_t now_us;
+};
+
+/* A try that did not end well, of a backend that was up. */
+static void check_while_up(
+    const struct hearing *hearing, const struct try_record *try, const struct before *before)
+{
+	const struct ring *ring = hearing->ring;
+	const struct backend *backend = try->backend;
+	bool soft = outcome_blame(try->outcome) == BLAME_SOFT;
+	bool compared = hearing->answerer && hearing->answerer != backend;
+	bool convicted = soft && compared;
+
+	if (soft && !compared && (!hearing->request->compared || try->outcome == OUTCOME_CUT_OFF))
+		convicted = suspect(law_server_of(backend), hearing->request->request_id);
+	if (backend->state == BACKEND_DOWN) {
+		check("nobody is marked for what was not his fault", convicted, "%s for %s",
+		    backend->name, outcome_word(try->outcome));
+		check("soft marks leave one that is up", law_count_up(ring) > 0, "%s was the last",
+		    backend->name);
+		check_window(ring, backend, before, hearing->now_us);
+	} else if (convicted && law_is_open(backend)) {
+		check("who fails at what another can do is down at once", law_count_up(ring) <= 1,
+		    "%s is up after %s", backend->name, outcome_word(try->outcome));
+	}
+}
+
+static void check_on_trial(
+    const struct hearing *hearing, const struct try_record *try, const struct before *before)
+{
+	const struct backend *backend = try->backend;
+	bool soft = outcome_blame(try->outcome) == BLAME_SOFT;
+	bool compared = hearing->answerer && hearing->answerer != backend;
+	bool poison = !compared && hearing->request->compared && try->outcome != OUTCOME_CUT_OFF;
+	bool convicted = try->was_trial && soft && !poison;
+
+	check("a failed trial turns back, and nothing else",
+	    (backend->state == BACKEND_DOWN) == convicted, "%s after %s", backend->name,
+	    outcome_word(try->outcome));
+	if (convicted)
+		check_window(hearing->ring, backend, before, hearing->now_us);
+	else
+		check("a trial ends with its request", !try->was_trial || !backend->on_trial, "%s",
+		    backend->name);
+}
+
+static void note_pardons(const struct verdict_case *request)
+{
+	for (size_t i = 0; i < request->count; i++) {
+		struct server *server = law_server_of(request->tries[i].backend);
+
+		if (request->tries[i].outcome != OUTCOME_GOOD ||
+		    !is_current(request->tries[i].backend))
+			continue;
+		server->pardoned = server->suspicions;
+		server->pardon_request = request->request_id;
+		server->suspicions = 0;
+	}
+}
+
+void __real_verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us);
+void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us);
+void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us)
+{
+	struct before before[TRIES];
+	struct hearing hearing = {.ring = ring, .request = request, .now_us = now_us};
+
+	law_check_tries(request);
+	note_pardons(request);
+	for (size_t i = 0; i < request->count; i++) {
+		const struct try_record *try = &request->tries[i];
+
+		before[i] = (struct before){try->backend->state, try->backend->window_us};
+		if (try->outcome == OUTCOME_GOOD)
+			hearing.answerer = try->backend;
+	}
+	__real_verdict_settle(ring, request, now_us);
+	for (size_t i = 0; i < request->count; i++) {
+		const struct try_record *try = &request->tries[i];
+
+		if (!is_current(try->backend))
+			continue;
+		if (try->was_trial && try->outcome != OUTCOME_GOOD)
+			law_trial_ends(law_server_of(try->backend));
+		if (try->outcome == OUTCOME_GOOD)
+			check_good(try, &before[i]);
+		else if (before[i].state == BACKEND_UP)
+			check_while_up(&hearing, try, &before[i]);
+		else if (before[i].state == BACKEND_TRIAL)
+			check_on_trial(&hearing, try, &before[i]);
+		else
+			check("what a backend does while it is down changes nothing",
+			    try->backend->state == BACKEND_DOWN, "%s", try->backend->name);
+	}
+}
+
+void __real_verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us);
+void __wrap_verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us);
+void __wrap_verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us)
+{
+	struct before before = {try->backend->state, try->backend->window_us};
+
+	__real_verdict_hard(ring, try, now_us);
+	check("who refuses is down at once", try->backend->state == BACKEND_DOWN, "%s after %s",
+	    try->backend->name, outcome_word(try->outcome));
+	if (before.state != BACKEND_DOWN)
+		check_window(ring, try->backend, &before, now_us);
+}
+
+void __real_verdict_probed(struct ring *ring, const struct try_record *probe, int64_t now_us);
+void __wrap_verdict_probed(struct ring *ring, const struct try_record *probe, int64_t now_us);
+void __wrap_verdict_probed(struct ring *ring, const struct try_record *probe, int64_t now_us)
+{
+	const struct backend *backend = probe->backend;
+	struct before before = {backend->state, backend->window_us};
+	int64_t until_us = backend->until_us, began_us = now_us - probe->took_us;
+
+	__real_verdict_probed(ring, probe, now_us);
+	if (before.state != BACKEND_DOWN)
+		return;
+	check("nobody comes back before his window is over",
+	    began_us >= until_us || backend->since_us > began_us, "%s is probed %lld us early",
+	    backend->name, (long long)(until_us - began_us));
+	check("a good probe, and only that, is followed by a trial",
+	    (backend->state == BACKEND_TRIAL) == (probe->outcome == OUTCOME_GOOD), "%s after %s",
+	    backend->name, outcome_word(probe->outcome));
+	if (backend->state == BACKEND_DOWN && outcome_blame(probe->outcome) != BLAME_NONE)
+		check_window(ring, backend, &before, now_us);
+}
+
+void __real_verdict_checked(struct ring *ring, struct backend *backend,
+    const struct verdict_check_rules *rules, bool good, int64_t now_us);
+void __wrap_verdict_checked(struct ring *ring, struct backend *backend,
+    const struct verdict_check_rules *rules, bool good, int64_t now_us);
+void __wrap_verdict_checked(struct ring *ring, struct backend *backend,
+    const struct verdict_check_rules *rules, bool good, int64_t now_us)
+{
+	struct server *server = law_server_of(backend);
+	enum backend_state before = backend->state, wanted = before;
+
+	if (!is_current(backend)) {
+		__real_verdict_checked(ring, backend, rules, good, now_us);
+		return;
+	}
+	server->checks_failed = good ? 0 : server->checks_failed + 1;
+	server->checks_good = good ? server->checks_good + 1 : 0;
+	if (server->checks_failed >= rules->fall)
+		wanted = BACKEND_DOWN;
+	else if (server->checks_good >= rules->rise && outcome_blame(backend->reason) == BLAME_HARD)
+		wanted = BACKEND_UP;
+	__real_verdict_checked(ring, backend, rules, good, now_us);
+	check("health.fall and health.rise are kept", backend->state == wanted, "%s is %d, not %d",
+	    backend->name, (int)backend->state, (int)wanted);
+}
