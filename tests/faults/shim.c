@@ -1,5 +1,6 @@
 /*
- * Preloaded into rondo by the fault tests: memory that runs out, and a wall clock that jumps.
+ * Preloaded into rondo by the fault tests: memory that runs out, a wall clock that jumps, and sockets that take
+ * and give a few bytes at a time.
  *
  * The file $SHIM_STATE is mapped, so that a test changes it while rondo runs. Counted are the calls of
  * malloc, calloc, realloc, reallocarray and of strdup's kin that reach malloc.
@@ -10,6 +11,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +21,7 @@ struct state {
 	int64_t fail_from;    /* the number of the first call that fails; 0: none does */
 	int64_t fail_to;      /* the last one */
 	int64_t wall_shift_s; /* added to the time of day */
+	int64_t io_bytes;     /* the most that moves through a socket at once; 0: no limit */
 };
 
 void *__libc_malloc(size_t size);
@@ -100,4 +104,37 @@ time_t time(time_t *result)
 	if (result)
 		*result = now.tv_sec;
 	return now.tv_sec;
+}
+
+static size_t at_most(size_t len)
+{
+	return state && state->io_bytes && len > (size_t)state->io_bytes ? (size_t)state->io_bytes : len;
+}
+
+ssize_t recv(int fd, void *data, size_t len, int flags)
+{
+	return syscall(SYS_recvfrom, fd, data, at_most(len), flags, NULL, NULL);
+}
+
+ssize_t splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t len, unsigned flags)
+{
+	return syscall(SYS_splice, in, in_at, out, out_at, at_most(len), flags);
+}
+
+/* What is left of the parts when only so many bytes go out. */
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	struct msghdr less = *message;
+	struct iovec parts[16];
+	size_t left = at_most(SIZE_MAX), count = 0;
+
+	while (count < message->msg_iovlen && count < 16 && left > 0) {
+		parts[count] = message->msg_iov[count];
+		if (parts[count].iov_len > left)
+			parts[count].iov_len = left;
+		left -= parts[count++].iov_len;
+	}
+	less.msg_iov = parts;
+	less.msg_iovlen = count;
+	return syscall(SYS_sendmsg, fd, &less, flags);
 }

@@ -100,6 +100,8 @@ class Proxy:
         urls = [one if isinstance(one, str) else one.url for one in backends]
         listen = options.pop("listen", "127.0.0.1:0")
         command = [*options.pop("prefix", ()), binary, "--listen", listen]
+        if "config" in options:
+            command += ["-c", options.pop("config")]
         for url in urls:
             command += ["--backend", url]
         for setting in settings:
@@ -307,6 +309,11 @@ class World:
 
     def keep(self, client):
         return self.stack.enter_context(client)
+
+    def is_sanitized(self):
+        """AddressSanitizer has a malloc of its own, and keeps what was freed."""
+        with open(self.binary, "rb") as binary:
+            return b"__asan_init" in binary.read()
 
     def inject(self, proxy, *rules):
         if not World.can_inject:
