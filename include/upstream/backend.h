@@ -97,9 +97,8 @@ struct backend {
 	struct backend_options options; /* strings point at the copies */
 	unsigned weight;                /* options.weight, or what the operator set */
 	bool weight_is_override;
-	bool draining; /* no new requests: the operator's wish, or removed from the configuration */
+	bool draining;           /* no new requests: the operator's wish */
 	int64_t drained_unix_us; /* since when */
-	bool removed;            /* not in the configuration any more */
 	bool unresolved;         /* no address known */
 
 	enum backend_state state;
@@ -233,7 +232,7 @@ size_t backend_address_count(const struct backend *backend);
 void backend_prefer_address(struct backend *backend, size_t number);
 
 /* Gives it back to the pool: response complete, request completely sent, nothing left in its
- * buffers, both sides keep alive. Closed instead when the backend is down, draining or removed. */
+ * buffers, both sides keep alive. Closed instead when the backend is down or draining. */
 void backend_give(struct backend_conn *connection);
 
 /* Ends it. `reset`: the peer is to notice that it was cut off. */

@@ -56,9 +56,7 @@ static const char *why_judged(const struct backend *backend, char text[static EV
 
 const char *events_why(const struct backend *backend, char text[static EVENT_TEXT_SIZE])
 {
-	if (backend->removed)
-		snprintf(text, EVENT_TEXT_SIZE, "removed from the configuration");
-	else if (backend->draining)
+	if (backend->draining)
 		snprintf(text, EVENT_TEXT_SIZE, "drained by the operator");
 	else if (backend->unresolved)
 		snprintf(text, EVENT_TEXT_SIZE, "no address known for %s", backend->host);

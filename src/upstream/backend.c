@@ -351,7 +351,7 @@ const char *backend_state_word(const struct backend *backend)
 	    [BACKEND_TRIAL] = "trial",
 	};
 
-	if (backend->draining || backend->removed)
+	if (backend->draining)
 		return "draining";
 	if (backend->unresolved)
 		return "unresolved";
@@ -497,7 +497,7 @@ static bool backend_may_pool(const struct backend_conn *connection)
 	const struct backend *backend = connection->backend;
 	const struct conn *conn = &connection->conn;
 
-	return backend->state != BACKEND_DOWN && !backend->draining && !backend->removed &&
+	return backend->state != BACKEND_DOWN && !backend->draining &&
 	       connection->env->idle_timeout_us > 0 && !conn->ended && conn->error == 0;
 }
 

@@ -338,7 +338,7 @@ static void probe_begin(struct probe *probe)
 		purpose = PROBE_CHECK;
 		probe->check_us = now_us + probe->prober->options.interval_us;
 	}
-	if (backend->draining || backend->removed || backend_address_count(backend) == 0)
+	if (backend->draining || backend_address_count(backend) == 0)
 		probe->not_before_us = now_us + PAUSE_US;
 	else
 		probe_start(probe, purpose);

@@ -107,7 +107,7 @@ struct backend *ring_find_url(const struct ring *ring, struct str url)
 
 static bool is_open(const struct backend *backend)
 {
-	return !backend->draining && !backend->removed && !backend->unresolved;
+	return !backend->draining && !backend->unresolved;
 }
 
 static bool is_regular(const struct backend *backend)

@@ -78,7 +78,7 @@ void law_exchange_ends(const struct try_record *tries)
 
 bool law_is_open(const struct backend *backend)
 {
-	return !backend->draining && !backend->removed && !backend->unresolved;
+	return !backend->draining && !backend->unresolved;
 }
 
 static bool is_free(const struct backend *backend, const struct ring_tried *tried)

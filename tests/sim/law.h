@@ -23,7 +23,7 @@ void law_exchange_ends(const struct try_record *tries);
 /* A backend's name tells its server. */
 struct server *law_server_of(const struct backend *backend);
 
-/* Neither draining nor removed nor without address. */
+/* Neither draining nor without address. */
 bool law_is_open(const struct backend *backend);
 size_t law_count_up(const struct ring *ring);
 

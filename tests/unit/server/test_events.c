@@ -98,8 +98,6 @@ static void a_wish_of_the_operator_comes_before_what_was_judged(void **state)
 	assert_string_equal(events_why(&backend, text), "no address known for app.example");
 	backend.draining = true;
 	assert_string_equal(events_why(&backend, text), "drained by the operator");
-	backend.removed = true;
-	assert_string_equal(events_why(&backend, text), "removed from the configuration");
 	backend = backend_of(BACKEND_UP, OUTCOME_GOOD);
 	assert_string_equal(events_why(&backend, text), "it answers again");
 	backend.left_up_us = 0;

@@ -125,7 +125,7 @@ static inline void fleet_expect(struct fleet *fleet, const char *expected, int64
 
 /*
  * States in tables, one letter each: U up, T on trial, t on trial with its request under way, S
- * down for a soft reason, H down for a hard one, D draining, R removed, N unresolved. A digit
+ * down for a soft reason, H down for a hard one, D draining, N unresolved. A digit
  * before it is the end of its window; '*' before it: backup; '#': at its limit; '~': tried already
  * by this request.
  */
@@ -168,9 +168,6 @@ static inline size_t fleet_arrange(struct fleet *fleet, const char *states, stru
 			break;
 		case 'D':
 			backend->draining = true;
-			break;
-		case 'R':
-			backend->removed = true;
 			break;
 		case 'N':
 			backend->unresolved = true;

@@ -306,16 +306,15 @@ static void people_are_shown_one_word(void **state)
 {
 	static const struct {
 		enum backend_state state;
-		bool draining, removed, unresolved;
+		bool draining, unresolved;
 		const char *word;
 	} cases[] = {
-	    {BACKEND_UP, false, false, false, "up"},
-	    {BACKEND_DOWN, false, false, false, "down"},
-	    {BACKEND_TRIAL, false, false, false, "trial"},
-	    {BACKEND_UP, true, false, false, "draining"},
-	    {BACKEND_DOWN, true, false, true, "draining"},
-	    {BACKEND_UP, false, true, false, "draining"},
-	    {BACKEND_DOWN, false, false, true, "unresolved"},
+	    {BACKEND_UP, false, false, "up"},
+	    {BACKEND_DOWN, false, false, "down"},
+	    {BACKEND_TRIAL, false, false, "trial"},
+	    {BACKEND_UP, true, false, "draining"},
+	    {BACKEND_DOWN, true, true, "draining"},
+	    {BACKEND_DOWN, false, true, "unresolved"},
 	};
 
 	(void)state;
@@ -323,7 +322,6 @@ static void people_are_shown_one_word(void **state)
 		const struct backend backend = {
 		    .state = cases[i].state,
 		    .draining = cases[i].draining,
-		    .removed = cases[i].removed,
 		    .unresolved = cases[i].unresolved,
 		};
 
@@ -569,7 +567,7 @@ static void the_idle_limit_moves_with_use(void **state)
 
 static void what_is_given_back_to_who_is_out_of_service_is_closed(void **state)
 {
-	enum { DOWN, DRAINING, REMOVED, NO_POOL, ENDED, BROKEN, WAYS };
+	enum { DOWN, DRAINING, NO_POOL, ENDED, BROKEN, WAYS };
 
 	(void)state;
 	for (int way = DOWN; way < WAYS; way++) {
@@ -584,7 +582,6 @@ static void what_is_given_back_to_who_is_out_of_service_is_closed(void **state)
 			    site.backend, &(struct backend_change){
 					      .state = BACKEND_DOWN, .reason = OUTCOME_LATE});
 		site.backend->draining = way == DRAINING;
-		site.backend->removed = way == REMOVED;
 		if (way == NO_POOL)
 			site.world.env.idle_timeout_us = 0;
 		connection->conn.ended = way == ENDED;

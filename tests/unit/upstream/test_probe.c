@@ -231,7 +231,7 @@ static void silence_is_a_connect_timeout(void **state)
 
 static void who_is_out_of_service_is_left_alone(void **state)
 {
-	enum { DRAINING, REMOVED, UNRESOLVED, WAYS };
+	enum { DRAINING, UNRESOLVED, WAYS };
 
 	(void)state;
 	for (int way = DRAINING; way < WAYS; way++) {
@@ -240,7 +240,6 @@ static void who_is_out_of_service_is_left_alone(void **state)
 		town_init(&town);
 		struct backend *backend = town.backends[0];
 		backend->draining = way == DRAINING;
-		backend->removed = way == REMOVED;
 		backend->addr_count = way == UNRESOLVED ? 0 : 1;
 		town_start(&town, "/health");
 		town_down(&town, 0, OUTCOME_LATE, 0);

@@ -249,10 +249,10 @@ static void who_is_asked_depends_on_state(void **state)
 	    {"U T U", false, "abcaca"},
 	    {"T T H", false, "abab"},
 	    {"U t U", false, "acac"},
-	    /* draining, removed, unresolved: not even as a last resort */
+	    /* draining, unresolved: not even as a last resort */
 	    {"D U N", false, "bbb"},
-	    {"D R N", false, "---"},
-	    {"D SN HR", false, "---"},
+	    {"D N D", false, "---"},
+	    {"D SN HD", false, "---"},
 	    /* backups only when no other is left */
 	    {"*U U *U", false, "bbb"},
 	    {"*U H *U", false, "acac"},
@@ -324,7 +324,7 @@ static void usable_is_who_can_be_hoped_for(void **state)
 	    {"t H H", 0, true},
 	    {"S H H", 0, true},
 	    {"H H H", 0, false},
-	    {"D DS R", 0, false},
+	    {"D DS D", 0, false},
 	    {"N N H", 0, false},
 	    {"#U #U #U", 3, true},
 	};
