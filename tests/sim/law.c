@@ -4,7 +4,7 @@
 #include "sim_net.h"
 #include "trace.h"
 
-enum { EXCHANGES = 1024, SECONDS = 16, BUDGET_SECONDS = 10 };
+enum { EXCHANGES = 1024, SECONDS = 16, BUDGET_SECONDS = 10, LARGE = 8192, FRONT = 128 };
 
 /* What an exchange was given so far. */
 struct given {
@@ -199,8 +199,10 @@ static void note_pick(const struct exchange *exchange, int64_t now_us)
 {
 	struct request *request = oracle_find_request(exchange->request.target);
 
-	if (request && request->picked_us == 0)
-		request->picked_us = now_us;
+	if (!request || request->picked_us > 0)
+		return;
+	request->picked_us = now_us;
+	request->rules_first = request->rules_last = (size_t)(exchange->rules - world.rules);
 }
 
 enum ring_pick_result __real_ring_pick(struct ring *ring, const struct ring_tried *tried,
@@ -342,4 +344,14 @@ void *__wrap_slab_take(struct slab *slab)
 	if (!taken)
 		net_world.shortages++;
 	return taken;
+}
+
+void __real_slab_give(struct slab *slab, void *object);
+void __wrap_slab_give(struct slab *slab, void *object);
+void __wrap_slab_give(struct slab *slab, void *object)
+{
+	/* Whoever still looks at it must not find what was there; of a large one the front will do. */
+	if (object)
+		memset(object, 0xdb, slab->object_size > LARGE ? FRONT : slab->object_size);
+	__real_slab_give(slab, object);
 }

@@ -8,7 +8,9 @@
 /* A rule that a request may be served under: it began under one set, and others may have come since. */
 #define ANY_RULES(request, rules)                                                                  \
 	for (const struct rules *rules = &world.rules[(request)->rules_first];                     \
-	     rules <= &world.rules[world.rules_now]; rules++)
+	     rules <=                                                                              \
+	     &world.rules[(request)->picked_us ? (request)->rules_last : world.rules_now];         \
+	     rules++)
 
 /* How long a turn may be. */
 enum { TURN_US = 20000 };
@@ -285,7 +287,7 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 	switch (try->outcome) {
 	case OUTCOME_GOOD:
 		return visit && visit->is_answered && visit->status == try->status &&
-		       !visit->is_bad;
+		       !visit->is_bad && !is_retry_status(request, try->status);
 	case OUTCOME_STATUS:
 		return visit && visit->is_answered && visit->status == try->status &&
 		       is_retry_status(request, try->status);

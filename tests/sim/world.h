@@ -64,8 +64,10 @@ struct request {
 	bool is_excused; /* its client went away, or did what ends a connection */
 	uint32_t length;
 	uint32_t tunnel_up;
-	uint64_t fields;    /* hash of what must pass */
-	size_t rules_first; /* the rules when its first byte was sent */
+	uint64_t fields; /* hash of what must pass */
+	size_t
+	    rules_first; /* the rules when its first byte was sent, and when a server was chosen: */
+	size_t rules_last; /* then they are the same, for good */
 	int64_t began_us, sent_us;
 	unsigned logged;
 	int64_t logged_us;
