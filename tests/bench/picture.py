@@ -25,16 +25,16 @@ def draw_row(row, names, y):
     """The longest bar fills the width: lengths compare within a row only."""
     parts = [text(LEFT - 10, y + BAR, row["label"], "end", 12, "bold")]
     cells = {name: row["cells"][name]["value"] for name in names if name in row["cells"]}
-    longest = max(max(cells.values()), 1e-9)
+    floor = row["cells"].get("floor")
+    longest = max(*cells.values(), floor["value"] if floor else 0, 1e-9)
     for name, value in cells.items():
         length = max(WIDTH * value / longest, 1)
         parts.append(f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 2}" rx="2" '
                      f'fill="{COLOURS.get(name, "#1a7f5a")}"/>')
         parts.append(text(LEFT + length + 6, y + BAR - 3, amount(value, row["unit"]), size=10))
         y += BAR
-    floor = row["cells"].get("floor")
     if floor:
-        x = LEFT + min(WIDTH * floor["value"] / longest, WIDTH)
+        x = LEFT + WIDTH * floor["value"] / longest
         top = y - BAR * len(cells) - 2
         parts.append(f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{y}" stroke="#d0473b" stroke-width="2"/>')
     return parts, y + GAP
