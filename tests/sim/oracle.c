@@ -144,9 +144,10 @@ static bool is_allowed_own(const struct request *request, unsigned status)
 	    [FAULT_CHUNK] = 400,
 	    [FAULT_TOO_MUCH] = 413};
 
+	/* Its time goes on while the process stands still, and the kernel does not take a whole head meanwhile. */
 	if (status == 408)
 		return request->is_excused || request->fault != FAULT_NONE ||
-		       net_world.shortages > 0;
+		       world.profile.pauses || net_world.shortages > 0;
 	if (request->fault != FAULT_NONE && status == faults[request->fault])
 		return true;
 	if (request->fault != FAULT_NONE && request->fault < FAULT_CHUNK)
@@ -179,8 +180,17 @@ void oracle_answer_begins(struct request *request, const struct message_answer *
 	    (long long)world_index(request), (long long)answer->request);
 }
 
+/* Whichever comes first, the answer or its line in the log. */
+static void check_line(const struct request *request)
+{
+	check("the log tells of what went well",
+	    request->logged == 0 || !request->has_servers_answer || request->is_logged_ok ||
+		request->is_tainted,
+	    "request %lld", (long long)world_index(request));
+}
+
 void oracle_answered(
-    const struct request *request, const struct message_answer *answer, const struct reader *reader)
+    struct request *request, const struct message_answer *answer, const struct reader *reader)
 {
 	const struct visit *visit;
 
@@ -194,6 +204,8 @@ void oracle_answered(
 	    answer->framing == FRAMING_NONE || reader->content == visit->length,
 	    "request %lld got %llu of %u bytes", (long long)world_index(request),
 	    (unsigned long long)reader->content, visit->length);
+	request->has_servers_answer = true;
+	check_line(request);
 	check("trailers pass to those who take them",
 	    request->takes_trailers || !reader->has_trailers, "request %lld",
 	    (long long)world_index(request));
@@ -444,6 +456,8 @@ void __wrap_access_log_write(struct access_log *log, const struct access_record 
 	check("a request is served once", request->logged++ == 0, "request %lld",
 	    (long long)world_index(request));
 	request->logged_us = trace_now_us();
+	request->is_logged_ok = record->end == ACCESS_OK;
+	check_line(request);
 	check_tries(request, record);
 	note_prospects(request, record);
 }

@@ -35,8 +35,8 @@ void oracle_visit_ends(const struct visit *visit);
 /* ---- at the clients */
 
 void oracle_answer_begins(struct request *request, const struct message_answer *answer);
-void oracle_answered(const struct request *request, const struct message_answer *answer,
-    const struct reader *reader);
+void oracle_answered(
+    struct request *request, const struct message_answer *answer, const struct reader *reader);
 
 /* Its connection ended before its answer was whole; `visit` is whose answer had begun, or -1. */
 void oracle_unanswered(const struct request *request, int64_t visit);

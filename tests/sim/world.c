@@ -72,6 +72,7 @@ static void choose_profile(void)
 	profile->reloads = dice_chance(dice, 3000);
 	profile->pauses = dice_chance(dice, 2000);
 	profile->drain = dice_chance(dice, 2000);
+	profile->operator= dice_chance(dice, 2000);
 }
 
 static void choose_retry(struct rules_retry *retry)
@@ -382,6 +383,30 @@ static void reload(void)
 	configure_prober();
 }
 
+/* Somebody drains a server, or no longer; and the resolver has another answer. */
+static void operate(void)
+{
+	struct dice *dice = &world.dice;
+	struct backend *backend = world.ring.backends[dice_below(dice, (unsigned)world.ring.count)];
+	struct server *server = &world.servers[backend->name[1] - '1'];
+	struct net_addr addrs[ADDRESSES];
+
+	if (!world.profile.operator)
+		return;
+	if (dice_chance(dice, 5000)) {
+		backend->draining = !backend->draining && dice_chance(dice, 5000);
+		trace("server # is drained: #", server->index, backend->draining, 0);
+	} else {
+		backend->weight = 1 + dice_below(dice, 5);
+	}
+	if (server->addresses == 1 || !server_addresses(server, addrs))
+		return;
+	if (dice_chance(dice, 5000))
+		addrs[0] = addrs[1];
+	if (!backend_set_addrs(backend, addrs, 1 + dice_below(dice, ADDRESSES)))
+		abort();
+}
+
 static void drain(void)
 {
 	world.is_draining = true;
@@ -404,6 +429,7 @@ static void on_change_due(struct timer *timer)
 		server_change(&world.servers[which]);
 		change_shortages();
 		reload();
+		operate();
 		if (world.profile.drain && !world.is_draining &&
 		    world.request_count > world.profile.requests / 2)
 			drain();

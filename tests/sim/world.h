@@ -24,7 +24,7 @@ struct profile {
 	unsigned broken; /* requests that are none */
 	unsigned server; /* how often a server changes to something bad, when it changes */
 	unsigned poison; /* requests that every server fails at */
-	bool shortages, reloads, pauses, drain;
+	bool shortages, reloads, pauses, drain, operator;
 	int64_t change_us; /* how long things stay as they are, at most */
 	size_t requests, clients, servers;
 };
@@ -71,9 +71,11 @@ struct request {
 	int64_t began_us, sent_us;
 	unsigned logged;
 	int64_t logged_us;
-	uint64_t begins_at; /* so many bytes came before it on its connection */
-	int64_t picked_us;  /* when a server was chosen for it first */
-	int64_t whole_us;   /* when all of it was with a server's kernel first */
+	bool is_logged_ok;
+	bool has_servers_answer; /* its client got all of one */
+	uint64_t begins_at;      /* so many bytes came before it on its connection */
+	int64_t picked_us;       /* when a server was chosen for it first */
+	int64_t whole_us;        /* when all of it was with a server's kernel first */
 	unsigned
 	    own_status; /* what rondo's own answer can be, after how the tries went; 0 = not known */
 	bool has_fallen_through; /* a server's answer is there in case nothing better comes */
