@@ -421,8 +421,9 @@ static void choose_ways(struct client *client)
 
 static void dial(struct client *client)
 {
-	struct channel *channel = channel_create((size_t)dice_skewed(&world.dice, 64, QUEUE_BYTES),
-	    (size_t)dice_skewed(&world.dice, 64, QUEUE_BYTES));
+	size_t in_bytes = (size_t)dice_skewed(&world.dice, 64, QUEUE_BYTES);
+	size_t out_bytes = (size_t)dice_skewed(&world.dice, 64, QUEUE_BYTES);
+	struct channel *channel = channel_create(in_bytes, out_bytes);
 
 	channel->latency_us = dice_skewed(&world.dice, 0, 500);
 	if (!net_dial(world.listening_fd, channel)) {

@@ -799,9 +799,11 @@ void server_change(struct server *server)
 		if (dice_chance(&world.dice, 5000))
 			server_close_all(server, dice_chance(&world.dice, 5000));
 	} else {
-		for (unsigned count = 1 + dice_below(&world.dice, 2); count > 0; count--)
-			server->vices[dice_below(&world.dice, VICES)] =
-			    rates[dice_below(&world.dice, 3)];
+		for (unsigned count = 1 + dice_below(&world.dice, 2); count > 0; count--) {
+			unsigned rate = rates[dice_below(&world.dice, 3)];
+
+			server->vices[dice_below(&world.dice, VICES)] = rate;
+		}
 	}
 	trace("server # changes", server->index, 0, 0);
 }

@@ -360,8 +360,11 @@ static void change_shortages(void)
 	*faults = (struct net_faults){.spurious = spurious};
 	if (!world.profile.shortages || dice_chance(dice, 5000))
 		return;
-	for (unsigned count = 1 + dice_below(dice, 3); count > 0; count--)
-		*rates[dice_below(dice, 7)] = (unsigned)dice_skewed(dice, 10, 5000);
+	for (unsigned count = 1 + dice_below(dice, 3); count > 0; count--) {
+		unsigned rate = (unsigned)dice_skewed(dice, 10, 5000);
+
+		*rates[dice_below(dice, 7)] = rate;
+	}
 	trace("there are shortages", 0, 0, 0);
 }
 
