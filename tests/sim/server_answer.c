@@ -1,0 +1,265 @@
+#include "message.h"
+#include "server_conn.h"
+#include "trace.h"
+
+static int64_t max_delay_us(const struct server *server)
+{
+	return server->options.max_delay_response_us;
+}
+
+static void choose_pace(struct server_conn *conn)
+{
+	conn->piece = SIZE_MAX;
+	conn->gap_us = 0;
+	if (dice_chance(&world.dice, 1500)) {
+		conn->piece = (size_t)dice_skewed(&world.dice, 1, 2000);
+		conn->gap_us = dice_skewed(&world.dice, 10, 2000);
+	}
+}
+
+static unsigned any_good_status(void)
+{
+	static const unsigned statuses[16] = {
+	    200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 201, 204, 304, 404, 301, 403};
+
+	return statuses[dice_below(&world.dice, 16)];
+}
+
+static unsigned any_bad_status(void)
+{
+	const struct rules_retry *rules = &world.rules[world.rules_now].retry;
+
+	return rules->status_count > 0
+		   ? rules->statuses[dice_below(&world.dice, (unsigned)rules->status_count)]
+		   : 500;
+}
+
+static void choose_content(struct visit *visit, const struct request *request)
+{
+	unsigned roll = dice_below(&world.dice, 10);
+
+	visit->framing = roll < 6 ? FRAMING_LENGTH : roll < 9 ? FRAMING_CHUNKED : FRAMING_CLOSE;
+	visit->length =
+	    (uint32_t)dice_skewed(&world.dice, 0, dice_chance(&world.dice, 300) ? 100000 : 1500);
+	if (request->method == HEAD || visit->status == 204 || visit->status == 304) {
+		if (visit->framing == FRAMING_CLOSE)
+			visit->framing = FRAMING_NONE;
+		if (visit->status == 204)
+			visit->framing = FRAMING_NONE;
+	}
+}
+
+/* What kind of answer this request gets from such a server. */
+static void choose_status(
+    struct server_conn *conn, struct visit *visit, const struct request *request)
+{
+	struct server *server = conn->server;
+
+	visit->status = any_good_status();
+	server->fails_next = !server->fails_next;
+	if (server_rolls(server, VICE_STATUS) ||
+	    (server->fails_next && server_rolls(server, VICE_ALTERNATE)))
+		visit->status = any_bad_status();
+	if (request->is_poison)
+		visit->status = any_bad_status();
+	if (request->upgrades && visit->status == 200) {
+		visit->status = 101;
+		visit->switches = true;
+		visit->tunnel_down = (uint32_t)dice_skewed(&world.dice, 0, 5000);
+	}
+	if (!visit->switches && server_rolls(server, VICE_UNASKED_101)) {
+		visit->switches = true;
+		visit->status = 101;
+		visit->is_bad = !request->upgrades;
+	}
+}
+
+/* A head that is none. */
+static void compose_garbage(struct server_conn *conn, struct visit *visit)
+{
+	static const struct str heads[] = {{"SSH-2.0-OpenSSH_9\r\n", 19},
+	    {"HTTP/1.1 2000 Much\r\n\r\n", 22}, {"HTTP/1.1 200 OK\r\nX-A : b\r\n\r\n", 28},
+	    {"HTTP/1.1 200 OK\nX-A: b\n\n", 24},
+	    {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 61},
+	    {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		72},
+	    {"HTTP/2.0 200 OK\r\n\r\n", 19}};
+	struct str head = heads[dice_below(&world.dice, sizeof(heads) / sizeof(*heads))];
+
+	visit->is_bad = true;
+	visit->final_at = 0;
+	text_put(&conn->wire, head);
+}
+
+/* Where the answer stops, and what happens then. */
+static void choose_ending(struct server_conn *conn, struct visit *visit)
+{
+	struct server *server = conn->server;
+	bool closes = conn->ending == ENDING_CLOSE;
+
+	conn->limit = conn->answer_end = conn->wire.len;
+	conn->is_extra = false;
+	if (server_rolls(server, VICE_CUT) || (visit->is_bad && dice_chance(&world.dice, 3000))) {
+		static const enum ending endings[] = {ENDING_FIN, ENDING_RESET, ENDING_SILENCE};
+
+		conn->limit = (size_t)dice_skewed(&world.dice, 0, (int64_t)conn->wire.len);
+		conn->ending = endings[dice_below(&world.dice, 3)];
+		if (visit->framing == FRAMING_CLOSE && conn->ending == ENDING_FIN &&
+		    conn->limit > visit->final_at)
+			conn->ending = ENDING_RESET;
+		visit->is_cut = conn->limit < conn->wire.len ||
+				(visit->framing == FRAMING_CLOSE && !visit->is_bad);
+		if (!visit->is_cut)
+			conn->ending = closes ? ENDING_CLOSE : ENDING_KEEP;
+	} else if (server_rolls(server, VICE_EXTRA) && !visit->switches &&
+		   visit->framing != FRAMING_CLOSE && !visit->is_bad) {
+		text_put(&conn->wire, STR("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Sim: what "
+					  "nobody asked\r\n\r\nextra"));
+		if (dice_chance(&world.dice, 5000))
+			conn->limit = conn->wire.len;
+		else
+			conn->is_extra = true;
+	}
+}
+
+static void compose(struct server_conn *conn)
+{
+	struct visit *visit = server_visit(conn);
+	const struct request *request = &world.requests[visit->request];
+	bool closes = dice_chance(&world.dice, world.profile.calm ? 100 : 400);
+
+	conn->wire.len = conn->sent = 0;
+	choose_status(conn, visit, request);
+	choose_content(visit, request);
+	visit->interims = dice_chance(&world.dice, 200) ? 1 + dice_below(&world.dice, 3) : 0;
+	if (server_rolls(conn->server, VICE_INTERIMS))
+		visit->interims = 14 + dice_below(&world.dice, 6);
+	visit->is_bad_content = visit->framing == FRAMING_CHUNKED && request->method != HEAD &&
+				visit->status != 204 && visit->status != 304 && !visit->switches &&
+				server_rolls(conn->server, VICE_FRAMING);
+	visit->is_bad |= visit->interims + conn->has_continued > 16;
+	closes = !visit->switches && (closes || visit->framing == FRAMING_CLOSE);
+	conn->ending = closes ? ENDING_CLOSE : ENDING_KEEP;
+	if (server_rolls(conn->server, VICE_GARBAGE))
+		compose_garbage(conn, visit);
+	else
+		message_compose_answer(&conn->wire, visit, closes);
+	visit->is_answered = true;
+	choose_ending(conn, visit);
+}
+
+static int64_t any_delay_us(struct server_conn *conn)
+{
+	const struct server *server = conn->server;
+
+	if (server_rolls(server, VICE_SLOW))
+		return dice_between(
+		    &world.dice, max_delay_us(server) / 2, max_delay_us(server) * 2);
+	return dice_skewed(&world.dice, 0, world.profile.calm ? 20000 : 8000);
+}
+
+/* The request, or enough of it, is here: what now? */
+void server_decide(struct server_conn *conn)
+{
+	conn->was_decided = true;
+	choose_pace(conn);
+	if (server_rolls(conn->server, VICE_NEVER)) {
+		conn->phase = SILENT;
+		return;
+	}
+	if (server_rolls(conn->server, VICE_RESET)) {
+		server_drop(conn, dice_chance(&world.dice, 5000));
+		return;
+	}
+	compose(conn);
+	conn->phase = THINKING;
+	conn->act_us = trace_now_us() + any_delay_us(conn);
+	if (dice_chance(&world.dice, 4000))
+		conn->act_us = trace_now_us();
+}
+
+void server_answer_probe(struct server_conn *conn)
+{
+	bool good = !server_rolls(conn->server, VICE_STATUS) &&
+		    !server_rolls(conn->server, VICE_GARBAGE) &&
+		    !server_rolls(conn->server, VICE_NEVER);
+
+	conn->wire.len = conn->sent = 0;
+	text_put(&conn->wire,
+	    good ? STR("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		 : STR("HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+	conn->limit = conn->answer_end = conn->wire.len;
+	conn->ending = ENDING_CLOSE;
+	conn->phase = GIVING;
+	conn->piece = SIZE_MAX;
+	conn->gap_us = conn->act_us = 0;
+	conn->was_decided = true;
+	conn->is_extra = false;
+	server_visit(conn)->is_answered = true;
+}
+
+static void answer_is_given(struct server_conn *conn)
+{
+	struct server *server = conn->server;
+	struct visit *visit = server_visit(conn);
+
+	switch (conn->ending) {
+	case ENDING_KEEP:
+		break;
+	case ENDING_CLOSE:
+		/* Before it has read all, the end becomes a reset. */
+		visit->is_open = !conn->is_done;
+		server_drop(conn, false);
+		return;
+	case ENDING_FIN:
+		server_drop(conn, false);
+		return;
+	case ENDING_RESET:
+		server_drop(conn, true);
+		return;
+	case ENDING_SILENCE:
+		conn->phase = SILENT;
+		return;
+	}
+	if (visit->switches && !visit->is_bad) {
+		conn->phase = TUNNEL;
+		conn->wire.len = conn->sent = 0;
+		text_put_noise(&conn->wire, 0, (uint32_t)conn->visit * 2, visit->tunnel_down);
+		reader_start(&conn->reader);
+		reader_expect(&conn->reader, FRAMING_CLOSE, 0, (uint32_t)visit->request * 2 + 1);
+		return;
+	}
+	if (!conn->is_done) {
+		/* Answered before the request was whole: what comes of it is still read, and then it is over. */
+		conn->phase = dice_chance(&world.dice, 5000) ? SILENT : TAKING;
+		conn->has_answered = true;
+		return;
+	}
+	if (conn->is_extra && peer_send(&conn->peer, (struct str){conn->wire.data + conn->limit,
+							 conn->wire.len - conn->limit}) > 0)
+		conn->extra_us = trace_now_us();
+	server_end_visit(conn);
+	if (dice_chance(&world.dice, server->stale))
+		conn->idle_us = trace_now_us() + dice_skewed(&world.dice, 0, 20000);
+}
+
+void server_give(struct server_conn *conn)
+{
+	size_t left = conn->limit - conn->sent;
+	size_t n = left < conn->piece ? left : conn->piece;
+
+	if (trace_now_us() < conn->act_us) {
+		peer_wake(&conn->peer, conn->act_us);
+		return;
+	}
+	conn->sent += peer_send(&conn->peer, (struct str){conn->wire.data + conn->sent, n});
+	trace("server # has sent # of #", conn->server->index, (int64_t)conn->sent,
+	    (int64_t)conn->limit);
+	if (conn->sent > conn->answer_end && conn->extra_us == 0)
+		conn->extra_us = trace_now_us();
+	conn->act_us = trace_now_us() + conn->gap_us;
+	if (conn->sent == conn->limit)
+		answer_is_given(conn);
+	else if (!conn->peer.channel->peer_is_full)
+		peer_wake(&conn->peer, conn->act_us);
+}
