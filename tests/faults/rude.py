@@ -156,6 +156,42 @@ def ends_behind(end, framing):
     return test
 
 
+def pooled_connection_ends(method):
+    """The next request and the end of the connection that it would go on are both there before rondo looks."""
+
+    def test(world):
+        heads, may_end, has_ended = [], threading.Event(), threading.Event()
+
+        def script(connection):
+            heads.append(read_head(connection))
+            answer(connection)
+            if len(heads) == 1:
+                may_end.wait(PATIENCE)
+                connection.close()
+                has_ended.set()
+
+        proxy = world.proxy([Script(world, script)], "retry_window=1h")
+        with connect(proxy) as client:
+            client.sendall(request("/first"))
+            assert receive(client)[0] == 200
+            proxy.signal(signal.SIGSTOP)
+            client.sendall(request("/second", method))
+            may_end.set()
+            assert has_ended.wait(PATIENCE)
+            proxy.signal(signal.SIGCONT)
+            status, _, content = receive(client)
+        assert (status, content) == (200, b"ok"), (status, content)
+        assert len(heads) == 2 and heads[1].startswith(method.encode() + b" /second "), heads
+        assert proxy.count_log(DOWN) == 0, proxy.tail()
+        proxy.stop()
+
+    return test
+
+
+for each in ("GET", "POST"):
+    fault("F16", f"a {each} that comes while its pooled connection ends goes on a fresh one, once")(
+        pooled_connection_ends(each))
+
 COUNTED, TO_THE_END = b"Content-Length: %d\r\n", b"X-Length: %d\r\n"
 fault("F60", "an end that comes with the last bytes does not overtake them")(
     ends_behind(lambda connection: connection.close(), COUNTED))
