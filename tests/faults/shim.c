@@ -108,7 +108,8 @@ time_t time(time_t *result)
 
 static size_t at_most(size_t len)
 {
-	return state && state->io_bytes && len > (size_t)state->io_bytes ? (size_t)state->io_bytes : len;
+	return state && state->io_bytes && len > (size_t)state->io_bytes ? (size_t)state->io_bytes
+									 : len;
 }
 
 ssize_t recv(int fd, void *data, size_t len, int flags)
