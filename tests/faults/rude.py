@@ -200,6 +200,30 @@ fault("F60", "content that the end of the stream ends is whole when both come at
 fault("F60", "a reset behind a whole answer does not take it away")(ends_behind(reset, COUNTED))
 
 
+@fault("F08", "a failing answer that is passed on for want of a better one, and cut off, is its backend's fault")
+def a_parked_answer_is_cut_off(world):
+    may_end = threading.Event()
+
+    def script(connection):
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 1000\r\n\r\nsome of it")
+        may_end.wait(PATIENCE)
+
+    cuts, refuses = Script(world, script), world.keep(socket.socket())
+    refuses.bind(("127.0.0.1", 0))
+    name, other = cuts.url[7:], f"127.0.0.1:{refuses.getsockname()[1]}"
+    proxy = world.proxy([cuts, other])
+    with connect(proxy) as client:
+        client.sendall(request())
+        head = read_head(client)
+        may_end.set()
+        rest, _ = read_to_end(client)
+    assert head.startswith(b"HTTP/1.1 503 Busy") and cuts.url.encode() in head, head
+    assert rest == b"some of it", rest
+    proxy.wait_log(rf"GET / from .* failed .*: {name}\(cut_off,\d+ms\) {other}\(refused,")
+    proxy.stop()
+
+
 # ---- checks
 
 
