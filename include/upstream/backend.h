@@ -93,6 +93,7 @@ struct backend_failure {
 
 struct backend {
 	char *url, *name, *host, *path; /* its own copies */
+	char *authority;                /* what Host is called here: HOST:PORT, or localhost */
 	uint16_t port;
 	struct backend_options options; /* strings point at the copies */
 	unsigned weight;                /* options.weight, or what the operator set */

@@ -175,7 +175,7 @@ static enum step start_sending(struct exchange *exchange)
 	    .client_ip = str_from(exchange->with.client_ip),
 	    .request_id_name = str_from(headers->request_id),
 	    .request_id = str_from(exchange->request_id),
-	    .backend_host = str_from(link->backend->name),
+	    .backend_host = str_from(link->backend->authority),
 	};
 	if (!write_request_head(&link->conn.out, &request))
 		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);

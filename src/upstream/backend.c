@@ -85,6 +85,20 @@ static void backend_free_strings(struct backend *backend)
 	free(backend->name);
 	free(backend->host);
 	free(backend->path);
+	free(backend->authority);
+}
+
+static char *compose_authority(const struct backend_options *options)
+{
+	bool is_v6 = options->host && strchr(options->host, ':');
+	char *authority = NULL;
+
+	if (!options->host)
+		return strdup("localhost");
+	if (asprintf(&authority, "%s%s%s:%u", is_v6 ? "[" : "", options->host, is_v6 ? "]" : "",
+		options->port) < 0)
+		return NULL;
+	return authority;
 }
 
 /* Replaces identity and options as a whole, or nothing. */
@@ -95,9 +109,10 @@ static bool backend_copy_options(struct backend *backend, const struct backend_o
 	    .name = strdup(options->name),
 	    .host = options->host ? strdup(options->host) : NULL,
 	    .path = options->path ? strdup(options->path) : NULL,
+	    .authority = compose_authority(options),
 	};
 
-	if (!copy.url || !copy.name || (options->host && !copy.host) ||
+	if (!copy.url || !copy.name || !copy.authority || (options->host && !copy.host) ||
 	    (options->path && !copy.path)) {
 		backend_free_strings(&copy);
 		return false;
@@ -107,6 +122,7 @@ static bool backend_copy_options(struct backend *backend, const struct backend_o
 	backend->name = copy.name;
 	backend->host = copy.host;
 	backend->path = copy.path;
+	backend->authority = copy.authority;
 	backend->port = options->port;
 	backend->options = *options;
 	backend->options.url = backend->url;

@@ -189,17 +189,9 @@ static void probe_send(struct probe *probe)
 
 static bool probe_compose(struct probe *probe)
 {
-	struct buf *out = &probe->conn.out;
-	const char *host = probe->backend->host;
-	bool is_v6 = host && strchr(host, ':');
-	bool fits = buf_printf(out, "GET %s HTTP/1.1\r\n", probe->prober->path);
-
-	if (host)
-		fits = fits && buf_printf(out, "Host: %s%s%s:%u\r\n", is_v6 ? "[" : "", host,
-				   is_v6 ? "]" : "", probe->backend->port);
-	else
-		fits = fits && buf_append(out, STR("Host: localhost\r\n"));
-	return fits && buf_append(out, STR("User-Agent: rondo\r\nConnection: close\r\n\r\n"));
+	return buf_printf(&probe->conn.out,
+	    "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: rondo\r\nConnection: close\r\n\r\n",
+	    probe->prober->path, probe->backend->authority);
 }
 
 static void probe_connected(struct probe *probe)
