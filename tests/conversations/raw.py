@@ -118,6 +118,8 @@ class Backend:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
+            if self.directory:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
             peer = Peer(sock)
             self.peers.append(peer)
             thread = threading.Thread(target=self._play, args=(peer, number), daemon=True)

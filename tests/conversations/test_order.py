@@ -19,6 +19,8 @@ UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 class Reuse(raw.Conversation):
     """Backend connections that are not used again."""
 
+    SIZE = 350000  # more than a buffer holds, by far
+
     def test_bytes_behind_a_content_that_was_not_read_into_memory_are_never_interpreted(self):
         asked, may_answer, has_answered = threading.Event(), threading.Event(), threading.Event()
         more = []
@@ -30,7 +32,7 @@ class Reuse(raw.Conversation):
                 return
             asked.set()
             may_answer.wait(PATIENCE)
-            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 150000\r\n\r\n" + b"A" * 150000 +
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self.SIZE + b"A" * self.SIZE +
                       b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
             has_answered.set()
             more.append(peer.read_to_end())
@@ -42,15 +44,16 @@ class Reuse(raw.Conversation):
             with frozen(rondo):
                 may_answer.set()
                 self.assertTrue(has_answered.wait(PATIENCE))
-            self.assertEqual(client.answer()[1], b"A" * 150000)
+            self.assertEqual(client.answer()[1], b"A" * self.SIZE)
             self.assertEqual(client.answer()[1], b"good")
             self.backends[0].threads[0].join(PATIENCE)
         self.assertEqual(more, [b""])
 
 
 class Tunnels(raw.Conversation):
-    # About as many bytes as a buffer of rondo holds, with the default limits: one of these fills it to the last.
-    SIZES = range(94 * 1024, 100 * 1024, 64)
+    # A buffer holds a head, the content that is kept, and trailers, which is about this. One of the sizes fills it.
+    SETTINGS = ["retry.body=160k", "limits.header_bytes=1k"]
+    SIZES = range(161 * 1024, 164 * 1024, 64)
 
     def test_early_bytes_of_a_tunnel_that_fill_the_buffer_are_passed_on_once(self):
         asked, answered = threading.Semaphore(0), threading.Semaphore(0)
@@ -70,7 +73,8 @@ class Tunnels(raw.Conversation):
             peer.send(b"late %d" % size)
             peer.read_to_end()
 
-        with self.rondo(self.backend(script, backlog=256, is_local=True)) as rondo:
+        backend = self.backend(script, backlog=256, is_local=True)
+        with self.rondo(backend, settings=self.SETTINGS) as rondo:
             clients = {size: self.client(rondo) for size in self.SIZES}
             for size, client in clients.items():
                 client.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n" % size + UPGRADE + b"\r\n")
@@ -163,7 +167,7 @@ class Ends(raw.Conversation):
 
 class Interims(raw.Conversation):
     def test_interim_answers_that_come_all_at_once_may_be_more_than_a_buffer_holds(self):
-        interim = b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * 12000 + b"\r\n\r\n"
+        interim = b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * 15000 + b"\r\n\r\n"
 
         def script(peer, _number):
             peer.read_head()
