@@ -251,7 +251,14 @@ enum step exchange_reply_timeout(struct exchange *exchange)
 
 static enum step step_replying(struct exchange *exchange)
 {
-	switch (conn_flush(exchange->with.client)) {
+	struct conn *client = exchange->with.client;
+	uint64_t sent = client->sent;
+	enum io io = conn_flush(client);
+	/* The limit is on a client that takes nothing, not on one that is slow. */
+	if (client->sent > sent)
+		exchange->deadline_us =
+		    exchange_now_us(exchange) + exchange->rules->timeouts.send_us;
+	switch (io) {
 	case IO_OK:
 		exchange_end(
 		    exchange, exchange->end, exchange->keep_client ? SEQUEL_KEEP : SEQUEL_LINGER);
