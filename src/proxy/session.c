@@ -143,8 +143,11 @@ static void run_lingering(struct session *session)
 	buf_release(&client->in);
 	enum io io = conn_read(client, LINGER_READ_BYTES);
 	buf_release(&client->in);
-	if (io == IO_AGAIN)
+	if (io == IO_AGAIN) {
+		/* The kernel may have had no room to be told at first. */
+		conn_want(client, LOOP_READ);
 		return;
+	}
 	if (io != IO_OK || now_us(session) >= session->linger_until_us)
 		end(session, false);
 	else
