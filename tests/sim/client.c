@@ -5,7 +5,13 @@
 #include "sim_net.h"
 #include "trace.h"
 
-enum { CLIENTS = 32, DEPTH = 40, MOST_US = 1000 * 1000 };
+enum {
+	CLIENTS = 32,
+	DEPTH = 40,
+	MOST_US = 1000 * 1000,
+	PATIENCE_US = 600 * 1000 * 1000,
+	AT_ONCE = 16 * 1024
+};
 
 enum state { RESTING, CONNECTED, SILENT, RETIRED };
 
@@ -41,7 +47,7 @@ struct client {
 	enum leaving leaving;
 	uint64_t leave_sent, leave_taken; /* when so many bytes were sent or taken */
 	int64_t ask_us;
-	int64_t dialled_us;
+	int64_t dialled_us, first_us; /* since when the first of those asked is the first */
 };
 
 static struct client clients[CLIENTS];
@@ -121,6 +127,8 @@ static void ask(struct client *client)
 	if (client->is_early)
 		text_put_noise(
 		    &client->wire, 0, (uint32_t)world_index(request) * 2 + 1, request->tunnel_up);
+	if (client->asked_count == 0)
+		client->first_us = trace_now_us();
 	client->asked[client->asked_count++] = (uint32_t)world_index(request);
 	trace(
 	    "client # asks # (method #)", client - clients, world_index(request), request->method);
@@ -130,7 +138,7 @@ static bool may_ask(const struct client *client)
 {
 	return client->left > 0 && client->asked_count < client->depth && !client->is_over &&
 	       trace_now_us() >= client->ask_us &&
-	       (client->wire.len < 4096 || client->sent == client->wire.len);
+	       (client->wire.len < AT_ONCE || client->sent == client->wire.len);
 }
 
 /* ---- the end of a connection */
@@ -208,6 +216,7 @@ static void answer_is_whole(struct client *client)
 	client->is_deaf |= request->method == HEAD && answer->is_own && answer->closes;
 	client->is_over |= client->is_deaf || answer->closes || request->fault != FAULT_NONE;
 	client->asked_count--;
+	client->first_us = trace_now_us();
 	memmove(client->asked, client->asked + 1, client->asked_count * sizeof(*client->asked));
 	client->ask_us = trace_now_us() +
 			 (dice_chance(&world.dice, 7000) ? 0 : dice_skewed(&world.dice, 0, 20000));
@@ -255,6 +264,11 @@ static enum reader_result look_at_head(struct client *client)
 	}
 	request->answer = ANSWER_BEGUN;
 	oracle_answer_begins(request, answer);
+	/* More than all limits of one request together. */
+	check("no answer takes for ever",
+	    request->is_excused || trace_now_us() - client->first_us < PATIENCE_US,
+	    "request %lld waited %lld us", (long long)world_index(request),
+	    (long long)(trace_now_us() - client->first_us));
 	return reader_expect(
 	    &client->reader, answer->framing, answer->length, (uint32_t)answer->visit * 2);
 }
@@ -403,6 +417,9 @@ static void choose_ways(struct client *client)
 	client->left = (unsigned)dice_skewed(&world.dice, 1, 40);
 	client->depth =
 	    dice_chance(&world.dice, 2000) ? (unsigned)dice_skewed(&world.dice, 1, DEPTH) : 1;
+	/* More at once than rondo answers in one go. */
+	if (dice_chance(&world.dice, 300))
+		client->left = client->depth = DEPTH;
 	client->minor = dice_chance(&world.dice, 500) ? 0 : 1;
 	if (client->minor == 0)
 		client->depth = 1;

@@ -355,8 +355,8 @@ static bool is_true(
 		if (visit->server == server->index && is_true_of(request, try, server, visit))
 			return true;
 	}
-	/* Too little of it came to a server to be told from another. */
-	if (server->outcomes[OUTCOME_GOOD] > 0) {
+	/* It was answered before enough of it came to the server to be told from another. */
+	if (server->tainted > 0) {
 		request->is_tainted = request->is_excused = true;
 		return true;
 	}

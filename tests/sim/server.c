@@ -158,6 +158,7 @@ static struct visit *begin_visit(struct server_conn *conn)
 	check_nothing_extra(conn);
 	check_rest(conn);
 	world.tainted += visit->is_tainted;
+	conn->server->tainted += visit->is_tainted;
 	conn->visit = visit - world.visits;
 	return visit;
 }
@@ -214,8 +215,9 @@ void server_end_visit(struct server_conn *conn)
 	if (conn->phase != SILENT)
 		conn->phase = TAKING;
 	conn->has_answered = conn->has_continued = false;
+	/* What it had sent before was taken for its answer: the answer is now what belongs to nobody. */
 	if (server_visit(conn)->is_tainted)
-		conn->extra_us = 0;
+		conn->extra_us = trace_now_us();
 	conn->last_visit = conn->visit;
 	conn->visit = -1;
 	conn->served++;
@@ -284,7 +286,7 @@ static void on_closed(struct peer *peer, bool reset)
 	if (!visit)
 		return;
 	if (visit->request < 0)
-		conn->server->outcomes[visit->is_tainted ? OUTCOME_GOOD : OUTCOME_STALLED]++;
+		conn->server->outcomes[OUTCOME_STALLED]++;
 	note_taken(conn);
 	visit->closed_us = trace_now_us();
 	visit->judged_us = sim_loop_judged_us(world.loop);

@@ -151,6 +151,7 @@ struct server {
 	int64_t configured_us; /* when it came into the configuration, as somebody new */
 	struct server_conn *connections;
 	uint64_t outcomes[OUTCOMES]; /* what it did that rondo may tell of */
+	size_t tainted;              /* visits that may have got what belongs to another */
 	bool
 	    lost_in_head; /* it dropped a connection on which a request had begun that nobody could tell */
 	/* The oracle's own picture. */
