@@ -55,9 +55,9 @@ enum outcome backend_connect_outcome(int error)
 	case ENOENT: /* a Unix socket that nobody has made yet */
 		return OUTCOME_REFUSED;
 	case ETIMEDOUT:
+	case EAGAIN: /* a Unix socket whose queue is full; there is no event to wait for */
 		return OUTCOME_CONNECT_TIMEOUT;
 	case EADDRNOTAVAIL:
-	case EAGAIN:
 	case EMFILE:
 	case ENFILE:
 	case ENOBUFS:

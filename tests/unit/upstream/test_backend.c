@@ -52,12 +52,13 @@ static void errors_of_connect_have_a_meaning(void **state)
 	} cases[] = {
 	    {ECONNREFUSED, OUTCOME_REFUSED}, {ECONNRESET, OUTCOME_REFUSED},
 	    {ENOENT, OUTCOME_REFUSED}, {ETIMEDOUT, OUTCOME_CONNECT_TIMEOUT},
+	    {EAGAIN, OUTCOME_CONNECT_TIMEOUT}, /* of a Unix socket */
 	    {EHOSTUNREACH, OUTCOME_UNREACHABLE}, {ENETUNREACH, OUTCOME_UNREACHABLE},
 	    {EHOSTDOWN, OUTCOME_UNREACHABLE}, {ENETDOWN, OUTCOME_UNREACHABLE},
 	    {EACCES, OUTCOME_UNREACHABLE}, {EPERM, OUTCOME_UNREACHABLE},
-	    {EADDRNOTAVAIL, OUTCOME_SHORTAGE}, {EAGAIN, OUTCOME_SHORTAGE},
-	    {EMFILE, OUTCOME_SHORTAGE}, {ENFILE, OUTCOME_SHORTAGE}, {ENOBUFS, OUTCOME_SHORTAGE},
-	    {ENOMEM, OUTCOME_SHORTAGE}, {ENOSPC, OUTCOME_SHORTAGE}, /* of epoll */
+	    {EADDRNOTAVAIL, OUTCOME_SHORTAGE}, {EMFILE, OUTCOME_SHORTAGE},
+	    {ENFILE, OUTCOME_SHORTAGE}, {ENOBUFS, OUTCOME_SHORTAGE}, {ENOMEM, OUTCOME_SHORTAGE},
+	    {ENOSPC, OUTCOME_SHORTAGE}, /* of epoll */
 	};
 
 	(void)state;
@@ -714,6 +715,41 @@ static void a_refusal_comes_as_an_event(void **state)
 	world_finish(&world);
 }
 
+/* Nothing would tell when there is room: the connect has failed, and not for want of anything of ours. */
+static void a_unix_socket_whose_queue_is_full_takes_nobody(void **state)
+{
+	const struct net_listen_options listen_options = {.backlog = 0};
+	char directory[] = "/tmp/rondo-backend-XXXXXX", path[64];
+	struct backend_conn *connections[4], *connection;
+	struct world world;
+	size_t count = 0;
+	bool connecting;
+	int error = 0;
+
+	(void)state;
+	world_init(&world);
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/app.sock", directory);
+	const struct backend_options options = {.url = "unix:", .name = "app", .path = path};
+	struct backend *backend = backend_create(&world.env, &options);
+	assert_non_null(backend);
+	int listener = net_listen(&backend->addrs[0], &listen_options);
+	assert_true(listener >= 0);
+	while ((connection = backend_connect(backend, 0, &error, &connecting))) {
+		assert_true(count < COUNT(connections));
+		connection->conn.on_event = on_nothing;
+		connections[count++] = connection;
+	}
+	assert_int_equal(backend_connect_outcome(error), OUTCOME_CONNECT_TIMEOUT);
+	while (count > 0)
+		backend_close(connections[--count], false);
+	backend_drop(backend);
+	close(listener);
+	unlink(path);
+	rmdir(directory);
+	world_finish(&world);
+}
+
 /* Two requests begin at the first address, which is dead. One of them finds the second and makes it
  * the preferred one; the other must not be led back to the dead one by that. */
 static void a_try_goes_through_all_addresses(void **state)
@@ -790,6 +826,7 @@ int main(void)
 	    cmocka_unit_test(the_last_drop_closes_what_is_idle),
 	    cmocka_unit_test(a_connect_that_fails_at_once_tells_why),
 	    cmocka_unit_test(a_refusal_comes_as_an_event),
+	    cmocka_unit_test(a_unix_socket_whose_queue_is_full_takes_nobody),
 	    cmocka_unit_test(a_try_goes_through_all_addresses),
 	};
 
