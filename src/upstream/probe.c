@@ -410,17 +410,36 @@ static bool prober_is_in_step(const struct prober *prober)
 	return true;
 }
 
-static struct probe *prober_take_over(struct prober *prober, struct backend *backend)
+static struct probe **prober_find(const struct prober *prober, const struct backend *backend)
 {
 	for (size_t i = 0; i < prober->count; i++) {
-		struct probe *probe = prober->probes[i];
-
-		if (probe && probe->backend == backend) {
-			prober->probes[i] = NULL;
-			return probe;
-		}
+		if (prober->probes[i] && prober->probes[i]->backend == backend)
+			return &prober->probes[i];
 	}
-	return probe_create(prober, backend);
+	return NULL;
+}
+
+/* The same backends as before, in whatever order. */
+static bool prober_knows_all(const struct prober *prober)
+{
+	const struct ring *ring = prober->ring;
+
+	for (size_t i = 0; i < ring->count; i++) {
+		if (!prober_find(prober, ring->backends[i]))
+			return false;
+	}
+	return prober->count == ring->count;
+}
+
+static struct probe *prober_take_over(struct prober *prober, struct backend *backend)
+{
+	struct probe **place = prober_find(prober, backend);
+
+	if (!place)
+		return probe_create(prober, backend);
+	struct probe *probe = *place;
+	*place = NULL;
+	return probe;
 }
 
 static void prober_destroy_probes(struct prober *prober)
@@ -437,6 +456,7 @@ static void prober_follow(struct prober *prober)
 
 	if (prober_is_in_step(prober))
 		return;
+	bool is_other_set = !prober_knows_all(prober);
 	struct probe **probes = calloc(ring->count + 1, sizeof(struct probe *));
 	if (!probes)
 		return;
@@ -445,7 +465,8 @@ static void prober_follow(struct prober *prober)
 	prober_destroy_probes(prober);
 	prober->probes = probes;
 	prober->count = ring->count;
-	prober_spread(prober);
+	if (is_other_set)
+		prober_spread(prober);
 }
 
 static void prober_on_due(struct timer *timer)
@@ -499,11 +520,15 @@ bool prober_configure(struct prober *prober, const struct probe_options *options
 
 	if (!path)
 		return false;
+	/* Else the first ones would be checked at every reload, and the last ones never. */
+	bool is_other_schedule = !prober->path || strcmp(prober->path, path) != 0 ||
+				 prober->options.interval_us != options->interval_us;
 	free(prober->path);
 	prober->path = path;
 	prober->options = *options;
 	prober->options.path = path;
-	prober_spread(prober);
+	if (is_other_schedule)
+		prober_spread(prober);
 	prober_wake(prober);
 	return true;
 }

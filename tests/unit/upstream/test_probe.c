@@ -600,6 +600,43 @@ static void every_backend_is_checked(void **state)
 	town_finish(&town);
 }
 
+/* The first backend is checked at once when checks are spread. */
+static void checks_are_spread_anew_only_for_another_schedule(void **state)
+{
+	struct backend *turned[SITES];
+	struct town town;
+
+	(void)state;
+	town_init(&town);
+	town_start(&town, "/health");
+	answer_one(&town, 0, HEAD_200);
+
+	town_start(&town, "/health");
+	town_idle(&town);
+	assert_false(somebody_came(&town, 0));
+	turned[0] = town.backends[1];
+	turned[1] = town.backends[0];
+	assert_true(ring_set(&town.ring, turned, SITES));
+	town_start(&town, "/health");
+	town_idle(&town);
+	assert_false(somebody_came(&town, 0));
+	assert_false(somebody_came(&town, 1));
+
+	assert_true(ring_set(&town.ring, turned, 1));
+	town_start(&town, "/health");
+	answer_one(&town, 1, HEAD_200);
+	assert_true(ring_set(&town.ring, town.backends, SITES));
+	town_start(&town, "/health");
+	answer_one(&town, 0, HEAD_200);
+	town_start(&town, "/other");
+	answer_one(&town, 0, HEAD_200);
+	town.options.interval_us += 1 * S;
+	town_start(&town, "/other");
+	answer_one(&town, 0, HEAD_200);
+	assert_int_equal(town.backends[0]->checks_good, 4);
+	town_finish(&town);
+}
+
 /* However long one check takes, the next one waits for it. */
 static void there_is_one_probe_at_a_time(void **state)
 {
@@ -747,6 +784,7 @@ int main(void)
 	    cmocka_unit_test(a_shortage_is_no_result),
 	    cmocka_unit_test(checks_take_down_and_bring_back),
 	    cmocka_unit_test(every_backend_is_checked),
+	    cmocka_unit_test(checks_are_spread_anew_only_for_another_schedule),
 	    cmocka_unit_test(there_is_one_probe_at_a_time),
 	    cmocka_unit_test(without_a_path_a_failed_check_is_a_failure_like_others),
 	    cmocka_unit_test(a_backend_may_leave_the_ring_while_it_is_probed),
