@@ -25,7 +25,6 @@ struct ring_options {
 	int64_t retry_window_us;
 	int64_t retry_window_max_us;
 	int64_t slow_start_us;
-	unsigned retry_budget_percent;
 };
 
 struct ring {

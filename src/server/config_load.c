@@ -289,7 +289,6 @@ static void complete(struct config_load *load)
 {
 	struct config *config = load->config;
 
-	config->ring.retry_budget_percent = config->rules.retry.budget_percent;
 	config->probe.connect_timeout_us = config->rules.timeouts.connect_us;
 	for (size_t i = 0; i < settings_all().count; i++)
 		if (row(i)->type != SETTING_BACKENDS)

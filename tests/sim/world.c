@@ -158,7 +158,6 @@ static void choose_ring_options(void)
 	    .balance = dice_chance(dice, 7000) ? RING_ROUND_ROBIN : RING_ADAPTIVE,
 	    .retry_window_us = dice_skewed(dice, 10 * MS, 10 * SECOND),
 	    .slow_start_us = dice_chance(dice, 7000) ? 0 : dice_skewed(dice, 10 * MS, 5 * SECOND),
-	    .retry_budget_percent = 100,
 	};
 	world.ring.options.retry_window_max_us =
 	    world.ring.options.retry_window_us * (1 + dice_below(dice, 8));

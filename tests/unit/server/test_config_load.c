@@ -153,7 +153,6 @@ static void the_smallest_file_has_all_defaults(void **state)
 	assert_int_equal(config->rules.headers.trusted_count, 0);
 	assert_int_equal(config->ring.balance, RING_ROUND_ROBIN);
 	assert_int_equal(config->ring.retry_window_us, 10000000);
-	assert_int_equal(config->ring.retry_budget_percent, 20);
 	assert_int_equal(config->probe.connect_timeout_us, 1000000);
 	assert_int_equal(config->probe.expect_count, 1);
 	assert_int_equal(config->probe.expect[0].to, 399);
@@ -542,13 +541,13 @@ static void a_default_gives_way_to_what_was_set(void **state)
 	config_drop(config);
 }
 
-static void some_values_go_to_two_places(void **state)
+static void the_time_for_a_connect_is_that_of_probes_too(void **state)
 {
-	struct config *config = load_text("backends = \"" URL "\"; retry = { budget = 50; };\n"
-					  "timeouts = { connect = \"3s\"; };");
+	struct config *config =
+	    load_text("backends = \"" URL "\"; timeouts = { connect = \"3s\"; };");
 
 	(void)state;
-	assert_int_equal(config->ring.retry_budget_percent, 50);
+	assert_int_equal(config->rules.timeouts.connect_us, 3000000);
 	assert_int_equal(config->probe.connect_timeout_us, 3000000);
 	config_drop(config);
 }
@@ -581,7 +580,7 @@ int main(void)
 	    cmocka_unit_test(variables_stay_on_the_command_line),
 	    cmocka_unit_test(included_files_add_backends_in_the_order_of_their_names),
 	    cmocka_unit_test(a_default_gives_way_to_what_was_set),
-	    cmocka_unit_test(some_values_go_to_two_places),
+	    cmocka_unit_test(the_time_for_a_connect_is_that_of_probes_too),
 	    cmocka_unit_test(the_last_holder_frees_it),
 	};
 

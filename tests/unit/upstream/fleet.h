@@ -43,7 +43,6 @@ static inline void fleet_init(struct fleet *fleet, size_t count, const unsigned 
 	fleet->ring.options = (struct ring_options){
 	    .retry_window_us = 10 * S,
 	    .retry_window_max_us = 60 * S,
-	    .retry_budget_percent = 20,
 	};
 	for (size_t i = 0; i < count; i++) {
 		char url[64], name[16];
