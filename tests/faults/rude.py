@@ -269,7 +269,7 @@ def checked(check, is_down):
 
         sick = Script(world, script)
         proxy = world.proxy([sick, world.backend()], "health.path=/check", "health.interval=50ms",
-                            "health.timeout=300ms", "health.fall=2")
+                            "health.timeout=" + ("500ms" if is_down else "20s"), "health.fall=2")
         if is_down:
             proxy.wait_log(DOWN)
             assert {ask(proxy)[2] for _ in range(4)} == {b"b /"}
