@@ -3,8 +3,11 @@
 # anybody else is told what to install.
 #
 # Two builds, build/release and build/asan (AddressSanitizer and UndefinedBehaviorSanitizer), are tested
-# side by side, on ports that the kernel chooses. What cannot run because a program is missing is
-# skipped, and a line says so. The last line is "N passed, N failed"; status 0 when none failed.
+# side by side, on ports that the kernel chooses. OTHER_LLHTTP may name a directory with the libllhttp.pc of
+# another version (9 or later): what hangs on the parser is then tested with that as well.
+#
+# What cannot run because a program is missing is skipped, and a line says so. The last line is
+# "N passed, N failed"; status 0 when none failed.
 set -u
 export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
 
@@ -105,6 +108,21 @@ both() {
     step "admin, $1" "$python" tests/admin/test_admin.py "$2/rondo"
 }
 
+# What hangs on the parser, with the llhttp of that directory.
+other_llhttp() {
+    local lib
+    if [ -z "${OTHER_LLHTTP:-}" ]; then
+        skip 'another llhttp' 'OTHER_LLHTTP does not name any'
+        return
+    fi
+    lib=$(PKG_CONFIG_PATH=$OTHER_LLHTTP pkg-config --variable=libdir libllhttp)
+    PKG_CONFIG_PATH=$OTHER_LLHTTP step 'another llhttp, build' prepare_build build/llhttp \
+        -DCMAKE_BUILD_TYPE=Release "-DCMAKE_BUILD_RPATH=$lib" "-DCMAKE_EXE_LINKER_FLAGS=-L$lib"
+    build/llhttp/rondo -V | sed -n '2s/,.*//p'
+    step 'another llhttp, units' ctest --test-dir build/llhttp -R '^http_' --no-tests=error
+    step 'another llhttp, messages' "$python" tests/http/run_cases.py build/llhttp/rondo
+}
+
 release_lane() {
     both release build/release
     step 'page' "$python" tests/admin/test_page.py build/release/rondo
@@ -113,6 +131,7 @@ release_lane() {
     step 'soak' "$python" tests/soak/soak.py build/release/rondo build/release/mock_backends 60000
     step 'simulator' build/release/tests/sim/sim --requests 1000000
     step 'faults' sh tests/faults/run.sh build/release/rondo
+    other_llhttp
 }
 
 # The other lane has less to do; and what the analyzers and the fuzz targets find does not hang on time.
