@@ -1,4 +1,4 @@
-"""Backends that end, answer or come back at the wrong moment, scripted by the byte, and reloads and stops in it all."""
+"""Backends that end, answer or come back at the wrong moment, by the byte; reloads and stops in it all."""
 
 import contextlib
 import hashlib
