@@ -59,6 +59,8 @@ struct config {
 	const char *admin_socket;               /* "": none */
 	const char *include;                    /* the glob as written; "": none */
 
+	const char *warning; /* what is allowed and hardly meant; NULL: nothing */
+
 	const char *const *files; /* every file that was read */
 	size_t file_count;
 

@@ -68,6 +68,8 @@ static int answer_configured(const struct options *options)
 	config_errors_finish(&errors);
 	if (!config)
 		return EXIT_BAD_CONFIG;
+	if (config->warning)
+		fprintf(stderr, "%s\n", config->warning);
 	if (options->mode == OPTIONS_DUMP)
 		config_dump(config, stdout);
 	else

@@ -112,6 +112,33 @@ static void check_backends(struct config_load *load)
 		    load->errors, (struct config_fault){line ? line : &whole, hint}, "no backends");
 }
 
+/*
+ * A try that ends with the request says nothing about its backend: one that hangs would stay in turn. The defaults
+ * leave time enough, so one of the two was given.
+ */
+static void check_deadline(struct config_load *load)
+{
+	struct config *config = load->config;
+	const struct setting *delay =
+	    settings_find(settings_of_backend(), STR("max_delay_response"));
+	const struct config_line *line = line_of_two(load, "retry.deadline", "max_delay_response");
+
+	for (size_t i = 0; i < config->backend_count && !config->warning; i++) {
+		const struct config_backend *backend = &config->backends[i];
+
+		if (config->rules.retry.deadline_us > backend->options.max_delay_response_us)
+			continue;
+		config->warning = arena_printf(&config->arena,
+		    "%s: retry.deadline, %s, is not more than max_delay_response, %s%s%s: "
+		    "a backend that hangs will never be taken for one that does",
+		    backend->own_delay ? backend->origin : config_line_origin(line, &load->scratch),
+		    format(load, "retry.deadline"),
+		    setting_format(delay, &backend->options, &load->scratch),
+		    backend->own_delay ? " of backend " : "",
+		    backend->own_delay ? backend->options.name : "");
+	}
+}
+
 void config_check(struct config_load *load)
 {
 	if (load->scratch.failed || load->config->arena.failed)
@@ -124,4 +151,5 @@ void config_check(struct config_load *load)
 		config_errors_add(load->errors,
 		    (struct config_fault){line_of(load, "log.access"), NULL},
 		    "log.access: write \"off\", \"stdout\" or a path");
+	check_deadline(load);
 }

@@ -125,6 +125,14 @@ static void note_refused(struct daemon *daemon, const char *reason)
 	events_note(&daemon->events, NULL, "reload refused: %s", reason);
 }
 
+static void pass_warning(struct daemon *daemon, const struct config *config)
+{
+	if (!config->warning)
+		return;
+	log_warning("%s", config->warning);
+	say(daemon, config->warning);
+}
+
 /* The new configuration, or NULL when it has faults: they are logged and the supervisor is told. */
 static struct config *load(struct daemon *daemon)
 {
@@ -139,6 +147,8 @@ static struct config *load(struct daemon *daemon)
 		note_refused(daemon, errors.count > 0 ? errors.items[0].message : "no memory");
 	}
 	config_errors_finish(&errors);
+	if (config)
+		pass_warning(daemon, config);
 	return config;
 }
 
@@ -531,6 +541,7 @@ int daemon_run(const struct options *options)
 		return EXIT_BAD_CONFIG;
 	}
 	log_set_level(options->quiet ? LOG_LEVEL_WARNING : config->log_level);
+	pass_warning(&daemon, config);
 	fit_descriptors(config);
 	/* What could not be made at the start is the process's end: the system takes everything back. */
 	if (!start_modules(&daemon, config)) {

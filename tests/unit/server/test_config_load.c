@@ -541,6 +541,40 @@ static void a_default_gives_way_to_what_was_set(void **state)
 	config_drop(config);
 }
 
+static void a_deadline_that_leaves_no_time_to_judge_is_a_warning(void **state)
+{
+#define NOT_MORE    "is not more than max_delay_response, "
+#define NEVER_TAKEN ": a backend that hangs will never be taken for one that does"
+	static const struct {
+		const char *text, *warning;
+	} rows[] = {
+	    {"backends = \"" URL "\";", NULL},
+	    {"backends = \"" URL "\";\nretry = { deadline = \"5001ms\"; };", NULL},
+	    {"backends = \"" URL "\";\nretry = { deadline = \"5s\"; };",
+		"rondo.conf:2: retry.deadline, \"5s\", " NOT_MORE "\"5s\"" NEVER_TAKEN},
+	    {"backends = \"" URL "\";\n\nmax_delay_response = \"2m\";",
+		"rondo.conf:3: retry.deadline, \"30s\", " NOT_MORE "\"2m\"" NEVER_TAKEN},
+	    {"max_delay_response = \"2m\";\n"
+	     "backends = { url = \"" URL "\"; max_delay_response = \"5s\"; };",
+		NULL},
+	    {"retry = { deadline = \"10s\"; };\n"
+	     "backends = ( \"h:1\",\n{ url = \"h:2\"; max_delay_response = \"20s\"; } );",
+		"rondo.conf:3: retry.deadline, \"10s\", " NOT_MORE
+		"\"20s\" of backend h:2" NEVER_TAKEN},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct config *config = load_text(rows[i].text);
+
+		if (rows[i].warning)
+			assert_string_equal(config->warning, rows[i].warning);
+		else
+			assert_null(config->warning);
+		config_drop(config);
+	}
+}
+
 static void the_time_for_a_connect_is_that_of_probes_too(void **state)
 {
 	struct config *config =
@@ -580,6 +614,7 @@ int main(void)
 	    cmocka_unit_test(variables_stay_on_the_command_line),
 	    cmocka_unit_test(included_files_add_backends_in_the_order_of_their_names),
 	    cmocka_unit_test(a_default_gives_way_to_what_was_set),
+	    cmocka_unit_test(a_deadline_that_leaves_no_time_to_judge_is_a_warning),
 	    cmocka_unit_test(the_time_for_a_connect_is_that_of_probes_too),
 	    cmocka_unit_test(the_last_holder_frees_it),
 	};

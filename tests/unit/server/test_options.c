@@ -234,6 +234,10 @@ static void answers(void **state)
 		const char *out, *err; /* what it begins with */
 	} cases[] = {
 	    {{"-t", "--backend", "h:1"}, 0, "command line: good, 1 backend\n", ""},
+	    {{"-t", "--backend", "h:1", "--set", "retry.deadline=5s"}, 0,
+		"command line: good, 1 backend\n",
+		"command line: retry.deadline, \"5s\", is not more than max_delay_response, "
+		"\"5s\": a backend that hangs will never be taken for one that does\n"},
 	    {{"-t", "--backend", "h:1", "--backend", "h:2"}, 0, "command line: good, 2 backends\n",
 		""},
 	    {{"-tq", "--backend", "h:1"}, 0, "", ""},
