@@ -201,8 +201,10 @@ static void session_run(struct session *session)
 	}
 	for (int served = 1; exchange_run(session->exchange) && follow_sequel(session); served++) {
 		if (served == EXCHANGES_PER_RUN) {
-			/* What else was pipelined waits for the next turn. */
-			arm(session, now_us(session));
+			/* What else was pipelined waits for the next turn, or for its event. */
+			become_idle(session);
+			if (buf_len(&session->client.in) > 0)
+				arm(session, now_us(session));
 			return;
 		}
 		if (!run_idle(session))
