@@ -59,12 +59,13 @@ struct exchange {
 	struct http_head request;
 	uint64_t number;
 
-	int64_t began_us;    /* first byte of the head */
-	int64_t deadline_us; /* of all tries together; TIMER_NEVER until the head is complete */
-	int64_t try_us;      /* the current try began */
-	int64_t connect_us;  /* its connect began */
-	int64_t sent_us;     /* its last byte was accepted */
-	int64_t heading_us;  /* the first byte of its answer came */
+	int64_t began_us;     /* first byte of the head */
+	int64_t deadline_us;  /* of all tries together; TIMER_NEVER until the head is complete */
+	int64_t try_us;       /* the current try began */
+	int64_t max_delay_us; /* how long its backend may be silent, as it was then */
+	int64_t connect_us;   /* its connect began */
+	int64_t sent_us;      /* its last byte was accepted */
+	int64_t heading_us;   /* the first byte of its answer came */
 
 	struct relay up, down;
 	enum exchange_upload upload;

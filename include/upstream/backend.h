@@ -87,8 +87,9 @@ struct backend_failure {
 	int64_t when_unix_us; /* 0: now, for backend_note_failure */
 	enum failure_source source;
 	enum outcome outcome;
-	unsigned status;  /* with OUTCOME_STATUS */
-	int64_t after_us; /* how long the try had taken */
+	unsigned status;   /* with OUTCOME_STATUS */
+	int64_t after_us;  /* how long the try had taken */
+	int64_t silent_us; /* how much of it the backend was waited for */
 };
 
 struct backend {
@@ -103,18 +104,17 @@ struct backend {
 	bool unresolved;         /* no address known */
 
 	enum backend_state state;
-	enum outcome reason;      /* why it is down, or was before its trial */
-	unsigned reason_status;   /* with OUTCOME_STATUS */
-	int64_t since_us;         /* of this state, loop clock; 0 = since it was created */
-	int64_t since_unix_us;    /* the same for people */
-	int64_t left_up_us;       /* when it was up last */
-	int64_t until_us;         /* BACKEND_DOWN: when rondo looks at it again */
-	int64_t window_us;        /* the current window; doubles at each failed return */
-	int64_t ramp_from_us;     /* when it came back, for slow start; 0 = it was never down */
-	unsigned suspicions;      /* soft failures in a row that could not be compared */
+	enum outcome reason;    /* why it is down, or was before its trial */
+	unsigned reason_status; /* with OUTCOME_STATUS */
+	int64_t since_us;       /* of this state, loop clock; 0 = since it was created */
+	int64_t since_unix_us;  /* the same for people */
+	int64_t left_up_us;     /* when it was up last */
+	int64_t until_us;       /* BACKEND_DOWN: when rondo looks at it again */
+	int64_t window_us;      /* the current window, or the last; doubles at each failed return */
+	int64_t ramp_from_us;   /* when it came back, for slow start; 0 = it was never down */
+	unsigned suspicions;    /* soft failures in a row that could not be compared */
 	uint64_t suspect_request; /* the request of the last of them */
-	unsigned pardoned;        /* suspicions that the last good answer dispelled */
-	uint64_t pardon_request;  /* whose answer that was */
+	unsigned epoch;           /* changes of state so far */
 	unsigned checks_failed;   /* in a row */
 	unsigned checks_good;
 	bool on_trial; /* BACKEND_TRIAL: its one request is under way */

@@ -7,7 +7,7 @@
  * highest (the first of equals) and lowers it by the sum, so turns interleave (a a b a, not a a a
  * b). Either way a backend that is skipped gives its turns to all the others evenly, and nobody is
  * ever owed more than one round, however weights change and backends come and go. No sockets and no
- * clock: now is an argument. Nothing can fail; NULL means nobody is left.
+ * clock: now is an argument. Nothing but ring_set can fail.
  *
  * The ring holds its backends (backend_hold). Requests in flight hold theirs, so a ring may change
  * at any time.
@@ -69,14 +69,16 @@ enum ring_pick_result {
  * - those that are up, and those on trial whose one request is not under way, by turns; of them the
  *   `backup` ones only when no other is left;
  * - only when none is up at all: one whose trial is under way, then those down for a soft reason,
- * the one
- *   whose window ends first first, then, when no refusal was met yet in this request
+ *   the one whose window ends first first, then, when no refusal was met yet in this request
  *   (`refused_before`), one that is down for a hard reason.
  * Draining and unresolved ones, those in `tried` and those at their max_connections are passed
  * over. Sets on_trial on a backend picked in BACKEND_TRIAL.
  */
 enum ring_pick_result ring_pick(struct ring *ring, const struct ring_tried *tried,
     bool refused_before, int64_t now_us, struct backend **picked);
+
+/* Would ring_pick find somebody? Nothing changes. */
+bool ring_can_pick(const struct ring *ring, const struct ring_tried *tried, bool refused_before);
 
 /* The weight a backend is picked with, in thousandths: weight, times slow start (10 % to 100 %),
  * times the latency factor when adaptive, as it was at a pick not long ago. Never 0. */
@@ -90,6 +92,7 @@ size_t ring_count_up(const struct ring *ring);
  * For readiness. */
 bool ring_is_usable(const struct ring *ring);
 
+bool ring_has(const struct ring *ring, const struct backend *backend);
 struct backend *ring_find_name(const struct ring *ring, struct str name);
 struct backend *ring_find_url(const struct ring *ring, struct str url);
 

@@ -5,15 +5,18 @@
  * Soft ones are compared: when another backend then gave the same request a good answer, all that
  * failed it are down at once; when none did, the request is to blame and nobody is marked. A soft
  * failure of a request that could not be tried elsewhere is a suspicion, and so is an answer cut
- * off, for it had begun to reach the client; three in a row from different requests, with no
- * success between, mark. Soft marks never take out the last backend that is up. The rest (a stale
+ * off, for it had begun to reach the client; three in a row from different requests, with no whole
+ * good answer between, mark. Soft marks never take out the last backend that is up. The rest (a stale
  * connection, the client's or rondo's own fault) means nothing.
  *
  * Down lasts a window; then a probe of rondo's own must succeed (verdict_probed), then one client
  * request is the trial: its success brings the backend back, its failure doubles the window, up to
- * a maximum. A trial that proves nothing leaves it on trial, for the next request. What a backend
- * does while it is down changes nothing, but a good answer to a request that went there because
- * nobody was up brings it back. A window begins anew at its shortest after each success.
+ * a maximum. A trial that proves nothing leaves it on trial, for the next request; one whose answer
+ * is cut off has failed after all. What a backend does while it is down changes nothing, but a good
+ * answer to a request that went there because nobody was up brings it back, unless it is down for its
+ * checks. A window begins anew at its shortest after each success. What a try that began in an
+ * earlier state of its backend has to say is of no interest any more, nor what is said of a backend
+ * that is not in the ring.
  *
  * Functions of state, event and now; they change a backend only through backend_set_state and count
  * suspicions and checks.
@@ -33,6 +36,7 @@ struct try_record {
 	int64_t took_us;
 	/* The backend was not up when it was picked: on trial, or down with nobody up. */
 	bool was_trial;
+	unsigned epoch; /* the backend's when it was picked */
 };
 
 /* A try that failed hard: called when it happens, while the request goes on elsewhere. Other
@@ -41,9 +45,8 @@ void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_u
 
 /*
  * The request is decided, by an answer or by having none: judges all its tries, but for what
- * verdict_hard did already. Should an answer judged as good be cut off later, that is another case
- * of one try under the same request_id; it takes the first judgement back. `request_id` is unique
- * to the request; `compared` tells that the request could have been tried elsewhere (then soft
+ * verdict_hard did already. An answer is judged by its head; should it be cut off later, that is
+ * another case of one try under the same request_id. `request_id` is unique to the request; `compared` tells that the request could have been tried elsewhere (then soft
  * failures without a good answer mean nothing) rather than not (then they are suspicions). Also
  * ends the trials among them.
  */
@@ -54,6 +57,9 @@ struct verdict_case {
 	bool compared;
 };
 void verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us);
+
+/* A good answer of this backend has come to its end: suspicions are dispelled. */
+void verdict_completed(struct backend *backend);
 
 /* rondo's own connect or GET to a backend that is down: when it was good it may have its trial,
  * when it failed it waits twice as long, now for this reason. A shortage of rondo's own changes

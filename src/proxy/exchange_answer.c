@@ -33,24 +33,24 @@ static enum step on_answer_head(struct exchange *exchange)
 		return pass_interim(exchange);
 	try->status = answer->status;
 	try->backend->counters.answers[answer->status / 100]++;
-	int64_t from_us = exchange->upload == UPLOAD_RUNNING ? exchange->try_us : exchange->sent_us;
+	bool is_early = exchange->upload == UPLOAD_RUNNING;
+	int64_t from_us = is_early ? exchange->try_us : exchange->sent_us;
 	exchange->first_byte_us =
 	    (exchange->state == EXCHANGE_HEADING ? exchange->heading_us
 						 : exchange_now_us(exchange)) -
 	    from_us;
 	bool is_good = !retry_is_status(&exchange->rules->retry, answer->status);
-	if (!is_good && exchange_may_try_again(exchange, true)) {
+	if (!is_good && exchange_take_retry(exchange, true)) {
 		exchange_record_try(exchange, OUTCOME_STATUS);
 		park(exchange);
-		service->counters.retries[OUTCOME_STATUS]++;
-		try->backend->counters.retries++;
 		exchange_enter(exchange, EXCHANGE_PICKING);
 		return STEP_AGAIN;
 	}
 	if (!exchange_start_down(exchange))
 		return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
 	exchange_record_try(exchange, is_good ? OUTCOME_GOOD : OUTCOME_STATUS);
-	if (is_good)
+	/* What took the client's time says nothing about the backend's. */
+	if (is_good && !is_early)
 		backend_note_latency(try->backend, exchange->first_byte_us);
 	return exchange_begin_answer(exchange);
 }
@@ -102,24 +102,19 @@ enum step exchange_step_answer_head(struct exchange *exchange)
 	return exchange_try_failed(exchange, lost_outcome(exchange));
 }
 
-static int64_t max_delay_us(const struct exchange *exchange)
-{
-	return exchange->tries[exchange->try_count - 1].backend->options.max_delay_response_us;
-}
-
 int64_t exchange_due_waiting(const struct exchange *exchange)
 {
-	return exchange_earlier(exchange->sent_us + max_delay_us(exchange), exchange->deadline_us);
+	return exchange_earlier(exchange->sent_us + exchange->max_delay_us, exchange->deadline_us);
 }
 
 int64_t exchange_due_heading(const struct exchange *exchange)
 {
-	return exchange->heading_us + max_delay_us(exchange);
+	return exchange->heading_us + exchange->max_delay_us;
 }
 
 void exchange_late_waiting(struct exchange *exchange)
 {
-	bool is_late = exchange_now_us(exchange) >= exchange->sent_us + max_delay_us(exchange);
+	bool is_late = exchange_now_us(exchange) >= exchange->sent_us + exchange->max_delay_us;
 	exchange_try_failed(
 	    exchange, exchange_silence(exchange, is_late ? OUTCOME_LATE : OUTCOME_DEADLINE));
 }
@@ -221,6 +216,15 @@ enum step exchange_begin_answer(struct exchange *exchange)
 	return STEP_AGAIN;
 }
 
+/* The try whose answer is being passed on: not the last one when that answer had been parked. */
+static struct try_record *answering_try(struct exchange *exchange)
+{
+	struct try_record *try = exchange_current_try(exchange);
+	while (try->backend != exchange->link->backend && try > exchange->tries)
+		try--;
+	return try;
+}
+
 /* The answer is with the client. A connection with bytes beyond the response, or with a request that was not sent whole,
  * cannot be used again. */
 static void answer_is_sent(struct exchange *exchange)
@@ -231,21 +235,14 @@ static void answer_is_sent(struct exchange *exchange)
 	    exchange->down.raw == conn->in.end && buf_len(&conn->out) == 0 &&
 	    /* Whoever answers more than was asked for may have it waiting in the kernel. */
 	    (!conn->readable || net_is_quiet(conn->watch.fd));
+	if (answering_try(exchange)->outcome == OUTCOME_GOOD)
+		verdict_completed(exchange->link->backend);
 	bool client_may_send = exchange->upload != UPLOAD_DONE || exchange->with.client->readable ||
 			       exchange->up.raw < exchange->with.client->in.end;
 	if (exchange->keep_client)
 		exchange_end(exchange, ACCESS_OK, SEQUEL_KEEP);
 	else
 		exchange_end(exchange, ACCESS_OK, client_may_send ? SEQUEL_LINGER : SEQUEL_CLOSE);
-}
-
-/* The try whose answer is being passed on: not the last one when that answer had been parked. */
-static struct try_record *answering_try(struct exchange *exchange)
-{
-	struct try_record *try = exchange_current_try(exchange);
-	while (try->backend != exchange->link->backend && try > exchange->tries)
-		try--;
-	return try;
 }
 
 /* The answer ends before its time: the client must be able to tell. */
@@ -262,7 +259,9 @@ static void cut_off(struct exchange *exchange, enum access_end how)
 	struct try_record *try = answering_try(exchange);
 	try->outcome = OUTCOME_CUT_OFF;
 	try->took_us = exchange_now_us(exchange) - exchange->try_us;
-	struct backend_failure failure = {.outcome = OUTCOME_CUT_OFF, .after_us = try->took_us};
+	struct backend_failure failure = {.outcome = OUTCOME_CUT_OFF,
+	    .after_us = try->took_us,
+	    .silent_us = exchange_now_us(exchange) - exchange->down.moved_us};
 	backend_note_failure(try->backend, &failure);
 	struct verdict_case request = {.tries = try, .count = 1, .request_id = exchange->number};
 	verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
@@ -300,16 +299,28 @@ enum step exchange_step_streaming(struct exchange *exchange)
 	return STEP_AGAIN;
 }
 
+/* The client has not sent all, and it is its turn. */
+static bool waits_for_content(const struct exchange *exchange)
+{
+	return exchange->upload == UPLOAD_RUNNING && relay_wants_read(&exchange->up);
+}
+
 int64_t exchange_due_streaming(const struct exchange *exchange)
 {
 	const struct rules_timeouts *timeouts = &exchange->rules->timeouts;
 	bool for_client = relay_wants_write(&exchange->down);
-	return exchange->down.moved_us + (for_client ? timeouts->send_us : timeouts->response_us);
+	/* A backend that takes the request is not silent, and need not have more to say before it has it all. */
+	int64_t up_us = exchange->up.moved_us, down_us = exchange->down.moved_us;
+	int64_t moved_us = up_us > down_us ? up_us : down_us;
+	int64_t due_us = moved_us + (for_client ? timeouts->send_us : timeouts->response_us);
+	if (!waits_for_content(exchange))
+		return due_us;
+	return exchange_earlier(due_us, exchange->up.moved_us + timeouts->request_body_us);
 }
 
 void exchange_late_streaming(struct exchange *exchange)
 {
-	if (relay_wants_write(&exchange->down))
+	if (relay_wants_write(&exchange->down) || waits_for_content(exchange))
 		exchange_end_by_client(exchange);
 	else if (exchange_silence(exchange, OUTCOME_CUT_OFF) == OUTCOME_SHORTAGE)
 		break_off(exchange, ACCESS_LIMIT);
@@ -384,6 +395,7 @@ enum step exchange_step_tunnelling(struct exchange *exchange)
 	if (alive && !(up_ended && exchange->down_ended))
 		return STEP_WAIT;
 	if (alive) {
+		verdict_completed(exchange->link->backend);
 		/* A reset would overtake the last bytes on their way to the backend. */
 		backend_close(exchange->link, false);
 		exchange->link = NULL;

@@ -67,8 +67,9 @@ struct try_record *exchange_current_try(struct exchange *exchange);
 /* Closes the book on the current try. */
 void exchange_record_try(struct exchange *exchange, enum outcome outcome);
 
-/* May the request go to yet another backend, after one that got bytes of it (`sent`) or not? Takes from the budget. */
-bool exchange_may_try_again(struct exchange *exchange, bool sent);
+/* May the request go to yet another backend, after one that got bytes of it (`sent`) or not? What is sent again is taken
+ * from the budget, but only where there is somebody to send it to. */
+bool exchange_take_retry(struct exchange *exchange, bool sent);
 
 /* The one judge of a try that ended without an answer: again, elsewhere, or an answer of rondo's own. */
 enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome);

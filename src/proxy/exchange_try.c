@@ -18,12 +18,26 @@ static bool has_sent(const struct exchange *exchange)
 	return exchange->link && exchange->link->conn.sent > exchange->link_sent;
 }
 
-/* May the request go to yet another backend, after one that got bytes of it (`sent`) or not? */
-bool exchange_may_try_again(struct exchange *exchange, bool sent)
+/* Did a backend refuse this request? Then no other that refuses is asked. */
+static bool was_refused(const struct exchange *exchange)
+{
+	for (size_t i = 0; i < exchange->try_count; i++)
+		if (outcome_blame(exchange->tries[i].outcome) == BLAME_HARD)
+			return true;
+	return false;
+}
+
+static struct ring_tried tried_so_far(const struct exchange *exchange)
+{
+	return (struct ring_tried){exchange->tried, exchange->try_count};
+}
+
+bool exchange_take_retry(struct exchange *exchange, bool sent)
 {
 	struct service *service = exchange->with.service;
 	const struct rules_retry *rules = &exchange->rules->retry;
-	if (exchange->try_count >= rules->tries || exchange->try_count >= service->ring->count ||
+	struct ring_tried tried = tried_so_far(exchange);
+	if (exchange->try_count >= rules->tries ||
 	    exchange_now_us(exchange) >= exchange->deadline_us)
 		return false;
 	if (!sent)
@@ -35,6 +49,8 @@ bool exchange_may_try_again(struct exchange *exchange, bool sent)
 		log_debug("retry not possible: body");
 		return false;
 	}
+	if (!ring_can_pick(service->ring, &tried, was_refused(exchange)))
+		return false;
 	if (!budget_take_retry(
 		&service->ring->budget, rules->budget_percent, exchange_now_us(exchange))) {
 		service->counters.retries_over_budget++;
@@ -43,7 +59,17 @@ bool exchange_may_try_again(struct exchange *exchange, bool sent)
 	return true;
 }
 
-/* Closes the book on the current try. */
+/* How long the backend of the current try was waited for: not while the client was sending. */
+static int64_t silent_us(const struct exchange *exchange)
+{
+	int64_t from_us = exchange->try_us;
+	int64_t handed_us =
+	    exchange->upload == UPLOAD_RUNNING ? exchange->up.moved_us : exchange->sent_us;
+	if (exchange->request.framing != HTTP_FRAMING_NONE && handed_us > from_us)
+		from_us = handed_us;
+	return exchange_now_us(exchange) - from_us;
+}
+
 void exchange_record_try(struct exchange *exchange, enum outcome outcome)
 {
 	struct try_record *try = exchange_current_try(exchange);
@@ -51,8 +77,10 @@ void exchange_record_try(struct exchange *exchange, enum outcome outcome)
 	try->took_us = exchange_now_us(exchange) - exchange->try_us;
 	if (outcome == OUTCOME_GOOD)
 		return;
-	struct backend_failure failure = {
-	    .outcome = outcome, .status = try->status, .after_us = try->took_us};
+	struct backend_failure failure = {.outcome = outcome,
+	    .status = try->status,
+	    .after_us = try->took_us,
+	    .silent_us = silent_us(exchange)};
 	backend_note_failure(try->backend, &failure);
 	if (outcome_blame(outcome) == BLAME_HARD)
 		verdict_hard(exchange->with.service->ring, try, exchange_now_us(exchange));
@@ -92,7 +120,6 @@ static enum step open_link(struct exchange *exchange);
 /* The one judge of a try that ended without a good answer. */
 enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome)
 {
-	struct service *service = exchange->with.service;
 	bool sent = has_sent(exchange) || exchange->was_sent;
 	bool repeatable = !sent || (retry_may_repeat(&exchange->rules->retry, &exchange->request) &&
 				       relay_can_repeat(&exchange->up));
@@ -105,33 +132,39 @@ enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome)
 		return open_link(exchange);
 	}
 	exchange_record_try(exchange, outcome);
-	if (!exchange_may_try_again(exchange, sent))
+	if (!exchange_take_retry(exchange, sent))
 		return give_up(exchange, RING_NOBODY);
-	service->counters.retries[outcome]++;
-	exchange_current_try(exchange)->backend->counters.retries++;
 	exchange_enter(exchange, EXCHANGE_PICKING);
 	return STEP_AGAIN;
+}
+
+static void count_retry(struct exchange *exchange)
+{
+	const struct try_record *failed = exchange_current_try(exchange);
+	exchange->with.service->counters.retries[failed->outcome]++;
+	failed->backend->counters.retries++;
 }
 
 enum step exchange_step_picking(struct exchange *exchange)
 {
 	struct service *service = exchange->with.service;
-	struct ring_tried tried = {exchange->tried, exchange->try_count};
+	struct ring_tried tried = tried_so_far(exchange);
 	struct backend *backend;
-	bool refused = false;
-	for (size_t i = 0; i < exchange->try_count; i++)
-		refused |= outcome_blame(exchange->tries[i].outcome) == BLAME_HARD;
-	enum ring_pick_result picked =
-	    ring_pick(service->ring, &tried, refused, exchange_now_us(exchange), &backend);
+	enum ring_pick_result picked = ring_pick(
+	    service->ring, &tried, was_refused(exchange), exchange_now_us(exchange), &backend);
 	if (picked != RING_PICKED)
 		return give_up(exchange, picked);
+	if (exchange->try_count > 0)
+		count_retry(exchange);
 	backend_hold(backend);
 	exchange->tried[exchange->try_count] = backend;
 	exchange->tries[exchange->try_count++] = (struct try_record){
 	    .backend = backend,
 	    .outcome = OUTCOME_CLIENT,
 	    .was_trial = backend->state != BACKEND_UP,
+	    .epoch = backend->epoch,
 	};
+	exchange->max_delay_us = backend->options.max_delay_response_us;
 	exchange->try_us = loop_refresh_us(service->loop);
 	exchange->address = backend->addr_first;
 	exchange->addresses_tried = 0;
@@ -154,7 +187,12 @@ static void link_on_event(struct conn *conn, unsigned events)
 /* A live connection from the pool: one that a request which must not be sent twice can trust. */
 static struct backend_conn *take_pooled(struct exchange *exchange, struct backend *backend)
 {
-	bool may_repeat = retry_may_repeat(&exchange->rules->retry, &exchange->request);
+	const struct rules_retry *rules = &exchange->rules->retry;
+	const struct http_head *request = &exchange->request;
+	bool is_kept =
+	    request->framing == HTTP_FRAMING_NONE ||
+	    (request->has_content_length && request->content_length <= rules->body_bytes);
+	bool may_repeat = retry_may_repeat(rules, request) && is_kept;
 	struct backend_conn *link;
 	while ((link = backend_take(backend)) && !may_repeat && !net_is_quiet(link->conn.watch.fd))
 		backend_close(link, false);
@@ -311,7 +349,7 @@ enum step exchange_step_sending(struct exchange *exchange)
 	exchange->sent_us = loop_refresh_us(exchange->with.service->loop);
 	if (is_paced_by_client(exchange))
 		exchange->deadline_us = exchange->sent_us + exchange->rules->retry.deadline_us;
-	exchange->was_uploaded = true;
+	exchange->was_uploaded |= result == RELAY_DONE;
 	exchange_enter(exchange, EXCHANGE_WAITING);
 	return STEP_AGAIN;
 }

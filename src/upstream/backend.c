@@ -312,7 +312,6 @@ static void backend_come_up(struct backend *backend, int64_t now_us)
 {
 	backend->reason = OUTCOME_GOOD;
 	backend->reason_status = 0;
-	backend->window_us = 0;
 	backend->suspicions = 0;
 	backend->ramp_from_us = now_us;
 }
@@ -352,6 +351,7 @@ void backend_set_state(struct backend *backend, const struct backend_change *cha
 	backend->since_us = change->now_us;
 	backend->since_unix_us = read_wall_clock_us();
 	backend->on_trial = false;
+	backend->epoch++;
 	backend->checks_failed = 0;
 	backend->checks_good = 0;
 	backend_log_state(backend, from, change->reason);
@@ -404,7 +404,8 @@ void backend_note_failure(struct backend *backend, const struct backend_failure 
 		kept->when_unix_us = read_wall_clock_us();
 	backend->failure_next = (backend->failure_next + 1) % BACKEND_FAILURE_HISTORY;
 	if (failure->source == FAILURE_OF_REQUEST && outcome_blame(failure->outcome) != BLAME_NONE)
-		latency_fail(&backend->latency, failure->after_us, loop_now_us(backend->env->loop));
+		latency_fail(
+		    &backend->latency, failure->silent_us, loop_now_us(backend->env->loop));
 }
 
 void backend_note_latency(struct backend *backend, int64_t took_us)

@@ -85,6 +85,15 @@ bool ring_set(struct ring *ring, struct backend *const *backends, size_t count)
 	return true;
 }
 
+bool ring_has(const struct ring *ring, const struct backend *backend)
+{
+	for (size_t i = 0; i < ring->count; i++) {
+		if (ring->backends[i] == backend)
+			return true;
+	}
+	return false;
+}
+
 struct backend *ring_find_name(const struct ring *ring, struct str name)
 {
 	for (size_t i = 0; i < ring->count; i++) {
@@ -376,6 +385,23 @@ static struct backend *ring_pick_desperate(
 	if (!picked && !refused_before)
 		picked = ring_pick_soonest(ring, search, is_down_hard);
 	return picked;
+}
+
+bool ring_can_pick(const struct ring *ring, const struct ring_tried *tried, bool refused_before)
+{
+	struct search search = {.tried = tried};
+	bool is_anybody_left = false;
+
+	for (size_t i = 0; i < ring->count; i++) {
+		const struct backend *backend = ring->backends[i];
+
+		if (!is_open(backend) || !search_accepts(&search, backend))
+			continue;
+		if (is_regular(backend))
+			return true;
+		is_anybody_left |= !is_down_hard(backend) || !refused_before;
+	}
+	return is_anybody_left && ring_count_up(ring) == 0;
 }
 
 static void ring_note_pick(struct ring *ring, struct backend *picked)

@@ -52,9 +52,15 @@ static void verdict_convict_soft(struct ring *ring, const struct try_record *try
 		verdict_convict(ring, try, now_us);
 }
 
+/* Is the backend still what it was when it was picked? */
+static bool verdict_is_current(const struct ring *ring, const struct try_record *try)
+{
+	return try->epoch == try->backend->epoch && ring_has(ring, try->backend);
+}
+
 void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us)
 {
-	if (outcome_blame(try->outcome) != BLAME_HARD)
+	if (outcome_blame(try->outcome) != BLAME_HARD || !verdict_is_current(ring, try))
 		return;
 	switch (try->backend->state) {
 	case BACKEND_UP:
@@ -69,21 +75,19 @@ void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_u
 	}
 }
 
-static void verdict_pardon(struct backend *backend, uint64_t request_id)
-{
-	backend->pardoned = backend->suspicions;
-	backend->pardon_request = request_id;
-	backend->suspicions = 0;
-}
-
-static void verdict_good(const struct try_record *try, uint64_t request_id, int64_t now_us)
+static void verdict_good(const struct try_record *try, int64_t now_us)
 {
 	struct backend *backend = try->backend;
+	bool waits_for_checks = backend->state == BACKEND_DOWN && backend->reason == OUTCOME_CHECK;
 
-	verdict_pardon(backend, request_id);
 	/* Who was asked before it went down, and answers now, has proved nothing. */
-	if (backend->state != BACKEND_UP && try->was_trial)
+	if (backend->state != BACKEND_UP && try->was_trial && !waits_for_checks)
 		verdict_bring_back(backend, OUTCOME_GOOD, now_us);
+}
+
+void verdict_completed(struct backend *backend)
+{
+	backend->suspicions = 0;
 }
 
 struct hearing {
@@ -116,9 +120,6 @@ static void verdict_suspect(const struct hearing *hearing, const struct try_reco
 
 	if (backend->suspicions > 0 && backend->suspect_request == request_id)
 		return;
-	/* The answer that looked good was the one that is cut off now. */
-	if (backend->suspicions == 0 && backend->pardon_request == request_id)
-		backend->suspicions = backend->pardoned;
 	backend->suspect_request = request_id;
 	if (backend->suspicions < VERDICT_SUSPICIONS)
 		backend->suspicions++;
@@ -140,11 +141,23 @@ static void verdict_soft_while_up(const struct hearing *hearing, const struct tr
 	}
 }
 
+/* The trial that brought it back, and then was cut off. */
+static bool verdict_is_undone_trial(const struct try_record *try)
+{
+	return try->outcome == OUTCOME_CUT_OFF && try->was_trial &&
+	       try->backend->state == BACKEND_UP && try->backend->epoch == try->epoch + 1;
+}
+
 static void verdict_try(const struct hearing *hearing, const struct try_record *try)
 {
 	struct backend *backend = try->backend;
 	bool is_soft = outcome_blame(try->outcome) == BLAME_SOFT;
 
+	if (verdict_is_undone_trial(try) && ring_has(hearing->ring, backend) &&
+	    ring_count_up(hearing->ring) > 1)
+		verdict_turn_back(hearing->ring, try, hearing->now_us);
+	if (!verdict_is_current(hearing->ring, try))
+		return;
 	if (backend->state == BACKEND_UP && is_soft)
 		verdict_soft_while_up(hearing, try);
 	if (backend->state != BACKEND_TRIAL || !try->was_trial)
@@ -164,7 +177,7 @@ void verdict_settle(struct ring *ring, const struct verdict_case *request, int64
 	for (size_t i = 0; i < request->count; i++) {
 		if (request->tries[i].outcome == OUTCOME_GOOD) {
 			hearing.answerer = request->tries[i].backend;
-			verdict_good(&request->tries[i], request->request_id, now_us);
+			verdict_good(&request->tries[i], now_us);
 		}
 	}
 	for (size_t i = 0; i < request->count; i++) {
@@ -190,7 +203,8 @@ void verdict_probed(struct ring *ring, const struct try_record *probe, int64_t n
 static void verdict_check_failed(
     struct ring *ring, struct backend *backend, unsigned fall, int64_t now_us)
 {
-	const struct try_record try = {.backend = backend, .outcome = OUTCOME_CHECK};
+	const struct try_record try = {
+	    .backend = backend, .outcome = OUTCOME_CHECK, .epoch = backend->epoch};
 
 	backend->checks_good = 0;
 	if (++backend->checks_failed >= fall)

@@ -102,7 +102,7 @@ static void ask(struct client *client)
 
 	client->left--;
 	request->begins_at = client->all_sent + client->wire.len - client->sent;
-	request->method = any_method();
+	request->method = client->depth == DEPTH ? GET : any_method();
 	request->fault = any_fault(client);
 	if (request->fault == FAULT_TOO_MUCH && world.rules[world.rules_now].limits.body_bytes == 0)
 		request->fault = FAULT_NONE;

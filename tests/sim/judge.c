@@ -8,7 +8,7 @@ void judge_backend_is_new(struct server *server)
 	server->seen = BACKEND_UP;
 	server->checks_failed = server->checks_good = 0;
 	law_trial_ends(server);
-	server->suspicions = server->pardoned = 0;
+	server->suspicions = 0;
 }
 
 /* Of those that left the configuration nobody keeps a picture any more. */
@@ -39,8 +39,15 @@ void judge_state_changed(const struct backend *backend)
 
 struct before {
 	enum backend_state state;
+	enum outcome reason;
 	int64_t window_us;
+	unsigned epoch;
 };
+
+static struct before look_at(const struct backend *backend)
+{
+	return (struct before){backend->state, backend->reason, backend->window_us, backend->epoch};
+}
 
 static int64_t doubled(const struct ring *ring, int64_t window_us)
 {
@@ -68,8 +75,6 @@ static bool suspect(struct server *server, uint64_t request_id)
 {
 	if (server->suspicions > 0 && server->suspect == request_id)
 		return false;
-	if (server->suspicions == 0 && server->pardon_request == request_id)
-		server->suspicions = server->pardoned;
 	server->suspect = request_id;
 	if (server->suspicions < VERDICT_SUSPICIONS)
 		server->suspicions++;
@@ -78,8 +83,9 @@ static bool suspect(struct server *server, uint64_t request_id)
 
 static void check_good(const struct try_record *try, const struct before *before)
 {
+	bool waits_for_checks = before->state == BACKEND_DOWN && before->reason == OUTCOME_CHECK;
 	enum backend_state wanted =
-	    before->state == BACKEND_UP || try->was_trial ? BACKEND_UP : before->state;
+	    try->was_trial && !waits_for_checks ? BACKEND_UP : before->state;
 
 	check("a good answer to a trial brings back, any other does not",
 	    try->backend->state == wanted, "%s is %s", try->backend->name,
@@ -136,18 +142,37 @@ static void check_on_trial(
 		    backend->name);
 }
 
-static void note_pardons(const struct verdict_case *request)
+/* The backend is not what it was when it was picked. */
+static void check_old(
+    const struct hearing *hearing, const struct try_record *try, const struct before *before)
 {
-	for (size_t i = 0; i < request->count; i++) {
-		struct server *server = law_server_of(request->tries[i].backend);
+	const struct ring *ring = hearing->ring;
+	const struct backend *backend = try->backend;
+	bool is_undone_trial = try->outcome == OUTCOME_CUT_OFF && try->was_trial &&
+			       before->state == BACKEND_UP && before->epoch == try->epoch + 1;
+	bool is_last =
+	    law_is_open(backend) && law_count_up(ring) + (backend->state != BACKEND_UP) <= 1;
 
-		if (request->tries[i].outcome != OUTCOME_GOOD ||
-		    !is_current(request->tries[i].backend))
-			continue;
-		server->pardoned = server->suspicions;
-		server->pardon_request = request->request_id;
-		server->suspicions = 0;
+	if (!is_undone_trial || is_last || law_count_up(ring) == 0) {
+		check("what began in an earlier state changes nothing",
+		    backend->state == before->state, "%s is %s", backend->name,
+		    backend_state_word(backend));
+		return;
 	}
+	check("a trial that is cut off has failed",
+	    backend->state == BACKEND_DOWN &&
+		backend->window_us == doubled(ring, before->window_us),
+	    "%s is %s, for %lld us after %lld", backend->name, backend_state_word(backend),
+	    (long long)backend->window_us, (long long)before->window_us);
+}
+
+void __real_verdict_completed(struct backend *backend);
+void __wrap_verdict_completed(struct backend *backend);
+void __wrap_verdict_completed(struct backend *backend)
+{
+	if (is_current(backend))
+		law_server_of(backend)->suspicions = 0;
+	__real_verdict_completed(backend);
 }
 
 void __real_verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us);
@@ -158,11 +183,10 @@ void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request
 	struct hearing hearing = {.ring = ring, .request = request, .now_us = now_us};
 
 	law_check_tries(request);
-	note_pardons(request);
 	for (size_t i = 0; i < request->count; i++) {
 		const struct try_record *try = &request->tries[i];
 
-		before[i] = (struct before){try->backend->state, try->backend->window_us};
+		before[i] = look_at(try->backend);
 		if (try->outcome == OUTCOME_GOOD)
 			hearing.answerer = try->backend;
 	}
@@ -172,11 +196,17 @@ void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request
 
 		if (!is_current(try->backend))
 			continue;
-		if (try->was_trial && try->outcome != OUTCOME_GOOD)
-			law_trial_ends(law_server_of(try->backend));
-		if (try->outcome == OUTCOME_GOOD)
+		if (try->outcome == OUTCOME_GOOD) {
 			check_good(try, &before[i]);
-		else if (before[i].state == BACKEND_UP)
+			continue;
+		}
+		if (try->epoch != before[i].epoch) {
+			check_old(&hearing, try, &before[i]);
+			continue;
+		}
+		if (try->was_trial)
+			law_trial_ends(law_server_of(try->backend));
+		if (before[i].state == BACKEND_UP)
 			check_while_up(&hearing, try, &before[i]);
 		else if (before[i].state == BACKEND_TRIAL)
 			check_on_trial(&hearing, try, &before[i]);
@@ -190,9 +220,15 @@ void __real_verdict_hard(struct ring *ring, const struct try_record *try, int64_
 void __wrap_verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us);
 void __wrap_verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us)
 {
-	struct before before = {try->backend->state, try->backend->window_us};
+	struct before before = look_at(try->backend);
 
 	__real_verdict_hard(ring, try, now_us);
+	if (try->epoch != before.epoch || !is_current(try->backend)) {
+		check("what began in an earlier state changes nothing",
+		    try->backend->state == before.state, "%s is %s", try->backend->name,
+		    backend_state_word(try->backend));
+		return;
+	}
 	check("who refuses is down at once", try->backend->state == BACKEND_DOWN, "%s after %s",
 	    try->backend->name, outcome_word(try->outcome));
 	if (before.state != BACKEND_DOWN)
@@ -204,7 +240,7 @@ void __wrap_verdict_probed(struct ring *ring, const struct try_record *probe, in
 void __wrap_verdict_probed(struct ring *ring, const struct try_record *probe, int64_t now_us)
 {
 	const struct backend *backend = probe->backend;
-	struct before before = {backend->state, backend->window_us};
+	struct before before = look_at(backend);
 	int64_t until_us = backend->until_us, began_us = now_us - probe->took_us;
 
 	__real_verdict_probed(ring, probe, now_us);

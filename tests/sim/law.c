@@ -14,6 +14,7 @@ struct given {
 	bool is_settled;
 	bool found_nobody; /* in the last pick */
 	uint64_t denied;   /* law.denied at the last pick */
+	bool is_promised;  /* ring_can_pick was asked last, and said yes */
 	int64_t first_us;
 };
 
@@ -235,6 +236,9 @@ enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_trie
 		check_picked(ring, tried, refused_before, *picked);
 	if (tried->count > 0)
 		check_deadline(given, now_us);
+	check("who could be picked is picked", result == RING_PICKED || !given->is_promised,
+	    "%zu tries", tried->count);
+	given->is_promised = false;
 	given->found_nobody = result != RING_PICKED;
 	given->denied = law.denied;
 	if (result == RING_PICKED) {
@@ -242,6 +246,26 @@ enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_trie
 		law.trial[law_server_of(*picked)->index] |= (*picked)->state == BACKEND_TRIAL;
 	}
 	return result;
+}
+
+bool __real_ring_can_pick(
+    const struct ring *ring, const struct ring_tried *tried, bool refused_before);
+bool __wrap_ring_can_pick(
+    const struct ring *ring, const struct ring_tried *tried, bool refused_before);
+bool __wrap_ring_can_pick(
+    const struct ring *ring, const struct ring_tried *tried, bool refused_before)
+{
+	struct given *given = find_owner(tried->backends, offsetof(struct exchange, tried));
+	const struct backend *left = find_better(ring, tried, NULL);
+	bool can = __real_ring_can_pick(ring, tried, refused_before);
+
+	check(
+	    "whoever is left is found", can || !left, "%s was passed over", left ? left->name : "");
+	if (given) {
+		given->is_promised = can;
+		given->found_nobody = !can;
+	}
+	return can;
 }
 
 /* The last try failed, and there will be no other: is there a reason? */
@@ -254,7 +278,7 @@ static bool has_reason_to_give_up(const struct given *given, const struct verdic
 	if (!request || given->found_nobody || given->denied < law.denied ||
 	    net_world.shortages > 0)
 		return true;
-	return verdict->count >= rules->tries || verdict->count >= world.ring.count ||
+	return verdict->count >= rules->tries ||
 	       trace_now_us() >= given->first_us + rules->deadline_us ||
 	       !oracle_must_repeat(request, rules);
 }

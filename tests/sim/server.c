@@ -425,7 +425,7 @@ void server_route(uint32_t ip, struct net_route *route)
 		route->after_us = TIMER_NEVER;
 		break;
 	}
-	if (route->error_later && dice_chance(&world.dice, 3000))
+	if (route->error_later && (server->is_near || dice_chance(&world.dice, 1000)))
 		route->error_now = -route->error_later;
 }
 
@@ -492,6 +492,7 @@ void server_change(struct server *server)
 	if (!dice_chance(&world.dice, world.profile.server))
 		return;
 	if (dice_chance(&world.dice, 3500)) {
+		server->is_near = dice_chance(&world.dice, 5000);
 		for (size_t i = 0; i < ADDRESSES; i++)
 			server->links[i] = 1 + (enum link)dice_below(&world.dice, LINK_RESETS);
 		if (dice_chance(&world.dice, 3000))

@@ -144,6 +144,7 @@ struct server {
 	struct backend_options options;
 	size_t addresses;
 	enum link links[ADDRESSES];
+	bool is_near; /* what it refuses is refused at once */
 	unsigned vices[VICES];
 	unsigned stale; /* of 10000 answers, after how many an idle connection is closed soon */
 	bool fails_next;
@@ -159,8 +160,6 @@ struct server {
 	unsigned checks_failed, checks_good; /* in a row */
 	unsigned suspicions;
 	uint64_t suspect;
-	unsigned pardoned;
-	uint64_t pardon_request;
 };
 
 struct world {

@@ -98,15 +98,19 @@ static inline char fleet_pick(struct fleet *fleet, int64_t now_us)
 {
 	const struct ring_tried tried = {NULL, 0};
 	struct backend *picked;
+	bool can_pick = ring_can_pick(&fleet->ring, &tried, false);
 
 	switch (ring_pick(&fleet->ring, &tried, false, now_us, &picked)) {
 	case RING_PICKED:
+		assert_true(can_pick);
 		return picked->name[0];
 	case RING_ALL_FULL:
+		assert_false(can_pick);
 		return '!';
 	case RING_NOBODY:
 		break;
 	}
+	assert_false(can_pick);
 	return '-';
 }
 

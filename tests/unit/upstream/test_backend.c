@@ -343,7 +343,8 @@ static void failures_are_counted_and_the_last_ones_remembered(void **state)
 		backend_note_failure(backend, &(struct backend_failure){
 						  .when_unix_us = i,
 						  .outcome = OUTCOME_LATE,
-						  .after_us = 5 * S,
+						  .after_us = 9 * S,
+						  .silent_us = 5 * S,
 					      });
 	assert_int_equal(backend->counters.failures[OUTCOME_LATE], BACKEND_FAILURE_HISTORY + 3);
 	assert_int_equal(backend->failure_next, 3);

@@ -297,9 +297,12 @@ static void who_is_asked_depends_on_state(void **state)
 		const struct ring_tried before = {
 		    tried, fleet_arrange(&fleet, cases[i].states, tried)};
 		for (size_t j = 0; cases[i].picks[j]; j++) {
+			bool can_pick =
+			    ring_can_pick(&fleet.ring, &before, cases[i].refused_before);
 			enum ring_pick_result result = ring_pick(
 			    &fleet.ring, &before, cases[i].refused_before, 5 * S, &picked);
 
+			assert_int_equal(can_pick, result == RING_PICKED);
 			got[j] = result == RING_ALL_FULL ? '!' : '-';
 			if (result == RING_PICKED)
 				got[j] = picked->name[0];

@@ -36,6 +36,7 @@ static void request_read(struct request *request, const char *script)
 		    .outcome = outcome_from(at + 2, len - 2),
 		    .status = 500,
 		    .was_trial = backend->state != BACKEND_UP,
+		    .epoch = backend->epoch,
 		};
 		at += len + (at[len] == ' ');
 	}
@@ -55,13 +56,16 @@ static void request_judge(const struct request *request, bool compared)
 	verdict_settle(&request->fleet->ring, &judged, request->now_us);
 }
 
-/* A request that could be tried elsewhere when it was, and only then. */
+/* A request that could be tried elsewhere when it was, and only then; its answer comes whole. */
 static void ask(struct fleet *fleet, uint64_t id, const char *script, int64_t now_us)
 {
 	struct request request = {.fleet = fleet, .id = id, .now_us = now_us};
 
 	request_read(&request, script);
 	request_judge(&request, request.count > 1);
+	for (size_t i = 0; i < request.count; i++)
+		if (request.tries[i].outcome == OUTCOME_GOOD)
+			verdict_completed(request.tries[i].backend);
 }
 
 static void expect_states(const struct fleet *fleet, const char *expected, const char *why)
@@ -257,25 +261,27 @@ static void one_request_is_suspected_once(void **state)
 	fleet_finish(&fleet);
 }
 
-/* Its head looked good, and so it was judged when it came. */
-static void an_answer_cut_off_later_takes_its_pardon_back(void **state)
+/* The head of an answer is no success yet: those of others may come between it and its end. */
+static void an_answer_that_is_cut_off_was_no_success(void **state)
 {
 	struct fleet fleet;
 
 	(void)state;
 	fleet_init(&fleet, 2, NULL);
 	for (uint64_t id = 1; id <= 3; id++) {
+		struct request begun = {.fleet = &fleet, .id = id + 1, .now_us = NOW};
+
 		expect_states(&fleet, "U U", "cut off");
-		ask(&fleet, id, "a=good", NOW);
+		request_read(&begun, "a=good");
+		request_judge(&begun, false);
 		ask(&fleet, id, "a=cut_off", NOW);
 	}
 	expect_states(&fleet, "S U", "cut off");
 	fleet_finish(&fleet);
 
-	/* A whole answer between them is a success. */
+	/* A whole answer between them is one. */
 	fleet_init(&fleet, 2, NULL);
 	for (uint64_t id = 1; id <= 8; id += 2) {
-		ask(&fleet, id, "a=good", NOW);
 		ask(&fleet, id, "a=cut_off", NOW);
 		ask(&fleet, id + 1, "a=good", NOW);
 	}
@@ -394,6 +400,100 @@ static void failures_while_it_is_down_do_not_prolong_it(void **state)
 	ask(&fleet, 4, "a=status", NOW + 3 * S);
 	expect_window(fleet.backends[0], 10 * S, NOW);
 	assert_int_equal(fleet.backends[0]->reason, OUTCOME_LATE);
+	fleet_finish(&fleet);
+}
+
+static void a_trial_that_is_cut_off_has_failed(void **state)
+{
+	struct fleet fleet;
+
+	(void)state;
+	for (size_t others = 0; others < 2; others++) {
+		struct request trial = {.fleet = &fleet, .id = 2, .now_us = NOW};
+
+		fleet_init(&fleet, 1 + others, NULL);
+		ask(&fleet, 1, "a=refused", NOW);
+		probe(&fleet, OUTCOME_GOOD, NOW);
+		request_read(&trial, "a=good");
+		request_judge(&trial, false);
+		assert_int_equal(fleet.backends[0]->state, BACKEND_UP);
+		trial.tries[0].outcome = OUTCOME_CUT_OFF;
+		request_judge(&trial, false);
+		if (others > 0)
+			expect_window(fleet.backends[0], 20 * S, NOW);
+		else
+			expect_states(&fleet, "U", "nobody else is up");
+		/* Once. */
+		request_judge(&trial, false);
+		if (others > 0)
+			expect_window(fleet.backends[0], 20 * S, NOW);
+		fleet_finish(&fleet);
+	}
+}
+
+/* It went down and came back since the request was sent there. */
+static void what_began_in_an_earlier_state_is_of_no_interest(void **state)
+{
+	static const char *const scripts[] = {"a=status b=good", "a=refused b=good", "a=cut_off"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(scripts); i++) {
+		struct fleet fleet;
+		struct request late = {.fleet = &fleet, .id = 1, .now_us = NOW};
+
+		fleet_init(&fleet, 2, NULL);
+		request_read(&late, scripts[i]);
+		ask(&fleet, 2, "a=status b=good", NOW);
+		probe(&fleet, OUTCOME_GOOD, NOW);
+		ask(&fleet, 3, "a=good", NOW);
+		request_judge(&late, false);
+		expect_states(&fleet, "U U", scripts[i]);
+		assert_int_equal(fleet.backends[0]->suspicions, 0);
+		fleet_finish(&fleet);
+	}
+}
+
+/* The end of a trial that is over does not end the one under way. */
+static void a_past_trial_does_not_end_the_next(void **state)
+{
+	struct fleet fleet;
+	struct request past = {.fleet = &fleet, .id = 1, .now_us = NOW};
+
+	(void)state;
+	fleet_init(&fleet, 2, NULL);
+	fleet_set(&fleet, 0, BACKEND_DOWN, OUTCOME_LATE, NOW);
+	fleet_set(&fleet, 0, BACKEND_TRIAL, OUTCOME_GOOD, NOW);
+	request_read(&past, "a=client");
+	fleet_set(&fleet, 0, BACKEND_DOWN, OUTCOME_LATE, NOW);
+	fleet_set(&fleet, 0, BACKEND_TRIAL, OUTCOME_GOOD, NOW);
+	fleet.backends[0]->on_trial = true;
+	request_judge(&past, false);
+	expect_states(&fleet, "t U", "a past trial");
+	fleet_finish(&fleet);
+}
+
+static void nobody_is_judged_outside_of_the_ring(void **state)
+{
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet, 3, NULL);
+	assert_true(ring_set(&fleet.ring, &fleet.backends[1], 2));
+	ask(&fleet, 1, "a=status b=good", NOW);
+	ask(&fleet, 2, "a=refused b=good", NOW);
+	expect_states(&fleet, "U U U", "removed");
+	fleet_finish(&fleet);
+}
+
+static void who_is_down_for_its_checks_waits_for_checks(void **state)
+{
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet, 1, NULL);
+	fleet_set(&fleet, 0, BACKEND_DOWN, OUTCOME_CHECK, NOW);
+	ask(&fleet, 1, "a=good", NOW);
+	expect_states(&fleet, "H", "asked because nobody was up");
 	fleet_finish(&fleet);
 }
 
@@ -550,12 +650,17 @@ int main(void)
 	    cmocka_unit_test(only_the_trial_ends_the_trial),
 	    cmocka_unit_test(three_suspicions_in_a_row_mark),
 	    cmocka_unit_test(one_request_is_suspected_once),
-	    cmocka_unit_test(an_answer_cut_off_later_takes_its_pardon_back),
+	    cmocka_unit_test(an_answer_that_is_cut_off_was_no_success),
 	    cmocka_unit_test(the_last_one_stays_suspected),
 	    cmocka_unit_test(the_window_doubles_up_to_a_maximum),
 	    cmocka_unit_test(a_failed_probe_doubles_the_window_too),
 	    cmocka_unit_test(the_maximum_is_no_less_than_the_first_window),
 	    cmocka_unit_test(failures_while_it_is_down_do_not_prolong_it),
+	    cmocka_unit_test(a_trial_that_is_cut_off_has_failed),
+	    cmocka_unit_test(what_began_in_an_earlier_state_is_of_no_interest),
+	    cmocka_unit_test(a_past_trial_does_not_end_the_next),
+	    cmocka_unit_test(nobody_is_judged_outside_of_the_ring),
+	    cmocka_unit_test(who_is_down_for_its_checks_waits_for_checks),
 	    cmocka_unit_test(two_requests_of_one_trial_fail_it_once),
 	    cmocka_unit_test(probes_are_for_those_that_are_down),
 	    cmocka_unit_test(checks_count_in_a_row),
