@@ -13,6 +13,16 @@
 
 #include <cmocka.h>
 
+static bool out_of_memory;
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+	return out_of_memory ? NULL : __real_malloc(size);
+}
+
 /* A log in a directory of its own. */
 struct fixture {
 	struct loop *loop;
@@ -459,6 +469,46 @@ static void a_line_of_the_last_turn_is_written_on_destroying(void **state)
 	free(text);
 }
 
+/* The lowest number that is free. */
+static int next_descriptor(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	close(fd);
+	return fd;
+}
+
+static void without_memory_a_log_stays_off_and_keeps_no_descriptor(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *const paths[] = {fixture->path, "stdout"};
+	int free_before = next_descriptor();
+
+	open_log(fixture, "off");
+	for (size_t i = 0; i < 2; i++) {
+		struct access_log_options options = {.path = paths[i]};
+
+		out_of_memory = true;
+		int error = access_log_configure(fixture->log, &options);
+		out_of_memory = false;
+		assert_int_equal(error, -ENOMEM);
+		assert_int_equal(next_descriptor(), free_before);
+		assert_false(access_log_is_on(fixture->log));
+	}
+	assert_true(fcntl(STDOUT_FILENO, F_GETFD) >= 0);
+
+	struct access_log_options options = {.path = fixture->path};
+	char *text;
+
+	assert_int_equal(access_log_configure(fixture->log, &options), 0);
+	write_line(fixture, STR("1"));
+	run_turn(fixture->loop);
+	text = read_path(fixture->path);
+	assert_int_equal(count_lines(text), 1);
+	free(text);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -478,6 +528,7 @@ int main(void)
 	    TEST(stdout_can_be_a_file),
 	    TEST(a_stdout_that_blocks_is_not_waited_for),
 	    TEST(a_line_of_the_last_turn_is_written_on_destroying),
+	    TEST(without_memory_a_log_stays_off_and_keeps_no_descriptor),
 	};
 
 	/* A pipe without reader is an error of write(2), as it is in the daemon. */
