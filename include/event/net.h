@@ -48,6 +48,7 @@ const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET
 
 bool net_addr_equals(const struct net_addr *a, const struct net_addr *b);
 uint16_t net_addr_port(const struct net_addr *addr);
+void net_addr_set_port(struct net_addr *addr, uint16_t port);
 
 /* A block of addresses, "10.0.0.0/8", "::1/128", or one address. Bits beyond its length do not
  * count. */

@@ -138,6 +138,14 @@ uint16_t net_addr_port(const struct net_addr *addr)
 	return 0;
 }
 
+void net_addr_set_port(struct net_addr *addr, uint16_t port)
+{
+	if (addr->any.sa_family == AF_INET)
+		addr->v4.sin_port = htons(port);
+	else if (addr->any.sa_family == AF_INET6)
+		addr->v6.sin6_port = htons(port);
+}
+
 /* An IPv4 or IPv6 address as IPv6; false for a Unix address. */
 static bool addr_as_v6(const struct net_addr *addr, struct in6_addr *v6)
 {

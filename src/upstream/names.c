@@ -1,6 +1,7 @@
 #include "upstream/names.h"
 
 #include <stdlib.h>
+#include <strings.h>
 #include <utlist.h>
 
 enum {
@@ -15,7 +16,7 @@ struct name {
 	struct timer timer; /* to the next lookup */
 	struct names *names;
 	struct backend *backend; /* held */
-	bool in_ring;            /* seen by the refresh under way */
+	bool is_wanted;          /* seen by the refresh under way */
 	bool is_unsettled;       /* its lookup of the last refresh has not ended */
 	struct name *prev, *next;
 	struct loop_task grave;
@@ -163,32 +164,94 @@ static bool has_name(const struct backend *backend)
 	return backend->host && !net_addr_from_ip(&literal, str_from(backend->host), 0);
 }
 
+/* The entry of a backend with a name; NULL for others, and without memory. */
+static struct name *want(struct names *names, struct backend *backend)
+{
+	struct name *name = find(names, backend);
+
+	if (!name && has_name(backend))
+		name = add(names, backend);
+	if (name)
+		name->is_wanted = true;
+	return name;
+}
+
+static void forget_unwanted(struct names *names)
+{
+	struct name *name, *next;
+
+	DL_FOREACH_SAFE (names->first, name, next) {
+		if (!name->is_wanted)
+			forget(names, name);
+		else
+			name->is_wanted = false;
+	}
+}
+
+static void await(struct name *name)
+{
+	if (name->is_unsettled)
+		return;
+	name->is_unsettled = true;
+	name->names->unsettled++;
+}
+
 void names_refresh(struct names *names)
 {
 	const struct ring *ring = names->with.ring;
-	struct name *name, *next;
+	struct name *name;
+
+	for (size_t i = 0; i < ring->count; i++)
+		want(names, ring->backends[i]);
+	forget_unwanted(names);
 	DL_FOREACH (names->first, name)
-		name->in_ring = false;
-	for (size_t i = 0; i < ring->count; i++) {
-		if (!has_name(ring->backends[i]))
-			continue;
-		name = find(names, ring->backends[i]);
-		if (!name)
-			name = add(names, ring->backends[i]);
-		if (name)
-			name->in_ring = true;
-	}
-	DL_FOREACH_SAFE (names->first, name, next) {
-		if (!name->in_ring) {
-			forget(names, name);
-		} else if (!name->is_unsettled) {
-			name->is_unsettled = true;
-			names->unsettled++;
-		}
-	}
+		await(name);
 	DL_FOREACH (names->first, name)
 		ask(name);
 	check_settled(names);
+}
+
+/* A host that the ring knows under another url has the same addresses; whether they still hold, the refresh will tell. */
+static bool borrow_addrs(const struct ring *ring, struct backend *backend)
+{
+	for (size_t i = 0; i < ring->count; i++) {
+		const struct backend *known = ring->backends[i];
+		struct net_addr addrs[RESOLVE_ADDRS_MAX];
+
+		if (!known->host || known->addr_count == 0 ||
+		    known->addr_count > RESOLVE_ADDRS_MAX ||
+		    strcasecmp(known->host, backend->host) != 0)
+			continue;
+		for (size_t k = 0; k < known->addr_count; k++) {
+			addrs[k] = known->addrs[k];
+			net_addr_set_port(&addrs[k], backend->port);
+		}
+		return backend_set_addrs(backend, addrs, known->addr_count);
+	}
+	return false;
+}
+
+bool names_prepare(struct names *names, struct backend *const *backends, size_t count)
+{
+	const struct ring *ring = names->with.ring;
+	struct name *name;
+
+	for (size_t i = 0; i < ring->count; i++)
+		want(names, ring->backends[i]);
+	DL_FOREACH (names->first, name)
+		name->is_unsettled = false;
+	names->unsettled = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!has_name(backends[i]) || find(names, backends[i]))
+			continue;
+		name = want(names, backends[i]);
+		if (!name || borrow_addrs(ring, backends[i]))
+			continue;
+		await(name);
+		ask(name);
+	}
+	forget_unwanted(names);
+	return names->unsettled > 0;
 }
 
 struct names *names_create(const struct names_start *start)

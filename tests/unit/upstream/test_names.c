@@ -283,6 +283,96 @@ static void who_leaves_the_ring_is_forgotten(void **state)
 	close_stage(&stage);
 }
 
+static struct backend *newcomer(struct stage *stage, const char *host, uint16_t port)
+{
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://%s:%u", host, port);
+	struct backend *backend = backend_create(&stage->world.env,
+	    &(struct backend_options){
+		.url = url, .name = url, .host = host, .port = port, .weight = 1});
+	assert_non_null(backend);
+	return backend;
+}
+
+static void who_shall_come_into_the_ring_is_waited_for(void **state)
+{
+	struct stage stage;
+
+	(void)state;
+	open_stage(&stage, 2, two);
+	names_refresh(stage.names);
+	answer(0, "127.0.0.2", 30);
+	answer(1, NULL, 0); /* who is in the ring already is not, whatever became of its name */
+	world_bury(&stage.world);
+	struct backend *coming[] = {
+	    stage.backends[0], stage.backends[1], newcomer(&stage, "c.test", 80)};
+	assert_false(names_prepare(stage.names, coming, 2));
+	assert_true(names_prepare(stage.names, coming, COUNT(coming)));
+	assert_int_equal(resolver.started, 3);
+	assert_string_equal(resolver.hosts[2], "c.test");
+	world_bury(&stage.world);
+	assert_int_equal(stage.settled, 1);
+	answer(2, "127.0.0.3", 30);
+	world_bury(&stage.world);
+	assert_int_equal(stage.settled, 2);
+	assert_false(coming[2]->unresolved);
+	assert_true(ring_set(&stage.ring, coming, COUNT(coming)));
+	names_refresh(stage.names);
+	assert_string_equal(resolver.hosts[5], "c.test");
+	assert_true(ring_set(&stage.ring, coming, 2));
+	names_refresh(stage.names);
+	assert_int_equal(coming[2]->holders, 1);
+	backend_drop(coming[2]);
+	close_stage(&stage);
+}
+
+static void of_several_preparations_only_the_last_one_counts(void **state)
+{
+	struct stage stage;
+
+	(void)state;
+	open_stage(&stage, 1, two);
+	names_refresh(stage.names);
+	answer(0, "127.0.0.2", 30);
+	world_bury(&stage.world);
+	struct backend *first = newcomer(&stage, "c.test", 80);
+	struct backend *second = newcomer(&stage, "d.test", 80);
+	assert_true(names_prepare(stage.names, &first, 1));
+	assert_true(names_prepare(stage.names, &second, 1));
+	assert_int_equal(resolver.cancelled, 1);
+	assert_int_equal(first->holders, 1);
+	world_bury(&stage.world);
+	assert_int_equal(stage.settled, 1);
+	assert_false(names_prepare(stage.names, NULL, 0));
+	assert_int_equal(resolver.cancelled, 2);
+	assert_int_equal(second->holders, 1);
+	assert_int_equal(stage.backends[0]->holders, 3);
+	backend_drop(first);
+	backend_drop(second);
+	close_stage(&stage);
+}
+
+static void a_host_that_is_known_lends_its_addresses(void **state)
+{
+	struct stage stage;
+	char text[NET_ADDR_TEXT_SIZE];
+
+	(void)state;
+	open_stage(&stage, 1, two);
+	names_refresh(stage.names);
+	answer(0, "127.0.0.2", 30);
+	struct backend *backend = newcomer(&stage, "A.test", 81);
+	assert_false(names_prepare(stage.names, &backend, 1));
+	assert_int_equal(resolver.started, 1);
+	assert_false(backend->unresolved);
+	assert_int_equal(backend->addr_count, 1);
+	assert_string_equal(net_addr_format(&backend->addrs[0], text), "127.0.0.2:81");
+	assert_false(names_prepare(stage.names, NULL, 0));
+	backend_drop(backend);
+	close_stage(&stage);
+}
+
 static void without_memory_for_a_lookup_it_is_tried_again_after_five_seconds(void **state)
 {
 	struct stage stage;
@@ -342,6 +432,9 @@ int main(void)
 	    cmocka_unit_test(without_names_a_refresh_is_settled_too),
 	    cmocka_unit_test(only_other_addresses_are_a_change),
 	    cmocka_unit_test(who_leaves_the_ring_is_forgotten),
+	    cmocka_unit_test(who_shall_come_into_the_ring_is_waited_for),
+	    cmocka_unit_test(of_several_preparations_only_the_last_one_counts),
+	    cmocka_unit_test(a_host_that_is_known_lends_its_addresses),
 	    cmocka_unit_test(without_memory_for_a_lookup_it_is_tried_again_after_five_seconds),
 	    cmocka_unit_test(without_memory_for_a_name_it_waits_for_the_next_refresh),
 	    cmocka_unit_test(the_end_in_the_middle_is_silent),
