@@ -137,7 +137,7 @@ def backend_call_fails(rule):
 for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"):
     fault("F27", f"a socket to a backend fails with {name}: 503 at worst, and nobody is marked")(
         backend_call_fails(f"socket:error={name}:when=2+3"))
-for name in ("EADDRNOTAVAIL", "EAGAIN", "ENOBUFS"):
+for name in ("EADDRNOTAVAIL", "ENOBUFS"):
     fault("F28", f"connect fails with {name}: 503 at worst, and nobody is marked")(
         backend_call_fails(f"connect:error={name}:when=2+3"))
 
