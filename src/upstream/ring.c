@@ -79,9 +79,9 @@ bool ring_set(struct ring *ring, struct backend *const *backends, size_t count)
 	}
 	changed.count = count;
 	changed.next = ring_find_next(ring, backends, count);
+	ring_compare_weights(&changed);
 	ring_drop_all(ring);
 	*ring = changed;
-	ring_compare_weights(ring);
 	return true;
 }
 
