@@ -71,7 +71,6 @@ void exchange_drop_link(struct exchange *exchange)
 	exchange->link = NULL;
 }
 
-/* The tries of this request are all there will be: verdict judges them, once. */
 void exchange_settle(struct exchange *exchange)
 {
 	if (exchange->settled)
@@ -135,7 +134,6 @@ static void log_failure(const struct exchange *exchange)
 	    access_end_word(exchange->end), exchange->status, STR_ARGS(tries));
 }
 
-/* The one end of every exchange. */
 void exchange_end(struct exchange *exchange, enum access_end how, enum exchange_sequel sequel)
 {
 	struct conn *client = exchange->with.client;
@@ -163,7 +161,6 @@ void exchange_end(struct exchange *exchange, enum access_end how, enum exchange_
 	exchange_enter(exchange, EXCHANGE_ENDED);
 }
 
-/* The client is to blame, or gone: whatever was tried says nothing about a backend. */
 void exchange_end_by_client(struct exchange *exchange)
 {
 	if (exchange->link && !exchange->settled && exchange->try_count > 0)
@@ -191,7 +188,6 @@ struct str exchange_attempts_value(
 	return retry_attempts(exchange->tries, exchange->try_count, text);
 }
 
-/* Answers for the backends. An answer to a client that may still be sending is the connection's last. */
 enum step exchange_reply(struct exchange *exchange, const struct retry_answer *answer)
 {
 	struct conn *client = exchange->with.client;

@@ -117,7 +117,6 @@ static enum step give_up(struct exchange *exchange, enum ring_pick_result picked
 
 static enum step open_link(struct exchange *exchange);
 
-/* The one judge of a try that ended without a good answer. */
 enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome)
 {
 	bool sent = has_sent(exchange) || exchange->was_sent;
