@@ -132,13 +132,13 @@ release_lane() {
     step 'simulator' build/release/tests/sim/sim --requests 1000000
     step 'faults' sh tests/faults/run.sh build/release/rondo
     other_llhttp
+    step 'fuzz' bash tests/fuzz/run.sh 20
 }
 
-# The other lane has less to do; and what the analyzers and the fuzz targets find does not hang on time.
+# The analyzers come last: they can use both processors, and what they find does not hang on time.
 asan_lane() {
     both asan build/asan
     step 'analyzers' bash tests/analyze.sh build/asan
-    step 'fuzz' bash tests/fuzz/run.sh 20
 }
 
 # ---- preparing -----------------------------------------------------------------------------------
