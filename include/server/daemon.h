@@ -3,7 +3,8 @@
  *
  * Owns the loop, the slabs, the ring and its backends, the prober, the service and the listeners. Answers signals: TERM and INT
  * drain and stop (a second one stops at once), HUP reloads, USR1 opens log files again. A new configuration takes effect
- * between two turns of the loop, whole or not at all; requests in flight finish under the one they began with.
+ * between two turns of the loop, whole or not at all, once the names of its new backends were looked up; requests in
+ * flight finish under the one they began with.
  */
 #ifndef RONDO_SERVER_DAEMON_H
 #define RONDO_SERVER_DAEMON_H

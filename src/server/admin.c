@@ -20,6 +20,8 @@ enum {
 /* Who is silent between requests is not kept for long: there are few places. */
 static const int64_t IDLE_US = 30 * 1000 * 1000;
 static const int64_t LINGER_US = 2 * 1000 * 1000;
+/* A reload takes no longer than a lookup of names, if the loop turns at all. */
+static const int64_t RELOAD_US = 60 * 1000 * 1000;
 static const int64_t PAUSE_US = 100 * 1000;
 
 static void client_run(struct admin_client *client);
@@ -73,7 +75,11 @@ static void client_bury(struct loop_task *task)
 static void client_end(struct admin_client *client)
 {
 	struct admin_door *door = client->door;
+	const struct admin_control *control = &door->admin->with.control;
 
+	if (client->state == ADMIN_WAITING)
+		control->forget_listener(control->context, client);
+	json_decref(client->lines);
 	conn_close(&client->conn, false);
 	admin_text_drop(client->content);
 	timer_remove(loop_timers(door->admin->loop), &client->timer);
@@ -210,6 +216,16 @@ static void client_run(struct admin_client *client)
 	while (client->state == ADMIN_READING)
 		if (!client_run_reading(client))
 			return;
+	if (client->state == ADMIN_WAITING) {
+		conn_want(&client->conn, 0);
+		client_arm(client, RELOAD_US);
+		return;
+	}
+	client_send(client);
+}
+
+void admin_client_go_on(struct admin_client *client)
+{
 	client_send(client);
 }
 
@@ -217,7 +233,7 @@ static void client_on_event(struct conn *conn, unsigned events)
 {
 	struct admin_client *client = container_of(conn, struct admin_client, conn);
 
-	if (!client->goes_on)
+	if (!client->goes_on && client->state != ADMIN_WAITING)
 		client_run(client);
 	else if (events & LOOP_BROKEN)
 		client_end(client);

@@ -133,26 +133,6 @@ static json_t *run_weight(struct admin *admin, struct str arguments)
 	return verdict(true, "%s has weight %u, it had %u", backend->name, backend->weight, before);
 }
 
-static void keep_line(void *context, const char *line)
-{
-	json_array_append_new(context, json_string(line));
-}
-
-static json_t *run_reload(struct admin *admin, struct str arguments)
-{
-	const struct admin_control *control = &admin->with.control;
-	json_t *lines = json_array();
-
-	(void)arguments;
-	bool good = control->reload(control->context, keep_line, lines);
-	size_t count = json_array_size(lines);
-	json_t *answer = good
-			     ? verdict(true, "reloaded, %zu change%s", count, count == 1 ? "" : "s")
-			     : verdict(false, "refused, the old configuration stays");
-	json_object_set_new(answer, "lines", lines);
-	return answer;
-}
-
 static json_t *run_logs(struct admin *admin, struct str arguments)
 {
 	const struct admin_control *control = &admin->with.control;
@@ -174,7 +154,6 @@ static const struct command {
     {"drain", true, run_drain},
     {"undrain", true, run_undrain},
     {"weight", true, run_weight},
-    {"reload", false, run_reload},
     {"logs", false, run_logs},
 };
 
@@ -209,6 +188,41 @@ static void answer(struct admin_client *client, json_t *object)
 	client->state = ADMIN_ANSWERING;
 }
 
+/* ---- reload, the one command whose answer may take a while */
+
+static void keep_line(void *context, const char *line)
+{
+	const struct admin_client *client = context;
+
+	json_array_append_new(client->lines, json_string(line));
+}
+
+static void end_reload(void *context, bool good, size_t changes)
+{
+	struct admin_client *client = context;
+	bool has_waited = client->state == ADMIN_WAITING;
+	json_t *object =
+	    good ? verdict(true, "reloaded, %zu change%s", changes, changes == 1 ? "" : "s")
+		 : verdict(false, "refused, the old configuration stays");
+
+	json_object_set_new(object, "lines", client->lines);
+	client->lines = NULL;
+	answer(client, object);
+	if (has_waited)
+		admin_client_go_on(client);
+}
+
+static void run_reload(struct admin_client *client)
+{
+	const struct admin_control *control = &client->door->admin->with.control;
+	const struct admin_listener listener = {keep_line, end_reload, client};
+
+	client->lines = json_array();
+	control->reload(control->context, &listener);
+	if (client->state == ADMIN_READING)
+		client->state = ADMIN_WAITING;
+}
+
 void admin_command_run(struct admin_client *client)
 {
 	struct str text = buf_content(&client->conn.in);
@@ -218,7 +232,10 @@ void admin_command_run(struct admin_client *client)
 	if (end < text.len && end <= COMMAND_BYTES) {
 		if (line.len > 0 && line.data[line.len - 1] == '\r')
 			line.len--;
-		answer(client, run_line(client->door->admin, line));
+		if (str_equals(line, STR("reload")))
+			run_reload(client);
+		else
+			answer(client, run_line(client->door->admin, line));
 	} else if (text.len > COMMAND_BYTES) {
 		answer(client, verdict(false, "the line is too long"));
 	}

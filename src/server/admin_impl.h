@@ -20,7 +20,12 @@ struct admin_text {
 
 enum admin_door_kind { ADMIN_DOOR_HTTP, ADMIN_DOOR_SOCKET, ADMIN_DOORS };
 
-enum admin_state { ADMIN_READING, ADMIN_ANSWERING, ADMIN_LINGERING };
+enum admin_state {
+	ADMIN_READING,
+	ADMIN_WAITING, /* for the end of its reload; then for admin_client_go_on */
+	ADMIN_ANSWERING,
+	ADMIN_LINGERING
+};
 
 struct admin_client {
 	struct conn conn;
@@ -31,6 +36,7 @@ struct admin_client {
 	bool goes_on;    /* the timer only waits for the next turn */
 	bool has_served; /* an answer was given: it is a connection between requests */
 	struct parse parse;
+	json_t *lines;              /* what its reload says; NULL: there is none */
 	struct admin_text *content; /* held; NULL: all is in conn.out */
 	size_t content_sent;
 	struct timer timer;
@@ -66,9 +72,12 @@ struct admin_text *admin_text_create(char *data, size_t len);
 void admin_text_drop(struct admin_text *text);
 
 /* Looks for a request, or a command, in client->conn.in. When it is complete it is answered and the state is ADMIN_ANSWERING.
- * When there is more to come, nothing changes. */
+ * When there is more to come, nothing changes; when the answer will come later, it is ADMIN_WAITING. */
 void admin_http_run(struct admin_client *client);
 void admin_command_run(struct admin_client *client);
+
+/* Its answer is there, for a client that was ADMIN_WAITING. The client may be over then. */
+void admin_client_go_on(struct admin_client *client);
 
 /* The buffer is full and the request not complete. */
 void admin_http_overflow(struct admin_client *client);

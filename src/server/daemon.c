@@ -1,9 +1,10 @@
 #include "server/daemon.h"
 
 #include "base/log.h"
-#include "event/pipes.h"
 #include "server/admin.h"
+#include "server/descriptors.h"
 #include "server/entrances.h"
+#include "server/lineup.h"
 #include "server/supervisor.h"
 #include "upstream/names.h"
 
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -39,8 +39,9 @@ struct daemon {
 	struct events events;
 	struct metrics metrics;
 	struct admin *admin;
-	config_say *reload_say; /* whoever asked for the reload hears of it; NULL: nobody */
-	void *reload_context;
+	struct config *coming;          /* waits for the names of its backends; NULL: none does */
+	struct lineup lineup;           /* of the one that comes */
+	struct admin_listener listener; /* who asked for it; all NULL: nobody */
 	sigset_t signals;
 	struct watch signal_watch;
 	struct timer stop_timer;
@@ -54,36 +55,12 @@ struct daemon {
 
 /* ---- applying a configuration ----------------------------------------------------------------------- */
 
-/* The backends of `config`: those already known by their url, and new ones. */
-static bool apply_backends(struct daemon *daemon, const struct config *config)
-{
-	struct backend **list = calloc(config->backend_count, sizeof(struct backend *));
-	bool good = list != NULL;
-	for (size_t i = 0; i < config->backend_count && good; i++) {
-		const struct backend_options *options = &config->backends[i].options;
-		list[i] = ring_find_url(&daemon->ring, str_from(options->url));
-		if (list[i]) {
-			backend_hold(list[i]);
-			good = backend_update(list[i], options);
-		} else {
-			list[i] = backend_create(&daemon->backends, options);
-			good = list[i] != NULL;
-		}
-	}
-	good = good && ring_set(&daemon->ring, list, config->backend_count);
-	for (size_t i = 0; list && i < config->backend_count; i++)
-		if (list[i])
-			backend_drop(list[i]);
-	free(list);
-	return good;
-}
-
 /* From here on `config` is the one that counts. What can fail comes first, and then nothing has changed. */
 static bool apply(struct daemon *daemon, struct config *config)
 {
 	if (!entrances_prepare(&daemon->entrances, config))
 		return false;
-	if (!apply_backends(daemon, config)) {
+	if (!lineup_apply(&daemon->lineup, &daemon->ring)) {
 		log_error("no memory for the backends");
 		entrances_revert(&daemon->entrances);
 		return false;
@@ -108,8 +85,8 @@ static bool apply(struct daemon *daemon, struct config *config)
 
 static void say(struct daemon *daemon, const char *line)
 {
-	if (daemon->reload_say)
-		daemon->reload_say(daemon->reload_context, line);
+	if (daemon->listener.say)
+		daemon->listener.say(daemon->listener.context, line);
 }
 
 static void say_change(void *context, const char *line)
@@ -152,38 +129,65 @@ static struct config *load(struct daemon *daemon)
 	return config;
 }
 
-/*
- * Two descriptors for each connection, those of the pipes, and some for everything else. Where so many are not allowed
- * fewer connections are: those who are inside would otherwise get 503, because nothing is left to reach a backend with.
- */
-static void fit_descriptors(struct config *config)
+static void warn_unresolved(const struct ring *ring)
 {
-	unsigned *connections = &config->rules.limits.connections;
-	rlim_t others = 64 + 2 * config->backend_count;
-	rlim_t pipes = 2 * PIPES_MAX;
-	rlim_t needed = 2 * (rlim_t)*connections + pipes + others;
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= needed)
-		return;
-	limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= needed)
-		return;
-	if (others > limit.rlim_cur / 4)
-		others = limit.rlim_cur / 4;
-	if (pipes > limit.rlim_cur / 4)
-		pipes = limit.rlim_cur / 4;
-	unsigned wanted = *connections;
-	rlim_t fitting = (limit.rlim_cur - pipes - others) / 2;
-	if (fitting >= wanted)
-		return;
-	*connections = (unsigned)fitting;
-	log_warning("limits.connections = %u needs %llu descriptors, but only %llu are allowed: "
-		    "at %u connections others wait (LimitNOFILE= of the unit raises it)",
-	    wanted, (unsigned long long)needed, (unsigned long long)limit.rlim_cur, *connections);
+	for (size_t i = 0; i < ring->count; i++)
+		if (ring->backends[i]->unresolved)
+			log_warning("backend %s is unresolved: no address for %s",
+			    ring->backends[i]->name, ring->backends[i]->host);
 }
 
-static bool reload(struct daemon *daemon)
+/* Whoever asked for the reload learns what became of it. */
+static void tell_end(struct daemon *daemon, bool good, size_t changes)
+{
+	struct admin_listener listener = daemon->listener;
+	daemon->listener = (struct admin_listener){0};
+	if (listener.end)
+		listener.end(listener.context, good, changes);
+}
+
+/* The names of the new backends are known, or known to be unknown. */
+static void finish_reload(struct daemon *daemon)
+{
+	struct config *config = daemon->coming;
+	size_t changes = config_describe_changes(daemon->config, config, say_change, daemon);
+	daemon->coming = NULL;
+	config_keep_sizes(config, daemon->config);
+	descriptors_fit(config);
+	bool good = apply(daemon, config);
+	lineup_finish(&daemon->lineup);
+	if (good) {
+		log_info("reloaded: %zu changes", changes);
+		warn_unresolved(&daemon->ring);
+		supervisor_say_reloaded(&daemon->supervisor);
+		metrics_note_reload(&daemon->metrics, NULL);
+		events_note(&daemon->events, NULL, "reloaded: %zu change%s", changes,
+		    changes == 1 ? "" : "s");
+	} else {
+		names_prepare(daemon->names, NULL, 0);
+		config_drop(config);
+		log_error("reload failed, the old configuration stays");
+		note_refused(daemon, "it could not be applied, see the log");
+	}
+	tell_end(daemon, good, changes);
+}
+
+/* A configuration that waits for names never takes effect. */
+static void give_up_reload(struct daemon *daemon, const char *why)
+{
+	if (!daemon->coming)
+		return;
+	log_info("reload given up: %s", why);
+	say(daemon, why);
+	names_prepare(daemon->names, NULL, 0);
+	lineup_finish(&daemon->lineup);
+	config_drop(daemon->coming);
+	daemon->coming = NULL;
+	tell_end(daemon, false, 0);
+}
+
+/* True when there is something to finish. */
+static bool begin_reload(struct daemon *daemon)
 {
 	if (!daemon->is_ready || daemon->is_stopping) {
 		log_warning("no reload while the process %s",
@@ -195,33 +199,38 @@ static bool reload(struct daemon *daemon)
 	struct config *config = load(daemon);
 	if (!config)
 		return false;
-	size_t changes = config_describe_changes(daemon->config, config, say_change, daemon);
-	config_keep_sizes(config, daemon->config);
-	fit_descriptors(config);
-	if (apply(daemon, config)) {
-		log_info("reloaded: %zu changes", changes);
-		supervisor_say_reloaded(&daemon->supervisor);
-		metrics_note_reload(&daemon->metrics, NULL);
-		events_note(&daemon->events, NULL, "reloaded: %zu change%s", changes,
-		    changes == 1 ? "" : "s");
-		return true;
+	if (!lineup_prepare(&daemon->lineup, config, &daemon->ring, &daemon->backends)) {
+		config_drop(config);
+		log_error("no memory for the backends, the old configuration stays");
+		note_refused(daemon, "no memory");
+		return false;
 	}
-	config_drop(config);
-	log_error("reload failed, the old configuration stays");
-	note_refused(daemon, "it could not be applied, see the log");
-	return false;
+	daemon->coming = config;
+	return true;
+}
+
+/* The old configuration serves until the names of backends that are new are known. */
+static void reload(void *context, const struct admin_listener *listener)
+{
+	struct daemon *daemon = context;
+	give_up_reload(daemon, "a later one takes its place");
+	daemon->listener = *listener;
+	if (!begin_reload(daemon))
+		tell_end(daemon, false, 0);
+	else if (names_prepare(
+		     daemon->names, daemon->lineup.backends, daemon->coming->backend_count))
+		log_info("reload: looking up the names of new backends");
+	else
+		finish_reload(daemon);
 }
 
 /* ---- what the admin asks for ------------------------------------------------------------------------- */
 
-static bool reload_aloud(void *context, config_say *say_line, void *say_context)
+static void forget_listener(void *context, const void *listener_context)
 {
 	struct daemon *daemon = context;
-	daemon->reload_say = say_line;
-	daemon->reload_context = say_context;
-	bool good = reload(daemon);
-	daemon->reload_say = NULL;
-	return good;
+	if (daemon->listener.context == listener_context)
+		daemon->listener = (struct admin_listener){0};
 }
 
 static int reopen_logs(void *context)
@@ -261,6 +270,7 @@ static void on_session_end(struct service *service)
 static void drain(struct daemon *daemon)
 {
 	int64_t limit_us = daemon->config->rules.timeouts.drain_us;
+	give_up_reload(daemon, "the process stops");
 	daemon->is_stopping = true;
 	handover_finish(&daemon->handover);
 	entrances_close(&daemon->entrances);
@@ -331,7 +341,7 @@ static void on_signal(struct watch *watch, unsigned events)
 			stop(daemon);
 			break;
 		case SIGHUP:
-			reload(daemon);
+			reload(daemon, &(struct admin_listener){0});
 			break;
 		case SIGUSR1:
 			reopen_logs(daemon);
@@ -418,12 +428,11 @@ static void say_ready(struct daemon *daemon)
 static void on_names_settled(void *context)
 {
 	struct daemon *daemon = context;
+	if (daemon->coming)
+		finish_reload(daemon);
 	if (daemon->is_ready || daemon->is_stopping)
 		return;
-	for (size_t i = 0; i < daemon->ring.count; i++)
-		if (daemon->ring.backends[i]->unresolved)
-			log_warning("backend %s is unresolved: no address for %s",
-			    daemon->ring.backends[i]->name, daemon->ring.backends[i]->host);
+	warn_unresolved(&daemon->ring);
 	if (!entrances_prepare(&daemon->entrances, daemon->config) ||
 	    !admin_apply(daemon->admin, daemon->config)) {
 		daemon->status = EXIT_CANNOT_RUN;
@@ -496,7 +505,7 @@ static bool start_modules(struct daemon *daemon, struct config *config)
 	    .metrics = &daemon->metrics,
 	    .events = &daemon->events,
 	    .inheritance = &daemon->inheritance,
-	    .control = {reload_aloud, reopen_logs, daemon},
+	    .control = {reload, forget_listener, reopen_logs, daemon},
 	};
 	daemon->admin = admin_create(&admin);
 	return daemon->admin != NULL;
@@ -542,15 +551,17 @@ int daemon_run(const struct options *options)
 	}
 	log_set_level(options->quiet ? LOG_LEVEL_WARNING : config->log_level);
 	pass_warning(&daemon, config);
-	fit_descriptors(config);
+	descriptors_fit(config);
 	/* What could not be made at the start is the process's end: the system takes everything back. */
 	if (!start_modules(&daemon, config)) {
 		log_error("cannot start: %s", strerror(errno));
 		return EXIT_CANNOT_RUN;
 	}
 	daemon.config = config;
-	if (!apply_backends(&daemon, config))
+	if (!lineup_prepare(&daemon.lineup, config, &daemon.ring, &daemon.backends) ||
+	    !lineup_apply(&daemon.lineup, &daemon.ring))
 		return EXIT_CANNOT_RUN;
+	lineup_finish(&daemon.lineup);
 	daemon.ring.options = config->ring;
 	daemon.backends.idle_timeout_us = config->rules.timeouts.backend_idle_us;
 	prober_configure(daemon.prober, &config->probe);

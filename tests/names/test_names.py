@@ -2,9 +2,9 @@
 """usage: test_names.py RONDO
 
 Host names of backends against a real resolver (dnsmasq), under load all the time: an address is added, one is removed,
-lookups fail, a name appears only after the start. No client may see an error. It all happens in
-namespaces of its own (network, mounts, user), so that port 53 and /etc/resolv.conf are there for the taking. Ends
-with "N passed, N failed".
+lookups fail, a name appears only after the start, reloads bring names that are looked up slowly or not at all. No
+client may see an error. It all happens in namespaces of its own (network, mounts, user), so that port 53 and
+/etc/resolv.conf are there for the taking. Ends with "N passed, N failed".
 """
 
 import fcntl
@@ -21,7 +21,10 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "daemon"))
+
 import harness  # noqa: E402
+from process import Daemon, Supervisor  # noqa: E402
 
 PORT = 9000
 PATIENCE_S = 20
@@ -89,11 +92,11 @@ class Server:
 class Resolver:
     """A dnsmasq whose answers can be changed; it tells of every question."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, records=()):
         self.hosts = os.path.join(directory, "hosts")
         self.asked = threading.Condition()
         self.questions = []
-        self.records = {}
+        self.records = dict(records)
         self.process = None
         self.write()
         self.start()
@@ -122,6 +125,12 @@ class Resolver:
         self.records[name] = addresses
         self.write()
         self.process.send_signal(signal.SIGHUP)
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def wait_for(self, words, times=1):
         """Until a line with these words has come, so many times from now on (0: once, since the start)."""
@@ -227,6 +236,130 @@ def play(binary, report, directory):
         server.close()
 
 
+class Reloads:
+    """A rondo with a supervisor, under load, and a configuration that changes."""
+
+    def __init__(self, binary, directory):
+        self.directory = directory
+        self.control = [os.path.join(os.path.dirname(os.path.abspath(binary)), "rondoctl"),
+                        "-s", self.path("admin.sock"), "reload"]
+        self.resolver = Resolver(directory, {"new.test": ["127.0.0.3"], "late.test": ["127.0.0.3"]})
+        self.resolver.wait_for("started", 0)
+        self.configure("127.0.0.2")
+        self.supervisor = Supervisor()
+        self.daemon = Daemon(binary, ["-c", self.path("rondo.conf")], supervisor=self.supervisor)
+        self.load = Load(self.daemon.port)
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def configure(self, *hosts):
+        urls = ", ".join(f'"http://{host}:{PORT}"' for host in hosts)
+        with open(self.path("new"), "w", encoding="ascii") as file:
+            file.write(f'listen = "127.0.0.1:0"; limits = {{ connections = 100; }};\nbackends = ( {urls} );\n'
+                       f'admin = {{ socket = "{self.path("admin.sock")}"; }};\n')
+        os.rename(self.path("new"), self.path("rondo.conf"))
+
+    def answered_by(self, host, address):
+        return "" if self.load.wait_for((f"http://{host}:{PORT}", address), 20) else self.daemon.tail()
+
+    def hup(self, words):
+        """Until such a line has come."""
+        before = len(self.daemon.log)
+        self.daemon.signal(signal.SIGHUP)
+        self.daemon.wait_log(words, before)
+
+    def ask(self):
+        """rondoctl, waiting for its verdict."""
+        before = len(self.daemon.log)
+        control = subprocess.Popen(self.control, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.daemon.wait_log("looking up", before)
+        return control
+
+
+def reload_waits_for_names(stage):
+    stage.resolver.pause()
+    stage.configure("new.test")
+    stage.hup("looking up")
+    asked = stage.supervisor.wait("RELOADING=1")
+    wrong = stage.answered_by("127.0.0.2", "127.0.0.2")
+    early = [lines for _, lines in stage.supervisor.messages[asked:] if "READY=1" in lines]
+    stage.resolver.go_on()
+    stage.daemon.wait_log("reloaded: 2 changes")
+    stage.supervisor.wait("READY=1", after=asked)
+    return wrong or str(early or "") or stage.answered_by("new.test", "127.0.0.3")
+
+
+def a_later_reload_takes_the_place_of_one_that_waits(stage):
+    stage.resolver.pause()
+    stage.configure("late.test")
+    control = stage.ask()
+    stage.configure("new.test", "127.0.0.2")
+    stage.hup("reloaded: 1 changes")
+    stage.resolver.go_on()
+    said = control.communicate(timeout=PATIENCE_S)[0]
+    if control.returncode == 0 or "a later one takes its place" not in said:
+        return said
+    return stage.answered_by("new.test", "127.0.0.3")
+
+
+def rondoctl_waits_for_the_verdict(stage):
+    stage.resolver.pause()
+    stage.configure("late.test", "127.0.0.2")
+    control = stage.ask()
+    waits = control.poll() is None
+    stage.resolver.go_on()
+    said = control.communicate(timeout=PATIENCE_S)[0]
+    return "" if waits and control.returncode == 0 and said.startswith("reloaded, 2 changes\n") else said
+
+
+def a_rondoctl_that_goes_away_leaves_the_reload(stage):
+    before = len(stage.daemon.log)
+    stage.resolver.pause()
+    stage.configure("new.test", "127.0.0.2")
+    control = stage.ask()
+    control.kill()
+    control.communicate()
+    stage.resolver.go_on()
+    stage.daemon.wait_log("reloaded: 2 changes", before)
+    return stage.answered_by("new.test", "127.0.0.3")
+
+
+def a_name_that_nobody_knows_is_a_warning(stage):
+    stage.configure("new.test", "nobody.test")
+    stage.hup(rf"backend nobody.test:{PORT} is unresolved")
+    return stage.answered_by("new.test", "127.0.0.3")
+
+
+def a_stop_does_not_wait_for_names(stage):
+    stage.resolver.pause()
+    stage.configure("late.test")
+    stage.hup("looking up")
+    stage.load.stop()
+    stage.daemon.stop()
+    stage.resolver.go_on()
+    return "; ".join(stage.load.errors[:5])
+
+
+def play_reloads(binary, report, directory):
+    servers = [Server("127.0.0.2"), Server("127.0.0.3")]
+    stage = Reloads(binary, directory)
+    for test in (reload_waits_for_names, a_later_reload_takes_the_place_of_one_that_waits,
+                 rondoctl_waits_for_the_verdict, a_rondoctl_that_goes_away_leaves_the_reload,
+                 a_name_that_nobody_knows_is_a_warning, a_stop_does_not_wait_for_names):
+        try:
+            report.check(test.__name__.replace("_", " "), test(stage))
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            report.check(test.__name__.replace("_", " "), str(error))
+            stage.resolver.go_on()
+    stage.load.stop()
+    report.check(f"{stage.load.count} requests without an error", "; ".join(stage.load.errors[:5]))
+    stage.daemon.kill()
+    stage.resolver.stop()
+    for server in servers:
+        server.close()
+
+
 def enter_namespaces():
     os.environ[INSIDE] = "1"
     os.execvp("unshare", ["unshare", "-rmn", sys.executable] + sys.argv)
@@ -252,6 +385,7 @@ def main():
             file.write("nameserver 127.0.0.1\n")
         subprocess.run(["mount", "--bind", resolv_conf, os.path.realpath("/etc/resolv.conf")], check=True)
         play(binary, report, directory)
+        play_reloads(binary, report, directory)
     return report.finish()
 
 
