@@ -47,7 +47,7 @@ step() {
         count="${count% *} 1"
     fi
     {
-        grep '^skipped' "$log.log"
+        grep -E '^(skipped|seeds )' "$log.log"
         [ "${count#* }" = 0 ] || grep -vE '^(ok |skipped)' "$log.log" | tail -n 120
         echo "$name: ${count% *} passed, ${count#* } failed ($((SECONDS - began)) s)"
     } > "$log.show"
