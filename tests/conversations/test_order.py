@@ -9,6 +9,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 
 import raw
 from raw import PATIENCE, frozen, value
@@ -48,6 +49,64 @@ class Reuse(raw.Conversation):
             self.assertEqual(client.answer()[1], b"good")
             self.backends[0].threads[0].join(PATIENCE)
         self.assertEqual(more, [b""])
+
+
+class Stale(raw.Conversation):
+    """Pooled connections that end before the next request is sent."""
+
+    def test_more_content_than_is_kept_goes_only_over_a_connection_that_lives(self):
+        may_end = threading.Event()
+
+        def script(peer, number):
+            size = int(value(peer.read_head(), b"content-length") or 0)
+            peer.read(size)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n%04d" % size)
+            if number == 0:
+                may_end.wait(PATIENCE)
+
+        settings = ["retry.body=1k", "timeouts.backend_idle=60s"]
+        with self.rondo(self.backend(script, is_local=True), settings=settings) as rondo:
+            client = self.client(rondo)
+            self.assertEqual(client.get()[1], b"0000")
+            with frozen(rondo):
+                client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n" + b"x" * 4000)
+                may_end.set()
+                self.backends[0].threads[0].join(PATIENCE)
+            head, content = client.answer()
+        self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+        self.assertEqual(content, b"4000")
+
+
+class Deadlines(raw.Conversation):
+    def test_a_client_may_take_longer_than_retry_deadline_to_send_after_a_backend_broke(self):
+        is_reached, may_break = threading.Event(), threading.Event()
+
+        def breaks(peer, _number):
+            peer.read_head()
+            is_reached.set()
+            may_break.wait(PATIENCE)
+            peer.reset()
+
+        def answers(peer, _number):
+            peer.read_head()
+            peer.read(6)
+            time.sleep(0.2)  # its own time, well within the deadline
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+
+        backends = [self.backend(breaks), self.backend(answers)]
+        with self.rondo(*backends, settings=["retry.deadline=1s", "max_delay_response=900ms"]) as rondo:
+            client = self.client(rondo)
+            client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
+            self.assertTrue(is_reached.wait(PATIENCE))
+            with frozen(rondo):
+                client.send(b"123")
+                may_break.set()
+                backends[0].threads[0].join(PATIENCE)
+            time.sleep(1.2)  # the client's time
+            client.send(b"456")
+            head, content = client.answer()
+        self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+        self.assertEqual(content, b"good")
 
 
 class Tunnels(raw.Conversation):
