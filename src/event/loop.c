@@ -12,7 +12,7 @@ enum { LOOP_EVENTS = 512 };
 
 static const int64_t LOOP_LAG_WINDOW_US = 1000000;
 
-/* In watch->registered: the kernel does not know the descriptor for now. */
+/* In watch->registered: the descriptor was taken from the kernel, until something is wanted of it again. */
 enum { LOOP_PARKED = 8 };
 
 struct task_queue {

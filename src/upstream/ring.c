@@ -252,8 +252,8 @@ static bool search_accepts(struct search *search, const struct backend *backend)
 	return !is_full(backend);
 }
 
-/* Is there nothing but the weights of the configuration, and are they all the same? */
-static bool ring_is_even(const struct ring *ring)
+/* Are all effective weights the same, whoever is in turn? */
+static bool ring_needs_no_weighing(const struct ring *ring)
 {
 	return ring->is_even && ring->options.balance == RING_ROUND_ROBIN &&
 	       ring->options.slow_start_us == 0;
@@ -336,7 +336,7 @@ static struct backend *ring_pick_weighted(
 
 static struct backend *ring_pick_regular(struct ring *ring, struct search *search, bool backup)
 {
-	struct round round = {.is_equal = ring_is_even(ring)};
+	struct round round = {.is_equal = ring_needs_no_weighing(ring)};
 
 	if (!round.is_equal)
 		round = ring_weigh(ring, backup, search->now_us);
