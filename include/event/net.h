@@ -76,10 +76,14 @@ int net_listen(const struct net_addr *addr, const struct net_listen_options *opt
 int net_listen_inherited(int fd);
 
 /*
- * Lets nobody into the queue of a listening TCP socket any more, without refusing anybody: first packets are dropped, and
- * are sent again in a second. For the moment before it is closed, when others listen on the same port.
+ * Lets nobody new into the queue of a listening TCP socket, without refusing anybody: first packets are dropped, and are
+ * sent again in a second. Handshakes under way go on. For the moment before it is closed, when others listen on the same
+ * port.
  */
 void net_listen_hold(int fd);
+
+/* Waits so long for a connection in the queue; the one call here that blocks. False when none came. */
+bool net_listen_wait(int fd, int ms);
 
 /* SO_REUSEPORT of a listening socket, on or off: while it is on, others of this user who share too may bind to its
  * port. 0 or a negative errno. */

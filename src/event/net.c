@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <linux/filter.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -112,10 +113,23 @@ int net_listen_inherited(int fd)
 
 void net_listen_hold(int fd)
 {
-	struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};
-	struct sock_fprog filter = {.len = 1, .filter = &drop};
+	/* Drops what has the flag SYN, which is in byte 13 of the TCP header. */
+	struct sock_filter steps[] = {
+	    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+	    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x02, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, 0),
+	    BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	struct sock_fprog filter = {.len = sizeof(steps) / sizeof(*steps), .filter = steps};
 
 	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
+}
+
+bool net_listen_wait(int fd, int ms)
+{
+	struct pollfd waiting = {.fd = fd, .events = POLLIN};
+
+	return poll(&waiting, 1, ms) > 0;
 }
 
 int net_share_port(int fd, bool on)

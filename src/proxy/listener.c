@@ -7,6 +7,9 @@
 
 enum { ACCEPTS_PER_EVENT = 64, PAUSE_US = 100 * 1000, WARN_US = 10 * 1000 * 1000 };
 
+/* How long a listener that is to be closed waits for handshakes under way. Everything else waits as long. */
+enum { HANDSHAKE_MS = 20 };
+
 static void pause_accepting(struct listener *listener)
 {
 	listener->paused = true;
@@ -75,10 +78,11 @@ int listener_open(struct listener *listener, struct service *service, int fd)
 
 void listener_accept_all(struct listener *listener)
 {
-	/* Else one who comes between the last accept and the close would be turned away. */
+	/* Else one who comes between the last accept and the close would be turned away, or whose handshake ends then. */
 	net_listen_hold(listener->watch.fd);
 	for (size_t room = listener->service->sessions.limit; room > 0; room--)
-		if (!accept_one(listener))
+		if (!accept_one(listener) &&
+		    (listener->paused || !net_listen_wait(listener->watch.fd, HANDSHAKE_MS)))
 			return;
 }
 

@@ -552,6 +552,12 @@ void net_listen_hold(int fd)
 	(void)fd;
 }
 
+bool net_listen_wait(int fd, int ms)
+{
+	(void)fd, (void)ms;
+	return false;
+}
+
 int net_share_port(int fd, bool on)
 {
 	(void)on;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -91,14 +90,6 @@ static void a_port_is_shared_only_by_those_who_say_so(void **state)
 	assert_true(net_share_port(first, true) < 0);
 }
 
-/* Does somebody wait in the queue now? */
-static bool is_waiting(int listener)
-{
-	struct pollfd queue = {.fd = listener, .events = POLLIN};
-
-	return poll(&queue, 1, 0) == 1;
-}
-
 static void a_listener_on_hold_gives_whom_it_has_and_lets_nobody_in(void **state)
 {
 	struct net_addr peer;
@@ -109,7 +100,7 @@ static void a_listener_on_hold_gives_whom_it_has_and_lets_nobody_in(void **state
 	int after, accepted;
 
 	(void)state;
-	assert_true(is_waiting(listener));
+	assert_true(net_listen_wait(listener, 0));
 	net_listen_hold(listener);
 	after = net_connect(&addr, &connecting);
 	assert_true(after >= 0);
@@ -117,6 +108,7 @@ static void a_listener_on_hold_gives_whom_it_has_and_lets_nobody_in(void **state
 	accepted = net_accept(listener, &peer);
 	assert_true(accepted >= 0);
 	assert_int_equal(net_accept(listener, &peer), -EAGAIN);
+	assert_false(net_listen_wait(listener, 0));
 	/* What was let in before is a connection like any other. */
 	assert_int_equal(send(before, "x", 1, 0), 1);
 	assert_false(net_is_quiet(accepted));
