@@ -206,22 +206,76 @@ static size_t skip_text(const char *data, size_t len)
 	return n;
 }
 
-/* Takes a whole field line of the kind that nearly all are of: a name, a colon, text without tabs. 0
- * when it is of another, or not here to its end: then it is taken byte by byte. */
-static size_t take_line(
-    struct guard *guard, const struct http_limits *limits, const char *data, size_t len)
+/* How many bytes at the front are of this class or a higher one. */
+static size_t run_length(const char *data, size_t len, unsigned lowest)
 {
 	size_t n = 0;
 
-	while (n < len && class_of[(unsigned char)data[n]] >= TOKEN)
+	while (n < len && class_of[(unsigned char)data[n]] >= lowest)
 		n++;
-	if (n == 0 || n == len || data[n] != ':' || guard->fields == limits->headers)
+	return n;
+}
+
+static bool has_at(const char *data, size_t len, size_t at, struct str wanted)
+{
+	return len - at >= wanted.len && memcmp(data + at, wanted.data, wanted.len) == 0;
+}
+
+/*
+ * Nearly all lines are of these three kinds, and are taken whole. The takers return 0 for a line that is of another kind,
+ * breaks a limit, or is not here to its end: the table decides over it, byte by byte.
+ */
+
+/* A method, a target and a version, single spaces between them. */
+static size_t take_request_line(
+    struct guard *guard, const struct http_limits *limits, const char *data, size_t len)
+{
+	size_t method = run_length(data, len, TOKEN);
+
+	if (method == 0 || method > METHOD_MAX || !has_at(data, len, method, STR(" ")))
+		return 0;
+
+	size_t target = run_length(data + method + 1, len - method - 1, COLON);
+	size_t end = method + 1 + target;
+
+	if (target == 0 || target > limits->uri_bytes)
+		return 0;
+	if (!has_at(data, len, end, STR(" HTTP/1.1\r\n")) &&
+	    !has_at(data, len, end, STR(" HTTP/1.0\r\n")))
+		return 0;
+	guard->target_length = target;
+	return end + sizeof(" HTTP/1.1\r\n") - 1;
+}
+
+/* A version, a status and a reason of printable ASCII. */
+static size_t take_status_line(const char *data, size_t len)
+{
+	static const char least[] = "HTTP/1.1 200 \r\n";
+
+	if (len < sizeof(least) - 1 ||
+	    (!has_at(data, len, 0, STR("HTTP/1.1 ")) && !has_at(data, len, 0, STR("HTTP/1.0 "))) ||
+	    class_of[(unsigned char)data[9]] != ONE || class_of[(unsigned char)data[10]] < ZERO ||
+	    class_of[(unsigned char)data[11]] < ZERO || data[12] != ' ')
+		return 0;
+
+	size_t n = 13 + skip_text(data + 13, len - 13);
+
+	n += run_length(data + n, len - n, SP);
+	return has_at(data, len, n, STR("\r\n")) ? n + 2 : 0;
+}
+
+/* A name, a colon, text without tabs. */
+static size_t take_field_line(
+    struct guard *guard, const struct http_limits *limits, const char *data, size_t len)
+{
+	size_t n = run_length(data, len, TOKEN);
+
+	if (n == 0 || guard->fields == limits->headers || !has_at(data, len, n, STR(":")))
 		return 0;
 	n++;
 	n += skip_text(data + n, len - n);
-	while (n < len && class_of[(unsigned char)data[n]] > TAB)
-		n++;
-	if (len - n < 2 || data[n] != '\r' || data[n + 1] != '\n')
+	n += run_length(data + n, len - n, SP);
+	if (!has_at(data, len, n, STR("\r\n")))
 		return 0;
 	guard->fields++;
 	return n + 2;
@@ -247,9 +301,7 @@ static size_t take_class(
 	unsigned lowest = run_of[guard->state];
 	size_t n = lowest == TAB ? skip_text(data, len) : 0;
 
-	while (n < len && class_of[(unsigned char)data[n]] >= lowest)
-		n++;
-
+	n += run_length(data + n, len - n, lowest);
 	if (guard->state == VALUE) {
 		size_t ows = 0;
 
@@ -269,12 +321,22 @@ static size_t take_class(
 	return n;
 }
 
-/* Takes all bytes that leave the state as it is. */
+/* Takes a whole line, or all bytes that leave the state as it is; 0 when the next byte is one for the table. */
 static size_t run(
     struct guard *guard, const struct http_limits *limits, const char *data, size_t len)
 {
+	size_t line = 0;
+
 	if (guard->state == FIELD)
-		return take_line(guard, limits, data, len);
+		return take_field_line(guard, limits, data, len);
+	if (guard->state == START)
+		line = take_request_line(guard, limits, data, len);
+	else if (guard->state == VERSION && guard->kind == GUARD_RESPONSE && guard->matched == 0)
+		line = take_status_line(data, len);
+	if (line > 0) {
+		guard->state = FIELD;
+		return line;
+	}
 	if (guard->state == VERSION)
 		return take_literal(guard, data, len);
 	return run_of[guard->state] ? take_class(guard, limits, data, len) : 0;
@@ -316,8 +378,10 @@ enum guard_result guard_scan(
 	size_t end = len - at > room ? at + room : len;
 
 	while (at < end && guard->state != BAD && guard->state != DONE) {
-		at += run(guard, limits, data + at, end - at);
-		if (at < end && guard->state != BAD)
+		size_t taken = run(guard, limits, data + at, end - at);
+
+		at += taken;
+		if (taken == 0)
 			guard->state = step(guard, limits, data + at++);
 	}
 	guard->length += at - begin;
