@@ -167,37 +167,39 @@ enum field_kind {
 	FIELD_KEPT, /* whatever Connection names: rondo sets or extends it */
 };
 
-static const struct {
+enum { KNOWN_LENGTH_MAX = 19 };
+
+/* By the length of their names: most names are of none of these lengths, or of one that a single other has. */
+static const struct known_field {
 	struct str name;
 	enum field_kind kind;
-} known_fields[] = {
-    {{"Connection", 10}, FIELD_CONNECTION},
-    {{"Content-Length", 14}, FIELD_CONTENT_LENGTH},
-    {{"Date", 4}, FIELD_KEPT},
-    {{"Expect", 6}, FIELD_EXPECT},
-    {{"Forwarded", 9}, FIELD_KEPT},
-    {{"Host", 4}, FIELD_HOST},
-    {{"Keep-Alive", 10}, FIELD_HOP},
-    {{"Proxy-Authenticate", 18}, FIELD_HOP},
-    {{"Proxy-Authorization", 19}, FIELD_HOP},
-    {{"Proxy-Connection", 16}, FIELD_HOP},
-    {{"TE", 2}, FIELD_TE},
-    {{"Trailer", 7}, FIELD_HOP},
-    {{"Transfer-Encoding", 17}, FIELD_TRANSFER_ENCODING},
-    {{"Upgrade", 7}, FIELD_UPGRADE},
-    {{"Via", 3}, FIELD_KEPT},
-    {{"X-Forwarded-For", 15}, FIELD_KEPT},
-    {{"X-Forwarded-Host", 16}, FIELD_KEPT},
-    {{"X-Forwarded-Proto", 17}, FIELD_KEPT},
+} known_fields[KNOWN_LENGTH_MAX + 1][2] = {
+    [2] = {{{"TE", 2}, FIELD_TE}},
+    [3] = {{{"Via", 3}, FIELD_KEPT}},
+    [4] = {{{"Host", 4}, FIELD_HOST}, {{"Date", 4}, FIELD_KEPT}},
+    [6] = {{{"Expect", 6}, FIELD_EXPECT}},
+    [7] = {{{"Upgrade", 7}, FIELD_UPGRADE}, {{"Trailer", 7}, FIELD_HOP}},
+    [9] = {{{"Forwarded", 9}, FIELD_KEPT}},
+    [10] = {{{"Connection", 10}, FIELD_CONNECTION}, {{"Keep-Alive", 10}, FIELD_HOP}},
+    [14] = {{{"Content-Length", 14}, FIELD_CONTENT_LENGTH}},
+    [15] = {{{"X-Forwarded-For", 15}, FIELD_KEPT}},
+    [16] = {{{"Proxy-Connection", 16}, FIELD_HOP}, {{"X-Forwarded-Host", 16}, FIELD_KEPT}},
+    [17] = {{{"Transfer-Encoding", 17}, FIELD_TRANSFER_ENCODING},
+	{{"X-Forwarded-Proto", 17}, FIELD_KEPT}},
+    [18] = {{{"Proxy-Authenticate", 18}, FIELD_HOP}},
+    [19] = {{{"Proxy-Authorization", 19}, FIELD_HOP}},
 };
 
 static enum field_kind kind_of(struct str name)
 {
-	/* Most names differ in length from all of these; that is seen without a call. */
-	for (size_t i = 0; i < sizeof(known_fields) / sizeof(*known_fields); i++)
-		if (known_fields[i].name.len == name.len &&
-		    str_equals_nocase(known_fields[i].name, name))
-			return known_fields[i].kind;
+	if (name.len > KNOWN_LENGTH_MAX)
+		return FIELD_OTHER;
+	for (size_t i = 0; i < 2; i++) {
+		const struct known_field *known = &known_fields[name.len][i];
+
+		if (known->name.len > 0 && str_equals_nocase(known->name, name))
+			return known->kind;
+	}
 	return FIELD_OTHER;
 }
 
