@@ -29,15 +29,27 @@ static bool close_writer(struct writer *writer)
 	return !writer->full;
 }
 
-static void put(struct writer *writer, struct str bytes)
+/* The place of the next `len` bytes, or NULL when they have no room. */
+static inline char *take_room(struct writer *writer, size_t len)
 {
-	if (writer->full || bytes.len > writer->out->size - writer->end) {
+	char *place;
+
+	if (writer->full || len > writer->out->size - writer->end) {
 		writer->full = true;
-		return;
+		return NULL;
 	}
-	if (bytes.len)
-		memcpy(writer->out->data + writer->end, bytes.data, bytes.len);
-	writer->end += bytes.len;
+	place = writer->out->data + writer->end;
+	writer->end += len;
+	return place;
+}
+
+/* Inlined, so that what is known when this is compiled is copied without a call. */
+__attribute__((always_inline)) static inline void put(struct writer *writer, struct str bytes)
+{
+	char *place = take_room(writer, bytes.len);
+
+	if (place && bytes.len)
+		memcpy(place, bytes.data, bytes.len);
 }
 
 static void put_number(struct writer *writer, uint64_t number)
@@ -65,9 +77,15 @@ static void put_end(struct writer *writer)
 
 static void put_field(struct writer *writer, struct str name, struct str value)
 {
-	put_name(writer, name);
-	put(writer, value);
-	put_end(writer);
+	char *place = take_room(writer, name.len + value.len + sizeof(": \r\n") - 1);
+
+	if (!place)
+		return;
+	memcpy(place, name.data, name.len);
+	memcpy(place + name.len, ": ", 2);
+	if (value.len)
+		memcpy(place + name.len + 2, value.data, value.len);
+	memcpy(place + name.len + 2 + value.len, "\r\n", 2);
 }
 
 static void put_number_field(struct writer *writer, struct str name, uint64_t number)
