@@ -237,8 +237,10 @@ ssize_t net_write(int fd, const struct iovec *parts, int count)
 	struct msghdr message = {.msg_iov = same.wanted, .msg_iovlen = (size_t)count};
 	ssize_t put;
 
+	/* send(2) spares the kernel the copies of a message and its parts. */
 	do
-		put = sendmsg(fd, &message, MSG_NOSIGNAL);
+		put = count == 1 ? send(fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL)
+				 : sendmsg(fd, &message, MSG_NOSIGNAL);
 	while (put < 0 && errno == EINTR);
 	return put < 0 ? -errno : put;
 }
