@@ -319,7 +319,8 @@ static enum step head_is_complete(struct exchange *exchange)
 	    .limits = &rules->limits.head,
 	    .base = client->in.begin + exchange->request.length,
 	    .max_bytes = rules->limits.body_bytes,
-	    .keep_bytes = rules->retry.body_bytes,
+	    .keep_bytes =
+		retry_may_repeat(&rules->retry, &exchange->request) ? rules->retry.body_bytes : 0,
 	    .pipes = &service->pipes,
 	};
 	relay_start(&exchange->up, &up);
