@@ -17,6 +17,10 @@
 #include "proxy/retry.h"
 #include "proxy/service.h"
 
+/* The most that is read at once where a head is expected: a head and a little content. How the rest is best moved is
+ * known when the head is. */
+enum { EXCHANGE_READ_BYTES = 4 * 1024 };
+
 enum exchange_state {
 	EXCHANGE_READING,    /* the request head is not complete */
 	EXCHANGE_PICKING,    /* a backend is to be chosen */

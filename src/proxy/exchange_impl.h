@@ -12,9 +12,6 @@ enum step {
 	STEP_WAIT   /* for an event or the deadline */
 };
 
-/* The most that is read at once where a head is expected. */
-enum { EXCHANGE_READ_BYTES = 256 * 1024 };
-
 static inline int64_t exchange_now_us(const struct exchange *exchange)
 {
 	return loop_now_us(exchange->with.service->loop);

@@ -261,8 +261,8 @@ static bool fill_pipe(struct relay *relay, enum io *io)
 	return true;
 }
 
-/* Reads once more content. RELAY_DONE means: something came, or the end; look at it. */
-static enum relay_result read_some(struct relay *relay)
+/* Reads once more content. */
+static enum io read_some(struct relay *relay)
 {
 	uint64_t before = relay->from->received;
 	enum io io;
@@ -270,21 +270,26 @@ static enum relay_result read_some(struct relay *relay)
 	if (!fill_pipe(relay, &io))
 		io = conn_read(relay->from, READ_BYTES);
 	relay->last_read = (size_t)(relay->from->received - before);
-	switch (io) {
-	case IO_OK:
+	if (io == IO_OK)
 		relay->moved_us = loop_now_us(relay->from->loop);
-		return RELAY_DONE;
-	case IO_END:
-		return body_end(&relay->body) ? RELAY_DONE : RELAY_ENDED;
-	case IO_AGAIN:
-		return RELAY_WAITS;
-	case IO_SHORTAGE:
-	case IO_FULL:
-		return RELAY_SHORTAGE;
-	case IO_ERROR:
-		break;
-	}
-	return RELAY_ENDED;
+	return io;
+}
+
+/* Heads are read with little of what follows them. What is short leaves with its head: true when more of it came, or its
+ * end. What is long does not wait for more. */
+static bool gather(struct relay *relay)
+{
+	struct conn *from = relay->from;
+	bool is_possible = !relay->body.done && !from->ended && from->readable && !relay->pipe &&
+			   buf_room(&from->in) > 0;
+	/* What is announced is sent before anything is put behind it. */
+	if (!is_possible || relay->chunk_left > 0 || is_long(relay))
+		return false;
+	enum io io = read_some(relay);
+	/* What is wrong is met again once that which came before is sent. */
+	if (io == IO_ERROR || io == IO_SHORTAGE)
+		from->readable = true;
+	return io == IO_OK || (io == IO_END && body_end(&relay->body));
 }
 
 enum relay_result relay_run(struct relay *relay)
@@ -299,6 +304,8 @@ enum relay_result relay_run(struct relay *relay)
 		case BODY_DONE:
 			break;
 		}
+		if (round < ROUNDS && gather(relay))
+			continue;
 		enum io io = send_all(relay);
 		if (io == IO_ERROR)
 			return RELAY_SEND_FAILED;
@@ -312,8 +319,20 @@ enum relay_result relay_run(struct relay *relay)
 				   : RELAY_WAITS;
 		if (round == ROUNDS)
 			return RELAY_WAITS;
-		enum relay_result result = read_some(relay);
-		if (result != RELAY_DONE)
-			return result;
+		switch (read_some(relay)) {
+		case IO_OK:
+			break;
+		case IO_END:
+			if (!body_end(&relay->body))
+				return RELAY_ENDED;
+			break;
+		case IO_AGAIN:
+			return RELAY_WAITS;
+		case IO_SHORTAGE:
+		case IO_FULL:
+			return RELAY_SHORTAGE;
+		case IO_ERROR:
+			return RELAY_ENDED;
+		}
 	}
 }

@@ -54,8 +54,7 @@ void service_set_rules(struct service *service, struct rules *rules)
 
 size_t service_block_size(const struct rules *rules)
 {
-	/* However little is kept of requests: a response of 64 KiB and its head are read at once, and long content that
-	 * cannot go through a pipe takes few steps. */
+	/* However little is kept of requests: long content that cannot go through a pipe takes few steps. */
 	size_t least = 128 * 1024;
 	size_t content = rules->retry.body_bytes > least ? rules->retry.body_bytes : least;
 	size_t lines = (content + 2 * rules->limits.head.header_bytes) / CACHE_LINE;

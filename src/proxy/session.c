@@ -109,7 +109,7 @@ static bool run_idle(struct session *session)
 	if (buf_len(&client->in) > 0) {
 		buf_compact(&client->in);
 	} else {
-		enum io io = conn_read(client, client->in.blocks->object_size);
+		enum io io = conn_read(client, EXCHANGE_READ_BYTES);
 		if (io == IO_AGAIN) {
 			become_idle(session);
 			return false;
