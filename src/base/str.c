@@ -13,10 +13,13 @@ bool str_equals(struct str a, struct str b)
 
 bool str_equals_nocase(struct str a, struct str b)
 {
+	/* Most names are written alike everywhere. */
+	if (str_equals(a, b))
+		return true;
 	if (a.len != b.len)
 		return false;
 	for (size_t i = 0; i < a.len; i++)
-		if (a.data[i] != b.data[i] && lower(a.data[i]) != lower(b.data[i]))
+		if (lower(a.data[i]) != lower(b.data[i]))
 			return false;
 	return true;
 }
