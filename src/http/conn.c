@@ -72,6 +72,16 @@ static enum io conn_failed(struct conn *conn, ssize_t negative)
 	return negative == -ENOMEM || negative == -ENOBUFS ? IO_SHORTAGE : IO_ERROR;
 }
 
+/* What reading met is decisive, whatever sending had met before: it must not look like an end when it is read again. */
+static enum io conn_read_failed(struct conn *conn, ssize_t negative)
+{
+	enum io result = conn_failed(conn, negative);
+
+	if (result == IO_ERROR)
+		conn->error = (int)-negative;
+	return result;
+}
+
 /* A failed send takes away the error that reading would have met: what looks like an end then is none. EPIPE tells that the
  * peer had ended before. */
 static enum io conn_end(struct conn *conn)
@@ -114,7 +124,7 @@ enum io conn_read(struct conn *conn, size_t limit)
 	if (buf_len(in) == 0)
 		buf_release(in);
 	if (len < 0)
-		return conn_failed(conn, len);
+		return conn_read_failed(conn, len);
 	return conn_end(conn);
 }
 
@@ -134,7 +144,7 @@ enum io conn_fill(struct conn *conn, struct pipe *pipe, size_t limit)
 		return IO_OK;
 	}
 	if (len < 0)
-		return conn_failed(conn, len);
+		return conn_read_failed(conn, len);
 	return conn_end(conn);
 }
 

@@ -457,6 +457,23 @@ static void an_end_behind_a_failed_send_is_no_end(void **state)
 	pair_close(&pair);
 }
 
+static void a_reset_that_was_read_is_read_again(void **state)
+{
+	struct pair pair;
+
+	(void)state;
+	pair_open_tcp(&pair);
+	pair.conn.error = ENOBUFS; /* a shortage of earlier, which had passed */
+	net_close(pair.peer, true);
+	pair.peer = -1;
+	assert_true(pair_wait(&pair) & LOOP_BROKEN);
+	assert_int_equal(conn_read(&pair.conn, BLOCK), IO_ERROR);
+	pair.conn.readable = true;
+	assert_int_equal(conn_read(&pair.conn, BLOCK), IO_ERROR);
+	assert_int_equal(pair.conn.error, ECONNRESET);
+	pair_close(&pair);
+}
+
 static void what_cannot_be_watched_stays_with_the_caller(void **state)
 {
 	struct pair pair;
@@ -553,6 +570,7 @@ int main(void)
 	    cmocka_unit_test(flush_empties_the_buffer),
 	    cmocka_unit_test(a_send_error_leaves_the_rest_readable),
 	    cmocka_unit_test(an_end_behind_a_failed_send_is_no_end),
+	    cmocka_unit_test(a_reset_that_was_read_is_read_again),
 	    cmocka_unit_test(what_cannot_be_watched_stays_with_the_caller),
 	    cmocka_unit_test(closing_gives_everything_back),
 	    cmocka_unit_test(a_reset_is_seen_by_the_peer),
