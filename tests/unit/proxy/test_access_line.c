@@ -173,6 +173,41 @@ static void every_end_has_a_word(void **state)
 	}
 }
 
+/* A list item of the manual, or several of them in one: ".It Cm ok", ".It Cm ts , client". */
+static bool manual_has(const char *manual, struct str word)
+{
+	static const char mark[] = "\n.It Cm ";
+
+	for (const char *item = strstr(manual, mark); item; item = strstr(item + 1, mark)) {
+		struct str rest = {item + strlen(mark), strcspn(item + strlen(mark), "\n")};
+
+		while (rest.data)
+			if (str_equals(str_split(&rest, ' '), word))
+				return true;
+	}
+	return false;
+}
+
+static void the_manual_explains_every_word(void **state)
+{
+	static const char *const fields[] = {"rt", "b", "tries", "uct", "uht", "try", "end", "id",
+	    "ts", "client", "method", "target", "proto", "status", "bytes", "referer",
+	    "user_agent"};
+	FILE *file = fopen(RONDO_TESTS_DIR "/../conf/rondo.conf.5", "r");
+	char *manual = calloc(1, 1 << 17);
+
+	(void)state;
+	assert_non_null(file);
+	assert_true(fread(manual, 1, (1 << 17) - 1, file) > 0);
+	fclose(file);
+	for (enum access_end end = 0; end < ACCESS_ENDS; end++)
+		assert_true(manual_has(manual, str_from(access_end_word(end))));
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		assert_true(manual_has(manual, str_from(fields[i])));
+	assert_false(manual_has(manual, STR("nothing")));
+	free(manual);
+}
+
 static void no_client_can_forge_a_line(void **state)
 {
 	static const char evil[] = "\" 200 0\n127.0.0.1 - - [] \\ \t\x7f\xc3\xa9\0.";
@@ -297,6 +332,7 @@ int main(void)
 	    cmocka_unit_test(a_head_that_was_not_understood_is_not_looked_into),
 	    cmocka_unit_test(every_try_is_told),
 	    cmocka_unit_test(every_end_has_a_word),
+	    cmocka_unit_test(the_manual_explains_every_word),
 	    cmocka_unit_test(no_client_can_forge_a_line),
 	    cmocka_unit_test(a_long_text_is_cut_and_the_line_stays),
 	    cmocka_unit_test(a_text_that_just_fits_is_not_cut),
