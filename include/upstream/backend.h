@@ -164,6 +164,10 @@ struct backend_env {
 	void *context;
 };
 
+/* What Host is called for one with these options: "app:8001", "[::1]:8001", "localhost" for a Unix
+ * socket. To be freed; NULL without memory. */
+char *backend_authority(const struct backend_options *options);
+
 /* A backend that is up, with copies of the options and one holder, or NULL without memory. A
  * literal address or a path is resolved at once; a name leaves it `unresolved` until
  * backend_set_addrs. */

@@ -14,6 +14,9 @@
  * for an equal part of what is left. Answers are read up to their head only. Names are the
  * resolver's business: a backend without address is left alone. A shortage of rondo's own is no
  * result; the probe is made again.
+ *
+ * What a probe sends, reads and takes for good is the same for everybody who makes one (rondo -P
+ * does too): the functions in front of the prober's.
  */
 #ifndef RONDO_UPSTREAM_PROBE_H
 #define RONDO_UPSTREAM_PROBE_H
@@ -34,6 +37,34 @@ struct probe_options {
 	struct probe_range expect[PROBE_RANGES];
 	size_t expect_count;
 };
+
+/* Their answers' heads have no more bytes and fields; a larger one is a broken one. */
+enum { PROBE_HEAD_BYTES = 16384, PROBE_FIELDS = 100 };
+
+/* Whether it GETs, or only connects. */
+bool probe_gets(const struct probe_options *options);
+
+/* What one probe may take, with all addresses of the backend. */
+int64_t probe_limit_us(const struct probe_options *options);
+
+/* Puts the request into `out`; `authority` as from backend_authority. False without memory. */
+bool probe_put_request(const struct probe_options *options, const char *authority, struct buf *out);
+
+/* What comes back: interim answers, then the one that counts. */
+struct probe_answer {
+	struct parse parse;
+	unsigned interims;
+};
+
+void probe_answer_init(struct probe_answer *answer);
+
+/* Looks at what was read so far. PARSE_DONE when `head`, which has room for PROBE_FIELDS fields, is
+ * that of the final answer. */
+enum parse_result probe_answer_look(
+    struct probe_answer *answer, struct buf *in, struct http_head *head);
+
+/* Is the status one that counts as healthy? */
+bool probe_expects(const struct probe_options *options, unsigned status);
 
 struct prober;
 

@@ -1,11 +1,11 @@
 #include "server/probe_table.h"
+
 #include "event/resolve.h"
-#include "http/parse.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-enum { INQUIRY_FIELDS = 200, INQUIRY_RESULT = 80, INQUIRY_BLOCK = 32768, INQUIRY_INTERIMS = 16 };
+enum { INQUIRY_RESULT = 80 };
 
 /* One backend being asked. */
 struct inquiry {
@@ -17,10 +17,10 @@ struct inquiry {
 	size_t addr_next; /* the one to try next */
 	struct conn conn;
 	struct timer timer;
-	struct parse parse;
+	struct probe_answer answer;
 	bool is_connecting;
-	unsigned interims; /* 1xx answers that came */
 	int64_t began_us, took_us;
+	int64_t limit_us; /* when it has taken too long */
 	bool is_good;
 	char result[INQUIRY_RESULT]; /* empty until it is over */
 };
@@ -32,9 +32,8 @@ struct table {
 	struct slab blocks;
 	struct inquiry *inquiries;
 	size_t open; /* that are not over */
-	struct http_head request;
 	struct http_head response;
-	struct http_field fields[INQUIRY_FIELDS];
+	struct http_field fields[PROBE_FIELDS];
 };
 
 static void try_next_address(struct inquiry *inquiry);
@@ -52,26 +51,16 @@ static void end(struct inquiry *inquiry, bool is_good, const char *result)
 		loop_stop(table->loop);
 }
 
-static void limit(struct inquiry *inquiry, int64_t time_us)
+static void limit(struct inquiry *inquiry, int64_t until_us)
 {
-	struct loop *loop = inquiry->table->loop;
-
-	timer_arm(loop_timers(loop), &inquiry->timer, loop_now_us(loop) + time_us);
+	timer_arm(loop_timers(inquiry->table->loop), &inquiry->timer, until_us);
 }
 
 /* ---- the answer to a GET */
 
-static bool is_expected(const struct probe_options *probe, unsigned status)
-{
-	for (size_t i = 0; i < probe->expect_count; i++)
-		if (status >= probe->expect[i].from && status <= probe->expect[i].to)
-			return true;
-	return false;
-}
-
 static void judge_status(struct inquiry *inquiry, unsigned status)
 {
-	bool is_good = is_expected(&inquiry->table->config->probe, status);
+	bool is_good = probe_expects(&inquiry->table->config->probe, status);
 	char result[INQUIRY_RESULT];
 
 	snprintf(result, sizeof(result), "%u%s", status,
@@ -82,27 +71,19 @@ static void judge_status(struct inquiry *inquiry, unsigned status)
 /* Looks at what came. False when nothing more is to be read. */
 static bool parse_answer(struct inquiry *inquiry)
 {
-	struct table *table = inquiry->table;
-	struct parse_response_rules rules = {
-	    .limits = {INQUIRY_BLOCK, INQUIRY_FIELDS, 0}, .request = &table->request};
+	struct http_head *response = &inquiry->table->response;
 
-	for (;;) {
-		enum parse_result result =
-		    parse_response(&inquiry->parse, &rules, &inquiry->conn.in, &table->response);
-
-		if (result == PARSE_MORE)
-			return true;
-		if (result == PARSE_BAD || inquiry->interims++ == INQUIRY_INTERIMS) {
-			end(inquiry, false, "the answer is not proper HTTP");
-			return false;
-		}
-		if (table->response.status >= 200) {
-			judge_status(inquiry, table->response.status);
-			return false;
-		}
-		buf_consume(&inquiry->conn.in, table->response.length);
-		parse_init(&inquiry->parse, GUARD_RESPONSE);
+	switch (probe_answer_look(&inquiry->answer, &inquiry->conn.in, response)) {
+	case PARSE_MORE:
+		return true;
+	case PARSE_BAD:
+		end(inquiry, false, "the answer is not proper HTTP");
+		break;
+	case PARSE_DONE:
+		judge_status(inquiry, response->status);
+		break;
 	}
+	return false;
 }
 
 static void read_answer(struct inquiry *inquiry)
@@ -111,7 +92,7 @@ static void read_answer(struct inquiry *inquiry)
 
 	do {
 		buf_compact(&inquiry->conn.in);
-		io = conn_read(&inquiry->conn, INQUIRY_BLOCK);
+		io = conn_read(&inquiry->conn, PROBE_HEAD_BYTES);
 	} while (io == IO_OK && parse_answer(inquiry));
 	if (io == IO_END)
 		end(inquiry, false, "closed without an answer");
@@ -136,23 +117,23 @@ static void send_request(struct inquiry *inquiry)
 static void on_connected(struct inquiry *inquiry)
 {
 	const struct probe_options *probe = &inquiry->table->config->probe;
-	const struct backend_options *options = inquiry->options;
-	bool is_v6 = options->host && strchr(options->host, ':');
+	char *authority;
+	bool good;
 
 	inquiry->is_connecting = false;
-	if (probe->path[0] == '\0') {
+	if (!probe_gets(probe)) {
 		end(inquiry, true, "connected");
 		return;
 	}
-	if (!buf_printf(&inquiry->conn.out,
-		"GET %s HTTP/1.1\r\nHost: %s%s%s\r\nUser-Agent: rondo\r\nConnection: close\r\n\r\n",
-		probe->path, is_v6 ? "[" : "", options->host ? options->host : "localhost",
-		is_v6 ? "]" : "")) {
+	authority = backend_authority(inquiry->options);
+	good = authority && probe_put_request(probe, authority, &inquiry->conn.out);
+	free(authority);
+	if (!good) {
 		end(inquiry, false, strerror(ENOMEM));
 		return;
 	}
-	parse_init(&inquiry->parse, GUARD_RESPONSE);
-	limit(inquiry, probe->timeout_us);
+	probe_answer_init(&inquiry->answer);
+	limit(inquiry, inquiry->limit_us);
 	send_request(inquiry);
 }
 
@@ -195,9 +176,12 @@ static void on_late(struct timer *timer)
 		end(inquiry, false, "no answer in time");
 }
 
+/* Each address has an equal part of the time that is left. */
 static void try_next_address(struct inquiry *inquiry)
 {
 	struct table *table = inquiry->table;
+	int64_t now_us = loop_now_us(table->loop);
+	int64_t addrs_left = (int64_t)(inquiry->addr_count - inquiry->addr_next);
 	bool connecting = false;
 	int fd = net_connect(&inquiry->addrs[inquiry->addr_next++], &connecting);
 	int error = fd < 0 ? fd : conn_open(&inquiry->conn, table->loop, &table->blocks, fd);
@@ -210,7 +194,7 @@ static void try_next_address(struct inquiry *inquiry)
 	}
 	inquiry->is_connecting = true;
 	inquiry->conn.writable = !connecting;
-	limit(inquiry, table->config->rules.timeouts.connect_us);
+	limit(inquiry, now_us + (inquiry->limit_us - now_us) / addrs_left);
 	if (connecting)
 		conn_want(&inquiry->conn, LOOP_WRITE);
 	else
@@ -218,6 +202,14 @@ static void try_next_address(struct inquiry *inquiry)
 }
 
 /* ---- one backend, and all */
+
+static void start(struct inquiry *inquiry)
+{
+	struct table *table = inquiry->table;
+
+	inquiry->limit_us = loop_refresh_us(table->loop) + probe_limit_us(&table->config->probe);
+	try_next_address(inquiry);
+}
 
 static void on_resolved(struct resolve_query *query, const struct resolve_answer *answer)
 {
@@ -229,7 +221,7 @@ static void on_resolved(struct resolve_query *query, const struct resolve_answer
 	}
 	memcpy(inquiry->addrs, answer->addrs, answer->count * sizeof(*answer->addrs));
 	inquiry->addr_count = answer->count;
-	try_next_address(inquiry);
+	start(inquiry);
 }
 
 static void ask(struct inquiry *inquiry)
@@ -242,7 +234,7 @@ static void ask(struct inquiry *inquiry)
 	resolve_init(&inquiry->query, on_resolved);
 	if (options->path) {
 		inquiry->addr_count = net_addr_parse(&inquiry->addrs[0], str_from(options->url));
-		try_next_address(inquiry);
+		start(inquiry);
 	} else if (!resolve_start(inquiry->table->resolver, &inquiry->query,
 		       str_from(options->host), options->port)) {
 		end(inquiry, false, strerror(ENOMEM));
@@ -255,11 +247,9 @@ static bool open_table(struct table *table, const struct config *config)
 	const struct resolver_options options = {0};
 
 	table->config = config;
-	table->request.method = HTTP_METHOD_GET;
-	table->request.minor = 1;
 	table->response.fields = table->fields;
-	table->response.field_limit = INQUIRY_FIELDS;
-	slab_init(&table->blocks, "blocks", INQUIRY_BLOCK, 2 * config->backend_count);
+	table->response.field_limit = PROBE_FIELDS;
+	slab_init(&table->blocks, "blocks", PROBE_HEAD_BYTES, 2 * config->backend_count);
 	table->inquiries = calloc(config->backend_count, sizeof(*table->inquiries));
 	table->loop = loop_create();
 	table->resolver = table->loop ? resolver_create(table->loop, &options) : NULL;

@@ -88,7 +88,7 @@ static void backend_free_strings(struct backend *backend)
 	free(backend->authority);
 }
 
-static char *compose_authority(const struct backend_options *options)
+char *backend_authority(const struct backend_options *options)
 {
 	bool is_v6 = options->host && strchr(options->host, ':');
 	char *authority = NULL;
@@ -109,7 +109,7 @@ static bool backend_copy_options(struct backend *backend, const struct backend_o
 	    .name = strdup(options->name),
 	    .host = options->host ? strdup(options->host) : NULL,
 	    .path = options->path ? strdup(options->path) : NULL,
-	    .authority = compose_authority(options),
+	    .authority = backend_authority(options),
 	};
 
 	if (!copy.url || !copy.name || !copy.authority || (options->host && !copy.host) ||

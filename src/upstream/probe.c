@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-enum { PROBE_FIELDS = 100, PROBE_HEAD_BYTES = 16384, PROBE_URI_BYTES = 8192, PROBE_INTERIMS = 16 };
+/* As many interim answers as a client would be passed. */
+enum { PROBE_INTERIMS = 16 };
 
 /* How long a probe waits that cannot be made now. */
 static const int64_t PAUSE_US = 1000000;
@@ -26,8 +27,7 @@ struct probe {
 
 	/* While not idle. */
 	struct conn conn;
-	struct parse parse;
-	unsigned interims;
+	struct probe_answer answer;
 	int64_t began_us, limit_us, deadline_us;
 	size_t addr, addrs_left;
 	struct loop_task grave;
@@ -41,9 +41,69 @@ struct prober {
 	struct probe **probes; /* in the order of the ring when it was looked at; NULL: no memory */
 	size_t count;
 	struct timer timer; /* for whatever is due next */
-	struct http_head request, head;
+	struct http_head head;
 	struct http_field fields[PROBE_FIELDS];
 };
+
+/* ---- what a probe is, whoever makes it */
+
+bool probe_gets(const struct probe_options *options)
+{
+	return options->path[0] != '\0';
+}
+
+int64_t probe_limit_us(const struct probe_options *options)
+{
+	return probe_gets(options) ? options->timeout_us : options->connect_timeout_us;
+}
+
+bool probe_put_request(const struct probe_options *options, const char *authority, struct buf *out)
+{
+	return buf_printf(out,
+	    "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: rondo\r\nConnection: close\r\n\r\n",
+	    options->path, authority);
+}
+
+void probe_answer_init(struct probe_answer *answer)
+{
+	answer->interims = 0;
+	parse_init(&answer->parse, GUARD_RESPONSE);
+}
+
+enum parse_result probe_answer_look(
+    struct probe_answer *answer, struct buf *in, struct http_head *head)
+{
+	static const struct http_head request = {
+	    .method = HTTP_METHOD_GET, .method_text = {"GET", 3}};
+	static const struct parse_response_rules rules = {
+	    .limits = {.header_bytes = PROBE_HEAD_BYTES, .headers = PROBE_FIELDS},
+	    .request = &request,
+	};
+
+	for (;;) {
+		enum parse_result result = parse_response(&answer->parse, &rules, in, head);
+
+		if (result != PARSE_DONE || head->status >= 200)
+			return result;
+		if (++answer->interims > PROBE_INTERIMS)
+			return PARSE_BAD;
+		buf_consume(in, head->length);
+		parse_init(&answer->parse, GUARD_RESPONSE);
+	}
+}
+
+bool probe_expects(const struct probe_options *options, unsigned status)
+{
+	for (size_t i = 0; i < options->expect_count; i++) {
+		const struct probe_range *range = &options->expect[i];
+
+		if (status >= range->from && status <= range->to)
+			return true;
+	}
+	return false;
+}
+
+/* ---- the prober */
 
 static int64_t prober_now_us(const struct prober *prober)
 {
@@ -52,7 +112,7 @@ static int64_t prober_now_us(const struct prober *prober)
 
 static bool prober_gets(const struct prober *prober)
 {
-	return prober->path && prober->path[0] != '\0';
+	return prober->path && probe_gets(&prober->options);
 }
 
 void prober_wake(struct prober *prober)
@@ -99,47 +159,25 @@ static void probe_finish(struct probe *probe, enum outcome outcome, unsigned sta
 		    outcome == OUTCOME_GOOD, now_us);
 }
 
-static bool prober_expects(const struct prober *prober, unsigned status)
-{
-	for (size_t i = 0; i < prober->options.expect_count; i++) {
-		const struct probe_range *range = &prober->options.expect[i];
-
-		if (status >= range->from && status <= range->to)
-			return true;
-	}
-	return false;
-}
-
 /* Looks at what was read. False when the probe is over. */
 static bool probe_parse(struct probe *probe)
 {
 	struct prober *prober = probe->prober;
-	struct http_head *head = &prober->head;
-	const struct parse_response_rules rules = {
-	    .limits = {PROBE_HEAD_BYTES, PROBE_FIELDS, PROBE_URI_BYTES},
-	    .request = &prober->request,
-	};
+	unsigned status;
 
-	for (;;) {
-		enum parse_result result =
-		    parse_response(&probe->parse, &rules, &probe->conn.in, head);
-
-		if (result == PARSE_MORE)
-			return true;
-		if (result == PARSE_BAD)
-			break;
-		if (head->status >= 200) {
-			bool good = prober_expects(prober, head->status);
-
-			probe_finish(probe, good ? OUTCOME_GOOD : OUTCOME_STATUS, head->status);
-			return false;
-		}
-		if (++probe->interims > PROBE_INTERIMS)
-			break;
-		buf_consume(&probe->conn.in, head->length);
-		parse_init(&probe->parse, GUARD_RESPONSE);
+	switch (probe_answer_look(&probe->answer, &probe->conn.in, &prober->head)) {
+	case PARSE_MORE:
+		return true;
+	case PARSE_BAD:
+		probe_finish(probe, OUTCOME_BAD_RESPONSE, 0);
+		break;
+	case PARSE_DONE:
+		status = prober->head.status;
+		probe_finish(probe,
+		    probe_expects(&prober->options, status) ? OUTCOME_GOOD : OUTCOME_STATUS,
+		    status);
+		break;
 	}
-	probe_finish(probe, OUTCOME_BAD_RESPONSE, 0);
 	return false;
 }
 
@@ -187,13 +225,6 @@ static void probe_send(struct probe *probe)
 	}
 }
 
-static bool probe_compose(struct probe *probe)
-{
-	return buf_printf(&probe->conn.out,
-	    "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: rondo\r\nConnection: close\r\n\r\n",
-	    probe->prober->path, probe->backend->authority);
-}
-
 static void probe_connected(struct probe *probe)
 {
 	backend_prefer_address(probe->backend, probe->addr);
@@ -201,14 +232,14 @@ static void probe_connected(struct probe *probe)
 		probe_finish(probe, OUTCOME_GOOD, 0);
 		return;
 	}
-	if (!probe_compose(probe)) {
+	if (!probe_put_request(
+		&probe->prober->options, probe->backend->authority, &probe->conn.out)) {
 		probe_finish(probe, OUTCOME_SHORTAGE, 0);
 		return;
 	}
 	probe->state = PROBE_ASKING;
 	probe->deadline_us = probe->limit_us;
-	probe->interims = 0;
-	parse_init(&probe->parse, GUARD_RESPONSE);
+	probe_answer_init(&probe->answer);
 	probe_send(probe);
 }
 
@@ -275,14 +306,11 @@ static void probe_start(struct probe *probe, enum probe_purpose purpose)
 {
 	const struct probe_options *options = &probe->prober->options;
 	int64_t now_us = prober_now_us(probe->prober);
-	int64_t limit_us = options->connect_timeout_us;
 
-	if (prober_gets(probe->prober))
-		limit_us = options->timeout_us;
 	probe->state = PROBE_CONNECTING;
 	probe->purpose = purpose;
 	probe->began_us = now_us;
-	probe->limit_us = now_us + limit_us;
+	probe->limit_us = now_us + probe_limit_us(options);
 	probe->addrs_left = backend_address_count(probe->backend);
 	probe->addr = probe->backend->addr_first + probe->addrs_left - 1;
 	probe->conn.on_event = probe_on_event;
@@ -496,8 +524,6 @@ struct prober *prober_create(struct ring *ring, struct backend_env *env)
 		return NULL;
 	prober->ring = ring;
 	prober->env = env;
-	prober->request.method = HTTP_METHOD_GET;
-	prober->request.method_text = STR("GET");
 	prober->head.fields = prober->fields;
 	prober->head.field_limit = PROBE_FIELDS;
 	timer_init(&prober->timer, prober_on_due);

@@ -29,6 +29,8 @@ static void serve(const struct server *server)
 {
 	struct sockaddr_storage peer;
 	socklen_t size = sizeof(peer);
+	char addr[NET_ADDR_TEXT_SIZE];
+	char wanted[256];
 	char request[4096] = "";
 	size_t len = 0;
 	int fd;
@@ -43,7 +45,11 @@ static void serve(const struct server *server)
 		len += (size_t)got;
 		request[len] = '\0';
 	}
-	if (strncmp(request, "GET /healthz HTTP/1.1\r\nHost: ", 29) != 0)
+	/* As the health check asks. */
+	snprintf(wanted, sizeof(wanted),
+	    "GET /healthz HTTP/1.1\r\nHost: %s\r\nUser-Agent: rondo\r\nConnection: close\r\n\r\n",
+	    net_addr_format(&server->addr, addr));
+	if (strcmp(request, wanted) != 0)
 		_exit(1);
 	if (write(fd, server->answer, strlen(server->answer)) < 0)
 		_exit(1);
@@ -144,13 +150,20 @@ static void without_a_path_a_connection_is_enough(void **state)
 	stop(&server);
 }
 
+#define INTERIM "HTTP/1.1 103 Early Hints\r\n\r\n"
+#define FOUR    INTERIM INTERIM INTERIM INTERIM
+#define SIXTEEN FOUR FOUR FOUR FOUR
+#define GOOD    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
 static void with_a_path_the_answer_counts(void **state)
 {
 	static const struct {
 		const char *answer, *result;
 		bool good;
 	} cases[] = {
-	    {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "200\n", true},
+	    {GOOD, "200\n", true},
+	    {SIXTEEN GOOD, "200\n", true},
+	    {SIXTEEN INTERIM GOOD, "the answer is not proper HTTP\n", false},
 	    {"HTTP/1.0 301 Moved\r\n\r\nbody", "301\n", true},
 	    {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", "204\n", true},
 	    {"HTTP/1.1 503 Down\r\nContent-Length: 0\r\n\r\n",
@@ -179,6 +192,37 @@ static void with_a_path_the_answer_counts(void **state)
 	}
 }
 
+/* A queue that is full drops the first packet of whoever comes next. */
+static void fill_queue(const struct server *server, int fds[static 8])
+{
+	bool connecting;
+
+	for (size_t i = 0; i < 8; i++)
+		fds[i] = net_connect(&server->addr, &connecting);
+}
+
+static void with_a_path_its_limit_is_for_the_connection_too(void **state)
+{
+	struct server server = {0};
+	char url[NET_ADDR_TEXT_SIZE];
+	const char *backends[] = {url};
+	struct config *config;
+	char results[512];
+	int fds[8];
+
+	(void)state;
+	start(&server);
+	fill_queue(&server, fds);
+	net_addr_format(&server.addr, url);
+	config = configure(backends, 1, impatient);
+	assert_false(probe(config, results, sizeof(results)));
+	assert_string_equal(results, "no connection in time\n");
+	config_drop(config);
+	for (size_t i = 0; i < 8; i++)
+		close(fds[i]);
+	stop(&server);
+}
+
 static void a_name_is_resolved_and_all_its_addresses_are_tried(void **state)
 {
 	struct server server = {0};
@@ -203,6 +247,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(without_a_path_a_connection_is_enough),
 	    cmocka_unit_test(with_a_path_the_answer_counts),
+	    cmocka_unit_test(with_a_path_its_limit_is_for_the_connection_too),
 	    cmocka_unit_test(a_name_is_resolved_and_all_its_addresses_are_tried),
 	};
 
