@@ -45,15 +45,21 @@ struct daemon {
 	sigset_t signals;
 	struct watch signal_watch;
 	struct timer stop_timer;
-	struct loop_task probe_task; /* a change of state is looked at when the turn is over */
-	bool probe_is_due;
 	bool is_ready;
-	bool is_stopping;
 	bool was_told_to_stop;
 	int status;
 };
 
 /* ---- applying a configuration ----------------------------------------------------------------------- */
+
+/* What cannot fail, and is the same at the start. */
+static void apply_options(struct daemon *daemon, const struct config *config)
+{
+	daemon->ring.options = config->ring;
+	daemon->backends.idle_timeout_us = config->rules.timeouts.backend_idle_us;
+	prober_configure(daemon->prober, &config->probe);
+	names_refresh(daemon->names);
+}
 
 /* From here on `config` is the one that counts. What can fail comes first, and then nothing has changed. */
 static bool apply(struct daemon *daemon, struct config *config)
@@ -70,14 +76,11 @@ static bool apply(struct daemon *daemon, struct config *config)
 	if (error)
 		log_error(
 		    "access log %s stays as it was: %s", config->access_log.path, strerror(-error));
-	daemon->ring.options = config->ring;
-	daemon->backends.idle_timeout_us = config->rules.timeouts.backend_idle_us;
 	log_set_level(daemon->options->quiet ? LOG_LEVEL_WARNING : config->log_level);
 	service_set_rules(&daemon->service, &config->rules);
 	config_drop(daemon->config);
 	daemon->config = config;
-	prober_configure(daemon->prober, &config->probe);
-	names_refresh(daemon->names);
+	apply_options(daemon, config);
 	/* Like the access log: what cannot be opened is logged and stays as it was. */
 	admin_apply(daemon->admin, config);
 	return true;
@@ -189,9 +192,9 @@ static void give_up_reload(struct daemon *daemon, const char *why)
 /* True when there is something to finish. */
 static bool begin_reload(struct daemon *daemon)
 {
-	if (!daemon->is_ready || daemon->is_stopping) {
+	if (!daemon->is_ready || daemon->service.draining) {
 		log_warning("no reload while the process %s",
-		    daemon->is_stopping ? "stops" : "is starting");
+		    daemon->service.draining ? "stops" : "is starting");
 		say(daemon, "no reload while the process starts or stops");
 		return false;
 	}
@@ -260,7 +263,7 @@ static void on_stop_due(struct timer *timer)
 static void on_session_end(struct service *service)
 {
 	struct daemon *daemon = service->owner;
-	if (daemon->is_stopping && service->sessions.in_use == 0)
+	if (daemon->service.draining && service->sessions.in_use == 0)
 		loop_stop(daemon->loop);
 	else
 		entrances_resume(&daemon->entrances);
@@ -271,7 +274,6 @@ static void drain(struct daemon *daemon)
 {
 	int64_t limit_us = daemon->config->rules.timeouts.drain_us;
 	give_up_reload(daemon, "the process stops");
-	daemon->is_stopping = true;
 	handover_finish(&daemon->handover);
 	entrances_close(&daemon->entrances);
 	log_info("stopping: %zu connections to finish", daemon->service.sessions.in_use);
@@ -289,7 +291,7 @@ static void stop(struct daemon *daemon)
 	daemon->was_told_to_stop = true;
 	if (again)
 		stop_now(daemon);
-	else if (!daemon->is_stopping)
+	else if (!daemon->service.draining)
 		drain(daemon);
 }
 
@@ -308,9 +310,9 @@ static void on_successor_ready(struct handover *handover, pid_t successor)
 static void start_successor(struct daemon *daemon)
 {
 	struct handover_socket sockets[SOCKETS_MAX];
-	if (!daemon->is_ready || daemon->is_stopping) {
+	if (!daemon->is_ready || daemon->service.draining) {
 		log_warning("no successor while the process %s",
-		    daemon->is_stopping ? "stops" : "is starting");
+		    daemon->service.draining ? "stops" : "is starting");
 		return;
 	}
 	size_t count = entrances_list(&daemon->entrances, sockets, SOCKETS_MAX);
@@ -325,6 +327,12 @@ static void on_predecessor_gone(struct handover *handover)
 {
 	struct daemon *daemon = container_of(handover, struct daemon, handover);
 	supervisor_say_ready(&daemon->supervisor);
+}
+
+static bool cannot_start(const char *what, const char *why)
+{
+	log_error("cannot start: %s: %s", what, why);
+	return false;
 }
 
 /* ---- signals ----------------------------------------------------------------------------------------- */
@@ -366,11 +374,12 @@ static bool watch_signals(struct daemon *daemon)
 	/* A peer that is gone, and a log file at its limit, are errors of write(2). */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	if (sigprocmask(SIG_SETMASK, &daemon->signals, NULL) < 0)
-		return false;
+	sigprocmask(SIG_SETMASK, &daemon->signals, NULL);
 	int fd = signalfd(-1, &daemon->signals, SFD_NONBLOCK | SFD_CLOEXEC);
 	daemon->signal_watch.on_event = on_signal;
-	return fd >= 0 && loop_watch(daemon->loop, &daemon->signal_watch, fd, LOOP_READ) == 0;
+	int error =
+	    fd < 0 ? -errno : loop_watch(daemon->loop, &daemon->signal_watch, fd, LOOP_READ);
+	return error == 0 || cannot_start("signals", strerror(-error));
 }
 
 /* ---- start ------------------------------------------------------------------------------------------- */
@@ -386,22 +395,11 @@ static void open_standard_streams(void)
 		close(fd);
 }
 
-static void run_probe_task(struct loop_task *task)
-{
-	struct daemon *daemon = container_of(task, struct daemon, probe_task);
-	daemon->probe_is_due = false;
-	prober_wake(daemon->prober);
-}
-
 static void on_backend_change(struct backend *backend, void *context)
 {
 	struct daemon *daemon = context;
 	events_note_state(&daemon->events, backend);
-	if (daemon->probe_is_due)
-		return;
-	daemon->probe_is_due = true;
-	daemon->probe_task.run = run_probe_task;
-	loop_at_end_of_turn(daemon->loop, &daemon->probe_task);
+	prober_wake(daemon->prober);
 }
 
 static void on_addresses_change(struct backend *backend, void *context)
@@ -430,7 +428,7 @@ static void on_names_settled(void *context)
 	struct daemon *daemon = context;
 	if (daemon->coming)
 		finish_reload(daemon);
-	if (daemon->is_ready || daemon->is_stopping)
+	if (daemon->is_ready || daemon->service.draining)
 		return;
 	warn_unresolved(&daemon->ring);
 	if (!entrances_prepare(&daemon->entrances, daemon->config) ||
@@ -445,29 +443,25 @@ static void on_names_settled(void *context)
 	say_ready(daemon);
 }
 
-static bool start_modules(struct daemon *daemon, struct config *config)
+static bool start_loop(struct daemon *daemon, const struct config *config)
 {
 	size_t connections = config->rules.limits.connections;
-	slab_init(
-	    &daemon->blocks, "blocks", service_block_size(&config->rules), 4 * connections + 64);
+	size_t block_size = service_block_size(&config->rules);
+
+	slab_init(&daemon->blocks, "blocks", block_size, 4 * connections + 64);
 	slab_init(&daemon->connections, "backend connections", sizeof(struct backend_conn),
 	    4 * connections);
-	ring_init(&daemon->ring);
 	daemon->loop = loop_create();
-	if (!daemon->loop || !timers_reserve(loop_timers(daemon->loop), 6 * connections + 1024))
-		return false;
-	daemon->backends = (struct backend_env){
-	    .loop = daemon->loop,
-	    .blocks = &daemon->blocks,
-	    .connections = &daemon->connections,
-	    .on_change = on_backend_change,
-	    .context = daemon,
-	};
+	if (!daemon->loop)
+		return cannot_start("event loop", strerror(errno));
+	if (!timers_reserve(loop_timers(daemon->loop), 6 * connections + 1024))
+		return cannot_start("timers", strerror(ENOMEM));
 	timer_init(&daemon->stop_timer, on_stop_due);
-	handover_init(&daemon->handover, daemon->loop);
-	daemon->handover.on_ready = on_successor_ready;
-	daemon->handover.on_released = on_predecessor_gone;
-	entrances_init(&daemon->entrances, &daemon->service, &daemon->inheritance);
+	return watch_signals(daemon);
+}
+
+static bool start_upstream(struct daemon *daemon)
+{
 	struct names_start names = {
 	    .loop = daemon->loop,
 	    .ring = &daemon->ring,
@@ -475,31 +469,55 @@ static bool start_modules(struct daemon *daemon, struct config *config)
 	    .on_change = on_addresses_change,
 	    .context = daemon,
 	};
+
+	daemon->backends = (struct backend_env){
+	    .loop = daemon->loop,
+	    .blocks = &daemon->blocks,
+	    .connections = &daemon->connections,
+	    .on_change = on_backend_change,
+	    .context = daemon,
+	};
+	ring_init(&daemon->ring);
 	names.resolver = daemon->resolver =
 	    resolver_create(daemon->loop, &(struct resolver_options){0});
-	daemon->names = daemon->resolver ? names_create(&names) : NULL;
+	if (!daemon->resolver)
+		return cannot_start("resolver", "c-ares refuses, or there is no memory");
+	daemon->names = names_create(&names);
 	daemon->prober = prober_create(&daemon->ring, &daemon->backends);
-	daemon->access_log = access_log_create(daemon->loop, &config->access_log);
-	if (!daemon->access_log)
-		log_error(
-		    "cannot open the access log %s: %s", config->access_log.path, strerror(errno));
-	if (!daemon->names || !daemon->prober || !daemon->access_log || !watch_signals(daemon))
-		return false;
+	return (daemon->names && daemon->prober) || cannot_start("backends", strerror(ENOMEM));
+}
+
+static bool start_service(struct daemon *daemon, struct config *config)
+{
 	struct service_start start = {
 	    .loop = daemon->loop,
 	    .ring = &daemon->ring,
 	    .rules = &config->rules,
-	    .access_log = daemon->access_log,
 	    .blocks = &daemon->blocks,
 	    .session_size = session_size(),
 	    .exchange_size = exchange_size(&config->rules),
 	};
-	if (!service_init(&daemon->service, &start))
+
+	start.access_log = daemon->access_log =
+	    access_log_create(daemon->loop, &config->access_log);
+	if (!daemon->access_log) {
+		log_error(
+		    "cannot open the access log %s: %s", config->access_log.path, strerror(errno));
 		return false;
+	}
+	if (!service_init(&daemon->service, &start))
+		return cannot_start("service", strerror(ENOMEM));
 	daemon->service.on_room = on_session_end;
 	daemon->service.owner = daemon;
-	supervisor_open(&daemon->supervisor, daemon->loop, &daemon->service);
-	metrics_init(&daemon->metrics, &daemon->service);
+	handover_init(&daemon->handover, daemon->loop);
+	daemon->handover.on_ready = on_successor_ready;
+	daemon->handover.on_released = on_predecessor_gone;
+	entrances_init(&daemon->entrances, &daemon->service, &daemon->inheritance);
+	return true;
+}
+
+static bool start_watching(struct daemon *daemon)
+{
 	struct admin_start admin = {
 	    .service = &daemon->service,
 	    .metrics = &daemon->metrics,
@@ -507,8 +525,23 @@ static bool start_modules(struct daemon *daemon, struct config *config)
 	    .inheritance = &daemon->inheritance,
 	    .control = {reload, forget_listener, reopen_logs, daemon},
 	};
+
+	supervisor_open(&daemon->supervisor, daemon->loop, &daemon->service);
+	metrics_init(&daemon->metrics, &daemon->service);
 	daemon->admin = admin_create(&admin);
-	return daemon->admin != NULL;
+	return daemon->admin || cannot_start("admin", strerror(ENOMEM));
+}
+
+/* The first configuration takes effect. */
+static bool start_backends(struct daemon *daemon, struct config *config)
+{
+	daemon->config = config;
+	if (!lineup_prepare(&daemon->lineup, config, &daemon->ring, &daemon->backends) ||
+	    !lineup_apply(&daemon->lineup, &daemon->ring))
+		return cannot_start("backends", strerror(ENOMEM));
+	lineup_finish(&daemon->lineup);
+	apply_options(daemon, config);
+	return true;
 }
 
 static void finish(struct daemon *daemon)
@@ -553,19 +586,10 @@ int daemon_run(const struct options *options)
 	pass_warning(&daemon, config);
 	descriptors_fit(config);
 	/* What could not be made at the start is the process's end: the system takes everything back. */
-	if (!start_modules(&daemon, config)) {
-		log_error("cannot start: %s", strerror(errno));
+	if (!start_loop(&daemon, config) || !start_upstream(&daemon) ||
+	    !start_service(&daemon, config) || !start_watching(&daemon) ||
+	    !start_backends(&daemon, config))
 		return EXIT_CANNOT_RUN;
-	}
-	daemon.config = config;
-	if (!lineup_prepare(&daemon.lineup, config, &daemon.ring, &daemon.backends) ||
-	    !lineup_apply(&daemon.lineup, &daemon.ring))
-		return EXIT_CANNOT_RUN;
-	lineup_finish(&daemon.lineup);
-	daemon.ring.options = config->ring;
-	daemon.backends.idle_timeout_us = config->rules.timeouts.backend_idle_us;
-	prober_configure(daemon.prober, &config->probe);
-	names_refresh(daemon.names);
 	int error = loop_run(daemon.loop);
 	if (error) {
 		log_error("the event loop failed: %s", strerror(-error));

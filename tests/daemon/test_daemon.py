@@ -7,17 +7,19 @@ Runs every test whose name contains one of NAME, or all. --storm: how long to re
 
 import argparse
 import os
+import resource
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import traceback
 
 sys.dont_write_bytecode = True  # the source directory stays as it is
 
-from process import Daemon, Supervisor, is_alive, wait_until  # noqa: E402
+from process import LIMIT, Daemon, Supervisor, is_alive, wait_until  # noqa: E402
 from traffic import Backend, Client, Load  # noqa: E402
-from world import World  # noqa: E402
+from world import LOCAL, World  # noqa: E402
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import Report, free_port  # noqa: E402
@@ -532,6 +534,31 @@ def test_the_watchdog_of_another_process_is_not_fed(world):
         supervisor.wait("READY=1", after=after)
         assert "WATCHDOG=1" not in supervisor.lines()
     supervisor.close()
+
+
+# ---- starting
+
+
+def fail_to_start(world, descriptors, *arguments):
+    """The faults told by a process that must not have more descriptors."""
+    limit = (descriptors, descriptors)
+    done = subprocess.run(
+        [world.binary, "--listen", LOCAL, "--backend", world.backend.url, *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit))
+    assert done.returncode == 1, done
+    return [line.split("error: ")[1] for line in done.stderr.split("\n") if "error: " in line]
+
+
+def test_whatever_is_not_to_be_had_at_the_start_is_named(world):
+    too_many = "Too many open files"
+    said = fail_to_start(world, 4)
+    assert said == [f"cannot start: signals: {too_many}"], said
+    said = fail_to_start(world, 5)
+    assert said == [f"cannot listen on {LOCAL}: {too_many}"], said
+    path = world.path("nowhere/access.log")
+    said = fail_to_start(world, 1000, "--set", f"log.access={path}")
+    assert said == [f"cannot open the access log {path}: No such file or directory"], said
 
 
 # ---- running
