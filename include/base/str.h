@@ -55,7 +55,8 @@ struct str str_split(struct str *rest, char separator);
 size_t str_find(struct str s, char byte);
 
 /* 1 to 18 decimal digits and nothing else, no sign, no space, no leading zero but "0" itself:
- * always fits an int64_t. False, and *value untouched, for anything else. RFC 9110, 8.6. */
+ * always fits an int64_t. False, and *value untouched, for anything else. Stricter than RFC 9110,
+ * 8.6, which allows leading zeros: not every reader takes them for the same number. */
 bool str_to_number(struct str s, uint64_t *value);
 
 #endif

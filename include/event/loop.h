@@ -30,8 +30,8 @@
 enum loop_event {
 	LOOP_READ = 1,  /* there are bytes, or the end of the stream */
 	LOOP_WRITE = 2, /* there is room, or a connect ended */
-	LOOP_BROKEN =
-	    4 /* error or full hang-up; with LOOP_READ, where that is wanted, for what is left */
+	/* Error or full hang-up; with LOOP_READ, where that is wanted, for what is left. */
+	LOOP_BROKEN = 4
 };
 
 /* A descriptor somebody waits for. Embedded in its owner. */

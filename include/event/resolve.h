@@ -24,8 +24,8 @@ struct resolver;
 struct resolve_lookup;
 
 struct resolver_options {
-	const char
-	    *servers;   /* instead of the system's: "127.0.0.1:5353,[::1]:53"; NULL for those */
+	/* Instead of the system's: "127.0.0.1:5353,[::1]:53"; NULL for those. */
+	const char *servers;
 	int timeout_ms; /* for one query, at most RESOLVE_TIMEOUT_MS; 0 means that */
 };
 

@@ -21,8 +21,8 @@ extern const int64_t service_duration_bounds_us[SERVICE_LATENCY_BUCKETS - 1];
 struct service_counters {
 	uint64_t connections;                /* accepted since the start */
 	uint64_t requests[SERVICE_STATUSES]; /* finished, by the status sent; [0]: none was */
-	uint64_t duration
-	    [SERVICE_LATENCY_BUCKETS]; /* first byte of the head to last byte of the answer */
+	/* From the first byte of the head to the last byte of the answer. */
+	uint64_t duration[SERVICE_LATENCY_BUCKETS];
 	uint64_t duration_sum_us;
 	uint64_t retries[OUTCOMES];       /* tries after one that ended so */
 	uint64_t retries_impossible_body; /* the content was too large to be kept */

@@ -46,13 +46,13 @@ struct config {
 	struct probe_options probe;
 	struct access_log_options access_log;
 	enum log_level log_level;
-	int64_t max_delay_response_us; /* of backends that have none of their own; each has it in
-					  its options */
+	/* Of backends that have none of their own; each has it in its options. */
+	int64_t max_delay_response_us;
 
 	const struct config_listen *listen;
 	size_t listen_count;
-	const struct config_backend
-	    *backends; /* in the order of the file, then of the included files */
+	/* In the order of the file, then of the included files. */
+	const struct config_backend *backends;
 	size_t backend_count;
 
 	const struct config_listen *admin_http; /* NULL: none */

@@ -28,8 +28,8 @@ struct supervisor {
 	char loaded[sizeof("23:59:59")];     /* when the running configuration was read */
 	char refusal[SUPERVISOR_TEXT_SIZE];  /* why the last reload was refused, or "" */
 	char said[2 * SUPERVISOR_TEXT_SIZE]; /* the status line they know */
-	char waiting
-	    [SUPERVISOR_WAITING_SIZE]; /* datagrams that were not taken yet, each terminated */
+	/* Datagrams that were not taken yet, each terminated. */
+	char waiting[SUPERVISOR_WAITING_SIZE];
 	size_t waiting_len;
 };
 
