@@ -6,7 +6,7 @@
 cmake_minimum_required(VERSION 3.25)
 set(ORDER
     base/str base/log base/slab base/buf
-    event/timer event/loop event/net event/pipes event/resolve
+    event/task event/timer event/loop event/net event/pipes event/resolve
     http/head http/guard http/parse http/body http/write http/conn
     upstream/latency upstream/budget upstream/backend upstream/ring upstream/verdict upstream/probe upstream/names
     proxy/access_line proxy/access_log proxy/rules proxy/retry proxy/relay proxy/service proxy/exchange

@@ -19,6 +19,7 @@
 #ifndef RONDO_EVENT_LOOP_H
 #define RONDO_EVENT_LOOP_H
 
+#include "event/task.h"
 #include "event/timer.h"
 
 #include <stdbool.h>
@@ -40,12 +41,6 @@ struct watch {
 	unsigned wanted;     /* what the owner wants: LOOP_READ, LOOP_WRITE */
 	unsigned registered; /* what the kernel was told */
 	void (*on_event)(struct watch *watch, unsigned events);
-};
-
-/* Work for the end of the turn; also how objects are buried. Embedded in its owner. */
-struct loop_task {
-	struct loop_task *next;
-	void (*run)(struct loop_task *task);
 };
 
 struct loop;
@@ -79,10 +74,10 @@ int loop_want(struct loop *loop, struct watch *watch, unsigned wanted);
 void loop_unwatch(struct loop *loop, struct watch *watch);
 
 /* Runs `task` once when all events and timers of this turn are done. A task queued while tasks run
- * belongs to the same turn. Queueing it twice is a mistake of the caller. */
+ * belongs to the same turn; one that waits already is not queued again. */
 void loop_at_end_of_turn(struct loop *loop, struct loop_task *task);
 
-/* The same, after all tasks of loop_at_end_of_turn: `run` may free its owner. */
+/* The same, after all tasks of loop_at_end_of_turn and once for each task: `run` may free its owner. */
 void loop_bury(struct loop *loop, struct loop_task *task);
 
 /* How late the loop comes to events: the longest turn of the last second, in microseconds. */

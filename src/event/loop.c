@@ -15,11 +15,6 @@ static const int64_t LOOP_LAG_WINDOW_US = 1000000;
 /* In watch->registered: the descriptor was taken from the kernel, until something is wanted of it again. */
 enum { LOOP_PARKED = 8 };
 
-struct task_queue {
-	struct loop_task *first;
-	struct loop_task **end;
-};
-
 struct loop {
 	int epoll_fd;
 	bool stopping;
@@ -142,48 +137,23 @@ static void dispatch(struct loop *loop, struct watch *watch, uint32_t arrived)
 
 /* ---- tasks */
 
-static void queue_init(struct task_queue *queue)
-{
-	queue->first = NULL;
-	queue->end = &queue->first;
-}
-
-static void queue_put(struct task_queue *queue, struct loop_task *task)
-{
-	task->next = NULL;
-	*queue->end = task;
-	queue->end = &task->next;
-}
-
-static bool queue_run_first(struct task_queue *queue)
-{
-	struct loop_task *task = queue->first;
-
-	if (!task)
-		return false;
-	queue->first = task->next;
-	if (!queue->first)
-		queue->end = &queue->first;
-	task->run(task);
-	return true;
-}
-
 static void run_tasks(struct loop *loop)
 {
 	do {
-		while (queue_run_first(&loop->tasks))
+		while (task_queue_run_first(&loop->tasks))
 			continue;
-	} while (queue_run_first(&loop->burials));
+	} while (task_queue_run_first(&loop->burials));
 }
 
 void loop_at_end_of_turn(struct loop *loop, struct loop_task *task)
 {
-	queue_put(&loop->tasks, task);
+	task_queue_put(&loop->tasks, task);
 }
 
 void loop_bury(struct loop *loop, struct loop_task *task)
 {
-	queue_put(&loop->burials, task);
+	assert(!task->is_queued);
+	task_queue_put(&loop->burials, task);
 }
 
 /* ---- time */
@@ -259,8 +229,8 @@ struct loop *loop_create(void)
 		return NULL;
 	}
 	timers_init(&loop->timers);
-	queue_init(&loop->tasks);
-	queue_init(&loop->burials);
+	task_queue_init(&loop->tasks);
+	task_queue_init(&loop->burials);
 	loop->window_us = loop_refresh_us(loop);
 	return loop;
 }

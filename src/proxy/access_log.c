@@ -26,7 +26,6 @@ struct access_log {
 
 	struct watch watch;    /* waits for room while a pipe is full */
 	struct loop_task task; /* writes at the end of the turn */
-	bool task_is_queued;
 	struct loop_task grave;
 
 	/* Bytes [begin, end) of `bytes` are yet to be written; they end with a whole line. */
@@ -166,7 +165,6 @@ static void on_end_of_turn(struct loop_task *task)
 {
 	struct access_log *log = container_of(task, struct access_log, task);
 
-	log->task_is_queued = false;
 	write_unless_blocked(log);
 }
 
@@ -193,10 +191,7 @@ void access_log_write(struct access_log *log, const struct access_record *record
 			return;
 		}
 	}
-	if (!log->task_is_queued) {
-		log->task_is_queued = true;
-		loop_at_end_of_turn(log->loop, &log->task);
-	}
+	loop_at_end_of_turn(log->loop, &log->task);
 }
 
 bool access_log_is_on(const struct access_log *log)

@@ -27,7 +27,6 @@ struct names {
 	struct name *first;
 	size_t unsettled; /* lookups of the last refresh that have not ended */
 	struct loop_task task;
-	bool task_is_queued;
 	struct loop_task grave;
 };
 
@@ -36,7 +35,6 @@ struct names {
 static void run_settled(struct loop_task *task)
 {
 	struct names *names = container_of(task, struct names, task);
-	names->task_is_queued = false;
 	if (names->unsettled == 0 && names->with.on_settled)
 		names->with.on_settled(names->with.context);
 }
@@ -44,11 +42,9 @@ static void run_settled(struct loop_task *task)
 /* At the end of the turn: whoever asked for the refresh is done with its own work then. */
 static void check_settled(struct names *names)
 {
-	if (names->unsettled > 0 || names->task_is_queued)
-		return;
-	names->task_is_queued = true;
 	names->task.run = run_settled;
-	loop_at_end_of_turn(names->with.loop, &names->task);
+	if (names->unsettled == 0)
+		loop_at_end_of_turn(names->with.loop, &names->task);
 }
 
 /* ---- one name */

@@ -10,11 +10,6 @@
 
 enum { EVENTS = 512, IDLE_TURNS_MAX = 3000 };
 
-struct task_queue {
-	struct loop_task *first;
-	struct loop_task **end;
-};
-
 struct loop {
 	bool stopping;
 	int64_t now_us;
@@ -93,48 +88,23 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
 
 /* ---- tasks */
 
-static void queue_init(struct task_queue *queue)
-{
-	queue->first = NULL;
-	queue->end = &queue->first;
-}
-
-static void queue_put(struct task_queue *queue, struct loop_task *task)
-{
-	task->next = NULL;
-	*queue->end = task;
-	queue->end = &task->next;
-}
-
-static bool queue_run_first(struct task_queue *queue)
-{
-	struct loop_task *task = queue->first;
-
-	if (!task)
-		return false;
-	queue->first = task->next;
-	if (!queue->first)
-		queue->end = &queue->first;
-	task->run(task);
-	return true;
-}
-
 static void run_tasks(struct loop *loop)
 {
 	do {
-		while (queue_run_first(&loop->tasks))
+		while (task_queue_run_first(&loop->tasks))
 			continue;
-	} while (queue_run_first(&loop->burials));
+	} while (task_queue_run_first(&loop->burials));
 }
 
 void loop_at_end_of_turn(struct loop *loop, struct loop_task *task)
 {
-	queue_put(&loop->tasks, task);
+	task_queue_put(&loop->tasks, task);
 }
 
 void loop_bury(struct loop *loop, struct loop_task *task)
 {
-	queue_put(&loop->burials, task);
+	assert(!task->is_queued);
+	task_queue_put(&loop->burials, task);
 }
 
 /* ---- time */
@@ -176,8 +146,8 @@ struct loop *loop_create(void)
 	if (!loop)
 		return NULL;
 	timers_init(&loop->timers);
-	queue_init(&loop->tasks);
-	queue_init(&loop->burials);
+	task_queue_init(&loop->tasks);
+	task_queue_init(&loop->burials);
 	/* A clock that had been running for a while. */
 	set_clock(loop, 1000000000);
 	return loop;

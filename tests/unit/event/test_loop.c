@@ -704,6 +704,9 @@ static void tasks_come_in_order_and_burials_last(void **state)
 	loop_bury(loop, &x.task);
 	loop_at_end_of_turn(loop, &a.task);
 	loop_at_end_of_turn(loop, &b.task);
+	/* Both wait already. */
+	loop_at_end_of_turn(loop, &a.task);
+	loop_at_end_of_turn(loop, &b.task);
 	one_turn(loop);
 	assert_string_equal(done, "abcXY");
 	a.then_task = NULL;
@@ -737,7 +740,7 @@ static void the_buried_may_free_themselves(void **state)
 	struct loop *loop = *state;
 
 	for (int i = 0; i < 3; i++) {
-		struct loop_task *task = malloc(sizeof(*task));
+		struct loop_task *task = calloc(1, sizeof(*task));
 
 		assert_non_null(task);
 		task->run = on_free_task;
