@@ -58,6 +58,9 @@ int64_t loop_now_us(const struct loop *loop);
 /* Reads the clock anew, for the few places where a turn's length matters (the start of a limit). */
 int64_t loop_refresh_us(struct loop *loop);
 
+/* Microseconds of Unix time, for what people are told. It may jump: no limit is ever measured by it. */
+int64_t loop_unix_us(void);
+
 struct timers *loop_timers(struct loop *loop);
 
 /*

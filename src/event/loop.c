@@ -36,11 +36,11 @@ struct loop {
 	struct epoll_event events[LOOP_EVENTS];
 };
 
-static int64_t read_clock_us(void)
+static int64_t read_clock_us(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
@@ -165,8 +165,13 @@ int64_t loop_now_us(const struct loop *loop)
 
 int64_t loop_refresh_us(struct loop *loop)
 {
-	loop->now_us = read_clock_us();
+	loop->now_us = read_clock_us(CLOCK_MONOTONIC);
 	return loop->now_us;
+}
+
+int64_t loop_unix_us(void)
+{
+	return read_clock_us(CLOCK_REALTIME);
 }
 
 struct timers *loop_timers(struct loop *loop)

@@ -3,17 +3,14 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
 static struct event *events_next(struct events *events, const struct backend *backend)
 {
 	struct event *event = &events->kept[events->count % EVENTS_KEPT];
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
 	*event = (struct event){
 	    .number = ++events->count,
-	    .when_unix_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000,
+	    .when_unix_us = loop_unix_us(),
 	    .state = backend ? backend_state_word(backend) : "",
 	    .reason = "",
 	};

@@ -7,31 +7,22 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Counting descriptors one by one takes milliseconds where there are many. */
 static const int64_t COUNT_AGE_US = 10 * 1000 * 1000;
 
-static int64_t unix_now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 void metrics_init(struct metrics *metrics, const struct service *service)
 {
 	*metrics = (struct metrics){.service = service};
-	metrics->started_unix_us = metrics->loaded_unix_us = unix_now_us();
+	metrics->started_unix_us = metrics->loaded_unix_us = loop_unix_us();
 }
 
 void metrics_note_reload(struct metrics *metrics, const char *refusal)
 {
 	snprintf(metrics->refusal, sizeof(metrics->refusal), "%s", refusal ? refusal : "");
 	if (!refusal)
-		metrics->loaded_unix_us = unix_now_us();
+		metrics->loaded_unix_us = loop_unix_us();
 }
 
 const char *metrics_version(void)

@@ -1,6 +1,5 @@
 #include "server/status.h"
 
-#include <time.h>
 #include <unistd.h>
 
 /* Takes over `value`. A member that could not be made for want of memory is left out. */
@@ -23,14 +22,6 @@ static void put_text(json_t *object, const char *key, const char *text)
 static void put_seconds(json_t *object, const char *key, int64_t us)
 {
 	put(object, key, json_real((double)us / 1e6));
-}
-
-static int64_t unix_now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 /* ---- histograms */
@@ -117,7 +108,7 @@ static void put_state(json_t *object, const struct backend *backend, int64_t now
 	char why[EVENT_TEXT_SIZE];
 
 	if (backend->since_us == 0 || backend->draining)
-		age_us = unix_now_us() - since_unix_us;
+		age_us = loop_unix_us() - since_unix_us;
 	put_text(object, "state", backend_state_word(backend));
 	put_text(object, "why", events_why(backend, why));
 	put_text(object, "reason", judged ? outcome_word(backend->reason) : NULL);
@@ -267,7 +258,7 @@ json_t *status_json(const struct status_source *source)
 	json_t *object = json_object();
 	json_t *backends = json_array();
 
-	put_seconds(object, "time", unix_now_us());
+	put_seconds(object, "time", loop_unix_us());
 	put(object, "rondo", process_json(source->metrics));
 	put_text(
 	    object, "balance", ring->options.balance == RING_ADAPTIVE ? "adaptive" : "round_robin");

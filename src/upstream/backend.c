@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <utlist.h>
 
 /* ---- outcomes */
@@ -70,14 +69,6 @@ enum outcome backend_connect_outcome(int error)
 }
 
 /* ---- identity */
-
-static int64_t read_wall_clock_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static void backend_free_strings(struct backend *backend)
 {
@@ -166,7 +157,7 @@ struct backend *backend_create(struct backend_env *env, const struct backend_opt
 		return NULL;
 	backend->env = env;
 	backend->holders = 1;
-	backend->since_unix_us = read_wall_clock_us();
+	backend->since_unix_us = loop_unix_us();
 	backend->weight = options->weight;
 	backend->latency_share = BACKEND_WHOLE_SHARE;
 	if (!backend_copy_options(backend, options) || !backend_resolve_literal(backend)) {
@@ -349,7 +340,7 @@ void backend_set_state(struct backend *backend, const struct backend_change *cha
 		backend->left_up_us = change->now_us;
 	backend->state = change->state;
 	backend->since_us = change->now_us;
-	backend->since_unix_us = read_wall_clock_us();
+	backend->since_unix_us = loop_unix_us();
 	backend->on_trial = false;
 	backend->epoch++;
 	backend->checks_failed = 0;
@@ -401,7 +392,7 @@ void backend_note_failure(struct backend *backend, const struct backend_failure 
 	backend->counters.failures[is_check ? OUTCOME_CHECK : failure->outcome]++;
 	*kept = *failure;
 	if (kept->when_unix_us == 0)
-		kept->when_unix_us = read_wall_clock_us();
+		kept->when_unix_us = loop_unix_us();
 	backend->failure_next = (backend->failure_next + 1) % BACKEND_FAILURE_HISTORY;
 	if (failure->source == FAILURE_OF_REQUEST && outcome_blame(failure->outcome) != BLAME_NONE)
 		latency_fail(

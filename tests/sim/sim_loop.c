@@ -10,6 +10,9 @@
 
 enum { EVENTS = 512, IDLE_TURNS_MAX = 3000 };
 
+/* Every world begins in the same moment. */
+static const int64_t BEGIN_UNIX_US = INT64_C(1800000000) * 1000000;
+
 struct loop {
 	bool stopping;
 	int64_t now_us;
@@ -124,6 +127,11 @@ int64_t loop_refresh_us(struct loop *loop)
 {
 	set_clock(loop, trace_now_us() + 1);
 	return loop->now_us;
+}
+
+int64_t loop_unix_us(void)
+{
+	return BEGIN_UNIX_US + trace_now_us();
 }
 
 struct timers *loop_timers(struct loop *loop)
