@@ -100,7 +100,7 @@ struct backend {
 	unsigned weight;                /* options.weight, or what the operator set */
 	bool weight_is_override;
 	bool draining;           /* no new requests: the operator's wish */
-	int64_t drained_unix_us; /* since when */
+	int64_t drained_unix_us; /* since when; 0 = it is not */
 	bool unresolved;         /* no address known */
 
 	enum backend_state state;
@@ -199,6 +199,9 @@ struct backend_change {
  * BACKEND_DOWN the reason and the window change, and nobody is told.
  */
 void backend_set_state(struct backend *backend, const struct backend_change *change);
+
+/* The operator's wish: no new requests, and nothing comes into the pool; or the end of it. */
+void backend_set_draining(struct backend *backend, bool draining);
 
 /* Remembers a failure for counters and "why", and what it took, if it is the backend's fault and was
  * met by a request, for its response time. A failed check counts as OUTCOME_CHECK, however it

@@ -49,7 +49,8 @@ void ring_finish(struct ring *ring);
  * the old. False without memory: nothing changed. */
 bool ring_set(struct ring *ring, struct backend *const *backends, size_t count);
 
-/* The operator's word on one of its backends, until the configuration says otherwise. */
+/* The operator's word on one of its backends: it stands, over reloads too, until it is taken back
+ * with 0, which gives the backend the weight of its options again. */
 void ring_set_weight(struct ring *ring, struct backend *backend, unsigned weight);
 
 /* Backends somebody must not get again: those a request was at already. */

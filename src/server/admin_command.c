@@ -6,7 +6,6 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { COMMAND_BYTES = 4096, WEIGHT_MAX = 1000 };
 
@@ -72,10 +71,7 @@ static json_t *set_draining(struct admin *admin, struct str name, bool draining)
 	if (backend->draining == draining)
 		return verdict(true, "%s was %s already", backend->name,
 		    draining ? "draining" : "not draining");
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	backend->draining = draining;
-	backend->drained_unix_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+	backend_set_draining(backend, draining);
 	log_info("backend %s: %s by the operator", backend->name,
 	    draining ? "drained" : "draining ended");
 	events_note(admin->with.events, backend, "%s by the operator",
@@ -118,14 +114,11 @@ static json_t *run_weight(struct admin *admin, struct str arguments)
 
 	if (!backend)
 		return no_such_backend(arguments);
-	if (is_default)
-		weight = backend->options.weight;
-	else if (!str_to_number(wanted, &weight) || weight < 1 || weight > WEIGHT_MAX)
+	if (!is_default && (!str_to_number(wanted, &weight) || weight < 1 || weight > WEIGHT_MAX))
 		return verdict(
 		    false, "a weight is a number from 1 to %d, or \"default\"", WEIGHT_MAX);
 	unsigned before = backend->weight;
 	ring_set_weight(admin->with.service->ring, backend, (unsigned)weight);
-	backend->weight_is_override = !is_default;
 	log_info(
 	    "backend %s: weight %u -> %u by the operator", backend->name, before, backend->weight);
 	events_note(admin->with.events, backend, "weight %u -> %u by the operator", before,

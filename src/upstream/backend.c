@@ -350,6 +350,12 @@ void backend_set_state(struct backend *backend, const struct backend_change *cha
 		backend->env->on_change(backend, backend->env->context);
 }
 
+void backend_set_draining(struct backend *backend, bool draining)
+{
+	backend->draining = draining;
+	backend->drained_unix_us = draining ? loop_unix_us() : 0;
+}
+
 const char *backend_state_word(const struct backend *backend)
 {
 	static const char *const words[BACKEND_STATES] = {

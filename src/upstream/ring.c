@@ -56,7 +56,8 @@ static void ring_compare_weights(struct ring *ring)
 
 void ring_set_weight(struct ring *ring, struct backend *backend, unsigned weight)
 {
-	backend->weight = weight;
+	backend->weight_is_override = weight > 0;
+	backend->weight = weight > 0 ? weight : backend->options.weight;
 	ring_compare_weights(ring);
 }
 

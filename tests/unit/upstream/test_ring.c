@@ -563,6 +563,11 @@ static void the_operators_weight_counts_at_once(void **state)
 	fleet_expect(&fleet, "bcabca", 1 * S);
 	ring_set_weight(&fleet.ring, fleet.backends[0], 4);
 	fleet_expect(&fleet, "aabaca", 1 * S);
+	assert_true(fleet.backends[0]->weight_is_override);
+	/* Taken back: what its options say. */
+	ring_set_weight(&fleet.ring, fleet.backends[0], 0);
+	assert_false(fleet.backends[0]->weight_is_override);
+	fleet_expect(&fleet, "bcabca", 1 * S);
 	fleet_finish(&fleet);
 }
 
