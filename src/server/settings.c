@@ -29,24 +29,21 @@ static const struct setting config_rows[] = {
 	CONFIG_LIST(listen, listen_count),
 	.fallback = "*:8080",
 	.help = "Where clients connect: an address or a list of them. \"*:8080\" and \":8080\" "
-		"take IPv4 and "
-		"IPv6, \"127.0.0.1:8080\" and \"[::1]:8080\" one address, \"unix:/run/r.sock\" a "
-		"Unix socket."},
+		"take IPv4 and IPv6, \"127.0.0.1:8080\" and \"[::1]:8080\" one address, "
+		"\"unix:/run/r.sock\" a Unix socket."},
     {.path = "backends",
 	.type = SETTING_BACKENDS,
 	CONFIG_LIST(backends, backend_count),
 	.help = "The servers that answer: a list of URLs, http://HOST[:PORT], HOST:PORT or "
-		"unix:/path, or of "
-		"groups with the members url, name, weight, max_connections, max_delay_response "
-		"and backup."},
+		"unix:/path, or of groups with the members url, name, weight, max_connections, "
+		"max_delay_response and backup."},
     {.path = "balance",
 	.type = SETTING_CHOICE,
 	CONFIG(ring.balance),
 	.words = balance_words,
 	.fallback = "round_robin",
 	.help = "Who is next. round_robin: smooth turns by weight. adaptive: the same turns, with "
-		"weights that "
-		"follow the response times of each backend."},
+		"weights that follow the response times of each backend."},
     {.path = "max_delay_response",
 	.type = SETTING_DURATION,
 	CONFIG(max_delay_response_us),
@@ -54,8 +51,7 @@ static const struct setting config_rows[] = {
 	.max = 24 * HOUR,
 	.fallback = "5s",
 	.help = "The longest a backend may stay silent after the whole request was handed to it. "
-		"After that the "
-		"request falls through to the next backend."},
+		"After that the request falls through to the next backend."},
     {.path = "retry_window",
 	.type = SETTING_DURATION,
 	CONFIG(ring.retry_window_us),
@@ -75,8 +71,7 @@ static const struct setting config_rows[] = {
 	CONFIG(include),
 	.fallback = "",
 	.help = "More files, as a pattern relative to this file (\"conf.d/*.conf\"), read in the "
-		"order of their "
-		"names. Each may add backends and nothing else."},
+		"order of their names. Each may add backends and nothing else."},
 
     {.path = "retry.tries",
 	.type = SETTING_INTEGER,
@@ -91,9 +86,8 @@ static const struct setting config_rows[] = {
 	.words = method_words,
 	.fallback = "idempotent",
 	.help = "What may be sent a second time once bytes of it reached a backend. idempotent: "
-		"GET, HEAD, "
-		"OPTIONS, TRACE, PUT and DELETE. all: every method, when the backends can take it "
-		"twice."},
+		"GET, HEAD, OPTIONS, TRACE, PUT and DELETE. all: every method, when the backends "
+		"can take it twice."},
     {.path = "retry.statuses",
 	.type = SETTING_STATUSES,
 	CONFIG_LIST(rules.retry.statuses, rules.retry.status_count),
@@ -121,9 +115,8 @@ static const struct setting config_rows[] = {
 	CONFIG(rules.retry.budget_percent),
 	.max = 100,
 	.fallback = "20",
-	.help = "Retries as a percentage of the requests of the last ten seconds; ten a second are "
-		"always "
-		"allowed. A try that sent nothing costs nothing. 100: no limit."},
+	.help = "Retries as a percentage of the requests of the last ten seconds; ten a second "
+		"are always allowed. A try that sent nothing costs nothing. 100: no limit."},
     {.path = "retry.idempotency_header",
 	.type = SETTING_FIELD,
 	CONFIG(rules.retry.idempotency_header),
@@ -180,8 +173,7 @@ static const struct setting config_rows[] = {
 	.max = 24 * HOUR,
 	.fallback = "4s",
 	.help = "For an idle connection to a backend. Should be shorter than what the backend "
-		"itself allows; many "
-		"application servers close theirs after five seconds."},
+		"itself allows; many application servers close theirs after five seconds."},
     {.path = "timeouts.tunnel",
 	.type = SETTING_DURATION,
 	CONFIG(rules.timeouts.tunnel_us),
@@ -201,8 +193,7 @@ static const struct setting config_rows[] = {
 	CONFIG(probe.path),
 	.fallback = "",
 	.help = "Path of the periodic check, \"/healthz\". \"\": no periodic checks; a backend "
-		"that failed is then "
-		"probed with a TCP connect before it returns."},
+		"that failed is then probed with a TCP connect before it returns."},
     {.path = "health.interval",
 	.type = SETTING_DURATION,
 	CONFIG(probe.interval_us),
@@ -299,23 +290,20 @@ static const struct setting config_rows[] = {
 	CONFIG(rules.headers.request_id),
 	.fallback = "",
 	.help = "Field that carries a request id, \"X-Request-ID\": made where the client sent "
-		"none, passed on and "
-		"logged. \"\": none."},
+		"none, passed on and logged. \"\": none."},
     {.path = "headers.forwarded",
 	.type = SETTING_CHOICE,
 	CONFIG(rules.headers.forwarded),
 	.words = forwarded_words,
 	.fallback = "x-forwarded",
 	.help = "How backends learn about the client. x-forwarded: X-Forwarded-For, -Proto and "
-		"-Host. rfc7239: "
-		"Forwarded."},
+		"-Host. rfc7239: Forwarded."},
     {.path = "headers.trusted_proxies",
 	.type = SETTING_BLOCKS,
 	CONFIG_LIST(rules.headers.trusted, rules.headers.trusted_count),
 	.fallback = "",
-	.help = "Address blocks, [ \"10.0.0.0/8\", \"::1\" ], of proxies in front whose forwarding "
-		"fields are kept "
-		"and extended. From anybody else they are replaced."},
+	.help = "Address blocks, [ \"10.0.0.0/8\", \"::1\" ], of proxies in front whose "
+		"forwarding fields are kept and extended. From anybody else they are replaced."},
 
     {.path = "log.level",
 	.type = SETTING_CHOICE,
@@ -341,8 +329,7 @@ static const struct setting config_rows[] = {
 	CONFIG_POINTER(admin_http),
 	.fallback = "",
 	.help = "Address of the read-only status page, of /status.json, /metrics, /healthz and "
-		"/readyz: "
-		"\"127.0.0.1:9180\". \"\": none."},
+		"/readyz: \"127.0.0.1:9180\". \"\": none."},
     {.path = "admin.socket",
 	.type = SETTING_TEXT,
 	CONFIG(admin_socket),
