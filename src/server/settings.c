@@ -86,8 +86,9 @@ static const struct setting config_rows[] = {
 	.words = method_words,
 	.fallback = "idempotent",
 	.help = "What may be sent a second time once bytes of it reached a backend. idempotent: "
-		"GET, HEAD, OPTIONS, TRACE, PUT and DELETE. all: every method, when the backends "
-		"can take it twice."},
+		"GET, HEAD, OPTIONS, TRACE, PUT and DELETE, and whatever carries "
+		"retry.idempotency_header. all: every method, when the backends can take it "
+		"twice. none: nothing, whatever it carries."},
     {.path = "retry.statuses",
 	.type = SETTING_STATUSES,
 	CONFIG_LIST(rules.retry.statuses, rules.retry.status_count),
@@ -297,7 +298,8 @@ static const struct setting config_rows[] = {
 	.words = forwarded_words,
 	.fallback = "x-forwarded",
 	.help = "How backends learn about the client. x-forwarded: X-Forwarded-For, -Proto and "
-		"-Host. rfc7239: Forwarded."},
+		"-Host. rfc7239: Forwarded. none: they do not. What a client says in these fields "
+		"is dropped either way, unless it is in headers.trusted_proxies."},
     {.path = "headers.trusted_proxies",
 	.type = SETTING_BLOCKS,
 	CONFIG_LIST(rules.headers.trusted, rules.headers.trusted_count),
@@ -310,7 +312,10 @@ static const struct setting config_rows[] = {
 	CONFIG(log_level),
 	.words = level_words,
 	.fallback = "info",
-	.help = "What is told on stderr, which under systemd is the journal."},
+	.help = "What is told on stderr, which under systemd is the journal. error: what rondo "
+		"cannot do. warning: also backends that go down and requests that fail. info: "
+		"also start, stop, reloads and backends that come back. debug: also what helps to "
+		"find faults in rondo itself."},
     {.path = "log.access",
 	.type = SETTING_TEXT,
 	CONFIG(access_log.path),
@@ -321,8 +326,9 @@ static const struct setting config_rows[] = {
 	CONFIG(access_log.format),
 	.words = format_words,
 	.fallback = "combined+",
-	.help = "The form of these lines. combined+ is the combined format followed by times, "
-		"backend and tries."},
+	.help = "The form of these lines. combined: what every log reader knows. combined+: the "
+		"same, followed by times, every try with its backend, and how it ended. json: an "
+		"object a line. rondo.conf(5) explains the fields."},
 
     {.path = "admin.http",
 	.type = SETTING_ADDRESS,

@@ -166,6 +166,22 @@ static void everything_is_explained(void **state)
 	free(all);
 }
 
+/* "none: nothing" */
+static void every_choice_is_explained(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < settings_all().count; i++) {
+		const struct setting *setting = &settings_all().items[i];
+
+		for (size_t k = 0; setting->words && setting->words[k]; k++) {
+			char wanted[64];
+
+			snprintf(wanted, sizeof(wanted), " %s: ", setting->words[k]);
+			assert_non_null(strstr(setting->help, wanted));
+		}
+	}
+}
+
 static int write_both(void)
 {
 	char *manual = read_file(MANUAL);
@@ -196,6 +212,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(the_manual_is_that_of_the_table),
 	    cmocka_unit_test(explanations),
 	    cmocka_unit_test(everything_is_explained),
+	    cmocka_unit_test(every_choice_is_explained),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "write") == 0)
