@@ -1,8 +1,9 @@
 #include "server/setting_value.h"
+
 #include "server/setting_list.h"
 
+#include <assert.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 struct unit {
 	const char *name;
@@ -256,12 +257,9 @@ static bool is_free_field(struct str name)
 
 static const char *check_field(const struct reading *reading, const char *text)
 {
-	/* tchar of RFC 9110, 5.6.2. */
-	static const char token[] = "!#$%&'*+-.^_`|~0123456789"
-				    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
-	if (text[strspn(text, token)])
-		return arena_printf(reading->arena, "\"%s\" is no field name", text);
+	for (const char *c = text; *c; c++)
+		if (!http_is_token_byte(*c))
+			return arena_printf(reading->arena, "\"%s\" is no field name", text);
 	if (!is_free_field(str_from(text)))
 		return arena_printf(reading->arena, "the field %s has a meaning of its own", text);
 	return NULL;
@@ -339,83 +337,91 @@ static bool holds_control_bytes(const struct config_node *node)
 	return false;
 }
 
+static const char *read_list(const struct reading *reading, const struct config_node *node)
+{
+	return setting_list_read(reading->setting, node, reading->base, reading->arena);
+}
+
+static const char *quote(const char *text, struct arena *arena)
+{
+	return text ? setting_quote(text, arena) : NULL;
+}
+
+static const char *format_integer(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	return setting_format_number(setting, load_number(setting, base), arena);
+}
+
+static const char *format_duration(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	return quote(format_integer(setting, base, arena), arena);
+}
+
+static const char *format_size(const struct setting *setting, const void *base, struct arena *arena)
+{
+	if (load_number(setting, base) == 0)
+		return "0";
+	return quote(format_integer(setting, base, arena), arena);
+}
+
+static const char *format_boolean(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	(void)arena;
+	return load_number(setting, base) ? "true" : "false";
+}
+
+static const char *format_choice(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	return setting_quote(setting->words[load_number(setting, base)], arena);
+}
+
+static const char *format_string(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	return quote(load_string(setting, base), arena);
+}
+
+/* Backends have a reader of their own, elsewhere. */
+static const struct {
+	const char *(*read)(const struct reading *reading, const struct config_node *node);
+	const char *(*format)(const struct setting *setting, const void *base, struct arena *arena);
+} types[SETTING_TYPES] = {
+    [SETTING_DURATION] = {read_duration, format_duration},
+    [SETTING_SIZE] = {read_size, format_size},
+    [SETTING_INTEGER] = {read_integer, format_integer},
+    [SETTING_BOOLEAN] = {read_boolean, format_boolean},
+    [SETTING_CHOICE] = {read_choice, format_choice},
+    [SETTING_FIELD] = {read_string, format_string},
+    [SETTING_TARGET] = {read_string, format_string},
+    [SETTING_TEXT] = {read_string, format_string},
+    [SETTING_STATUSES] = {read_list, setting_list_format},
+    [SETTING_RANGES] = {read_list, setting_list_format},
+    [SETTING_BLOCKS] = {read_list, setting_list_format},
+    [SETTING_LISTEN] = {read_list, setting_list_format},
+    [SETTING_ADDRESS] = {read_list, setting_list_format},
+};
+
 const char *setting_read(
     const struct setting *setting, const struct config_node *node, void *base, struct arena *arena)
 {
 	struct reading reading = {setting, base, arena};
-	const char *wrong = NULL;
+	const char *wrong;
 
+	assert(types[setting->type].read);
 	if (holds_control_bytes(node))
 		return "the string holds control bytes";
-	switch (setting->type) {
-	case SETTING_DURATION:
-		wrong = read_duration(&reading, node);
-		break;
-	case SETTING_SIZE:
-		wrong = read_size(&reading, node);
-		break;
-	case SETTING_INTEGER:
-		wrong = read_integer(&reading, node);
-		break;
-	case SETTING_BOOLEAN:
-		wrong = read_boolean(&reading, node);
-		break;
-	case SETTING_CHOICE:
-		wrong = read_choice(&reading, node);
-		break;
-	case SETTING_FIELD:
-	case SETTING_TARGET:
-	case SETTING_TEXT:
-		wrong = read_string(&reading, node);
-		break;
-	case SETTING_STATUSES:
-	case SETTING_RANGES:
-	case SETTING_BLOCKS:
-	case SETTING_LISTEN:
-	case SETTING_ADDRESS:
-		wrong = setting_list_read(setting, node, base, arena);
-		break;
-	case SETTING_BACKENDS:
-	case SETTING_TYPES:
-		abort(); /* the caller has its own reader */
-	}
+	wrong = types[setting->type].read(&reading, node);
 	return arena->failed ? out_of_memory : wrong;
 }
 
 const char *setting_format(const struct setting *setting, const void *base, struct arena *arena)
 {
-	const char *text = NULL;
-
-	switch (setting->type) {
-	case SETTING_DURATION:
-	case SETTING_SIZE:
-		text = setting_format_number(setting, load_number(setting, base), arena);
-		break;
-	case SETTING_INTEGER:
-		return setting_format_number(setting, load_number(setting, base), arena);
-	case SETTING_BOOLEAN:
-		return load_number(setting, base) ? "true" : "false";
-	case SETTING_CHOICE:
-		text = setting->words[load_number(setting, base)];
-		break;
-	case SETTING_FIELD:
-	case SETTING_TARGET:
-	case SETTING_TEXT:
-		text = load_string(setting, base);
-		break;
-	case SETTING_STATUSES:
-	case SETTING_RANGES:
-	case SETTING_BLOCKS:
-	case SETTING_LISTEN:
-	case SETTING_ADDRESS:
-		return setting_list_format(setting, base, arena);
-	case SETTING_BACKENDS:
-	case SETTING_TYPES:
-		abort();
-	}
-	if (text && setting->type == SETTING_SIZE && strcmp(text, "0") == 0)
-		return text;
-	return text ? setting_quote(text, arena) : NULL;
+	assert(types[setting->type].format);
+	return types[setting->type].format(setting, base, arena);
 }
 
 static bool is_list(enum setting_type type)
