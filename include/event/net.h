@@ -39,6 +39,9 @@ bool net_addr_parse(struct net_addr *addr, struct str text);
 /* From an address in text without port ("127.0.0.1", "::1"); false when it is a name. */
 bool net_addr_from_ip(struct net_addr *addr, struct str ip, uint16_t port);
 
+/* A Unix address; false when the path is not absolute or too long. */
+bool net_addr_from_path(struct net_addr *addr, struct str path);
+
 /* Writes "127.0.0.1:80", "[::1]:80" or "unix:/path" (always terminated). Returns `text`. */
 const char *net_addr_format(const struct net_addr *addr, char text[static NET_ADDR_TEXT_SIZE]);
 

@@ -28,7 +28,7 @@ bool net_addr_from_ip(struct net_addr *addr, struct str ip, uint16_t port)
 	return true;
 }
 
-static bool parse_path(struct net_addr *addr, struct str path)
+bool net_addr_from_path(struct net_addr *addr, struct str path)
 {
 	struct net_addr read = {0};
 
@@ -50,7 +50,7 @@ bool net_addr_parse(struct net_addr *addr, struct str text)
 	bool bracketed;
 
 	if (str_starts_with(text, scheme))
-		return parse_path(
+		return net_addr_from_path(
 		    addr, (struct str){text.data + scheme.len, text.len - scheme.len});
 	bracketed = str_starts_with(text, STR("["));
 	ip = str_split(&text, bracketed ? ']' : ':');

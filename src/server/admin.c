@@ -421,16 +421,11 @@ static bool door_apply(
 bool admin_apply(struct admin *admin, const struct config *config)
 {
 	struct config_listen socket = {.text = config->admin_socket};
-	size_t len = strlen(config->admin_socket);
+	bool has_socket = net_addr_from_path(&socket.addr, str_from(config->admin_socket));
 	bool good = door_apply(&admin->doors[ADMIN_DOOR_HTTP], ADMIN_DOOR_HTTP, config->admin_http);
 
-	if (len > 0 && len < sizeof(socket.addr.path.sun_path)) {
-		socket.addr.path.sun_family = AF_UNIX;
-		memcpy(socket.addr.path.sun_path, config->admin_socket, len);
-		socket.addr.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
-	}
-	return door_apply(
-		   &admin->doors[ADMIN_DOOR_SOCKET], ADMIN_DOOR_SOCKET, len > 0 ? &socket : NULL) &&
+	return door_apply(&admin->doors[ADMIN_DOOR_SOCKET], ADMIN_DOOR_SOCKET,
+		   has_socket ? &socket : NULL) &&
 	       good;
 }
 

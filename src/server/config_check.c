@@ -78,7 +78,6 @@ static void check_fields(struct config_load *load)
 static void check_admin(struct config_load *load)
 {
 	struct config *config = load->config;
-	const char *path;
 	struct net_addr addr;
 
 	for (size_t i = 0; config->admin_http && i < config->listen_count; i++)
@@ -90,8 +89,7 @@ static void check_admin(struct config_load *load)
 			    config->admin_http->text);
 	if (!config->admin_socket[0])
 		return;
-	path = arena_printf(&load->scratch, "unix:%s", config->admin_socket);
-	if (path && !net_addr_parse(&addr, str_from(path)))
+	if (!net_addr_from_path(&addr, str_from(config->admin_socket)))
 		config_errors_add(load->errors,
 		    (struct config_fault){line_of(load, "admin.socket"), NULL},
 		    "admin.socket: \"%s\" is no absolute path of at most 107 bytes",

@@ -129,12 +129,9 @@ static bool backend_resolve_literal(struct backend *backend)
 	struct net_addr addr = {0};
 
 	if (backend->path) {
-		size_t len = strlen(backend->path);
+		bool is_path = net_addr_from_path(&addr, str_from(backend->path));
 
-		assert(len < sizeof(addr.path.sun_path));
-		addr.path.sun_family = AF_UNIX;
-		memcpy(addr.path.sun_path, backend->path, len);
-		addr.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+		assert(is_path);
 	} else if (!net_addr_from_ip(&addr, str_from(backend->host), backend->port)) {
 		backend->unresolved = true;
 		return true;
