@@ -57,6 +57,9 @@ struct settings settings_of_backend(void);
 /* The row called `path`, or NULL. */
 const struct setting *settings_find(struct settings settings, struct str path);
 
+/* Which row of settings_all is called `path`; there is one. */
+size_t settings_row(const char *path);
+
 /* "retry" for "retry.tries"; empty for a setting outside of groups. */
 struct str setting_group(const struct setting *setting);
 

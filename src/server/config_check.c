@@ -1,18 +1,8 @@
 #include "server/config_load.h"
 
-#include <assert.h>
-
-static size_t row_of(const char *path)
-{
-	const struct setting *setting = settings_find(settings_all(), str_from(path));
-
-	assert(setting);
-	return (size_t)(setting - settings_all().items);
-}
-
 static const struct config_line *line_of(const struct config_load *load, const char *path)
 {
-	return load->lines[row_of(path)];
+	return load->lines[settings_row(path)];
 }
 
 /* Where a fault of two settings is shown: at the one that was given, the first when both were. */

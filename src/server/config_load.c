@@ -9,14 +9,6 @@ static const struct setting *row(size_t i)
 	return &settings_all().items[i];
 }
 
-static size_t row_of(const char *path)
-{
-	const struct setting *setting = settings_find(settings_all(), str_from(path));
-
-	assert(setting);
-	return (size_t)(setting - settings_all().items);
-}
-
 /* ---- settings */
 
 static void take_default(struct config_load *load, size_t i)
@@ -149,7 +141,7 @@ static const struct config_node *open_file(struct config_load *load, const char 
 static void take_included_files(struct config_load *load)
 {
 	const struct config_line none = {.file = "include"};
-	const struct config_line *line = load->lines[row_of("include")];
+	const struct config_line *line = load->lines[settings_row("include")];
 	const char *include = load->config->include;
 	char *pattern;
 	glob_t found = {0};
@@ -226,7 +218,7 @@ static void take_list(
 			return;
 	}
 	list.line = items[0].line;
-	take_setting(load, row_of(path), &list);
+	take_setting(load, settings_row(path), &list);
 }
 
 /* ---- a whole load */

@@ -1,5 +1,7 @@
 #include "server/settings.h"
 
+#include <assert.h>
+
 #define MS           INT64_C(1000)
 #define SEC          (1000 * MS)
 #define HOUR         (3600 * SEC)
@@ -396,6 +398,14 @@ const struct setting *settings_find(struct settings settings, struct str path)
 		if (str_equals(str_from(settings.items[i].path), path))
 			return &settings.items[i];
 	return NULL;
+}
+
+size_t settings_row(const char *path)
+{
+	const struct setting *setting = settings_find(settings_all(), str_from(path));
+
+	assert(setting);
+	return (size_t)(setting - config_rows);
 }
 
 struct str setting_group(const struct setting *setting)
