@@ -207,12 +207,10 @@ int net_connect(const struct net_addr *addr, bool *connecting)
 
 int net_connect_result(int fd)
 {
-	int error = 0;
-	socklen_t len = sizeof(error);
+	int result = 0;
+	int error = get_option(fd, SOL_SOCKET, SO_ERROR, &result);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
-		return -errno;
-	return -error;
+	return error ? error : -result;
 }
 
 /* ---- bytes */
