@@ -211,7 +211,11 @@ void backend_note_failure(struct backend *backend, const struct backend_failure 
 /* Remembers a time to first byte. */
 void backend_note_latency(struct backend *backend, int64_t took_us);
 
-/* "up", "down", "trial", "draining", "unresolved": what people are shown. */
+enum { BACKEND_STATE_WORDS = BACKEND_STATES + 2 };
+
+/* What people are shown: those of enum backend_state, "up", "down", "trial", then "draining" and
+ * "unresolved", which go before. */
+extern const char *const backend_state_words[BACKEND_STATE_WORDS];
 const char *backend_state_word(const struct backend *backend);
 
 /*

@@ -89,12 +89,11 @@ static void write_down(struct event *event, const struct backend *backend)
 
 void events_note_state(struct events *events, const struct backend *backend)
 {
-	static const char *const words[BACKEND_STATES] = {"up", "down", "trial"};
 	struct event *event = events_next(events, backend);
 	char away[SECONDS_SIZE];
 
 	/* Also of one that the operator drains: what happened is what was judged. */
-	event->state = words[backend->state];
+	event->state = backend_state_words[backend->state];
 	switch (backend->state) {
 	case BACKEND_UP:
 		format_seconds(backend->since_us - backend->left_up_us, away);

@@ -182,8 +182,6 @@ static void put_clients(const struct service *service, FILE *out)
 
 static void put_states(const struct ring *ring, FILE *out)
 {
-	static const char *const words[] = {"up", "down", "trial", "draining", "unresolved"};
-
 	put_head(out, "rondo_backend_up", "gauge", "1 while the backend has its turns.");
 	for (size_t i = 0; i < ring->count; i++) {
 		put_of_backend(out, "rondo_backend_up", ring->backends[i]);
@@ -193,9 +191,11 @@ static void put_states(const struct ring *ring, FILE *out)
 	for (size_t i = 0; i < ring->count; i++) {
 		const char *now = backend_state_word(ring->backends[i]);
 
-		for (size_t j = 0; j < sizeof(words) / sizeof(words[0]); j++) {
+		for (size_t k = 0; k < BACKEND_STATE_WORDS; k++) {
+			const char *word = backend_state_words[k];
+
 			put_of_backend(out, "rondo_backend_state", ring->backends[i]);
-			fprintf(out, ",state=\"%s\"} %d\n", words[j], strcmp(now, words[j]) == 0);
+			fprintf(out, ",state=\"%s\"} %d\n", word, strcmp(now, word) == 0);
 		}
 	}
 }
@@ -205,10 +205,10 @@ static void put_traffic(const struct ring *ring, FILE *out)
 	put_head(out, "rondo_backend_requests_total", "counter",
 	    "Answers of the backend, by class of their status.");
 	for (size_t i = 0; i < ring->count; i++) {
-		for (unsigned class = 1; class < 6; class ++) {
+		for (unsigned hundreds = 1; hundreds < 6; hundreds++) {
 			put_of_backend(out, "rondo_backend_requests_total", ring->backends[i]);
-			fprintf(out, ",code=\"%uxx\"} %llu\n", class,
-			    (unsigned long long)ring->backends[i]->counters.answers[class]);
+			fprintf(out, ",code=\"%uxx\"} %llu\n", hundreds,
+			    (unsigned long long)ring->backends[i]->counters.answers[hundreds]);
 		}
 	}
 	put_head(out, "rondo_backend_response_seconds", "histogram",

@@ -353,19 +353,23 @@ void backend_set_draining(struct backend *backend, bool draining)
 	backend->drained_unix_us = draining ? loop_unix_us() : 0;
 }
 
+enum { WORD_DRAINING = BACKEND_STATES, WORD_UNRESOLVED };
+
+const char *const backend_state_words[BACKEND_STATE_WORDS] = {
+    [BACKEND_UP] = "up",
+    [BACKEND_DOWN] = "down",
+    [BACKEND_TRIAL] = "trial",
+    [WORD_DRAINING] = "draining",
+    [WORD_UNRESOLVED] = "unresolved",
+};
+
 const char *backend_state_word(const struct backend *backend)
 {
-	static const char *const words[BACKEND_STATES] = {
-	    [BACKEND_UP] = "up",
-	    [BACKEND_DOWN] = "down",
-	    [BACKEND_TRIAL] = "trial",
-	};
-
 	if (backend->draining)
-		return "draining";
+		return backend_state_words[WORD_DRAINING];
 	if (backend->unresolved)
-		return "unresolved";
-	return words[backend->state];
+		return backend_state_words[WORD_UNRESOLVED];
+	return backend_state_words[backend->state];
 }
 
 /* ---- what it did */
