@@ -38,6 +38,7 @@ struct config_backend {
 struct config_value {
 	const char *text;   /* as it would be written in a file: "\"5s\"", "3", "[ 500, 502 ]" */
 	const char *origin; /* "default", "FILE:LINE" or "command line" */
+	bool is_default;    /* nobody gave one */
 };
 
 struct config {

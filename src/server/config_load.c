@@ -17,7 +17,7 @@ static void take_default(struct config_load *load, size_t i)
 	struct config_node node = {0};
 	const char *wrong;
 
-	load->config->values[i].origin = "default";
+	load->config->values[i] = (struct config_value){.origin = "default", .is_default = true};
 	if (!setting->fallback ||
 	    !setting_node(setting, str_from(setting->fallback), &node, &load->scratch))
 		return;
@@ -31,7 +31,8 @@ static void take_setting(struct config_load *load, size_t i, const struct config
 	const char *wrong;
 
 	load->lines[i] = node->line;
-	load->config->values[i].origin = config_line_origin(node->line, &load->config->arena);
+	load->config->values[i] =
+	    (struct config_value){.origin = config_line_origin(node->line, &load->config->arena)};
 	if (setting->type == SETTING_BACKENDS) {
 		config_backends_read(load, node);
 		return;

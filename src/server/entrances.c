@@ -107,10 +107,8 @@ static bool adopt(struct entrances *entrances)
 /* Nobody wrote a `listen`, and the supervisor passed sockets: they are what is meant. */
 static bool is_superseded(const struct entrances *entrances, const struct config *config)
 {
-	struct settings settings = settings_all();
-	const struct setting *listen = settings_find(settings, STR("listen"));
 	const struct entrance *entrance;
-	if (strcmp(config->values[listen - settings.items].origin, "default") != 0)
+	if (!config->values[settings_row("listen")].is_default)
 		return false;
 	LL_FOREACH (entrances->first, entrance)
 		if (entrance->handed)
