@@ -44,7 +44,8 @@ static bool is_method(const struct mock_conn *conn, const char *method)
 	return strcmp(mock_request(conn)->method, method) == 0;
 }
 
-void answer_with(
+/* No content type: "". */
+static void answer_with(
     struct mock_conn *conn, int status, const char *content_type, const struct bytes *body)
 {
 	struct bytes *out = mock_out(conn);

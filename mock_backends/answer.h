@@ -23,9 +23,6 @@
  */
 void answer_like_app(struct mock_conn *conn);
 
-/* No content type: "". */
-void answer_with(
-    struct mock_conn *conn, int status, const char *content_type, const struct bytes *body);
 void answer_text(struct mock_conn *conn, int status, const char *text);
 
 /* 200 with a chunked body; to HTTP/1.0 the end of the connection ends it. */

@@ -38,9 +38,6 @@ bool str_equals_nocase(struct str a, struct str b);
 
 bool str_starts_with(struct str s, struct str prefix);
 
-/* Less than, equal to or greater than zero, in byte order. */
-int str_compare(struct str a, struct str b);
-
 /* Without the spaces and tabs at both ends (OWS of RFC 9110, 5.6.3). */
 struct str str_trim(struct str s);
 

@@ -34,9 +34,6 @@ int access_log_reopen(struct access_log *log);
 bool access_log_is_on(const struct access_log *log);
 void access_log_write(struct access_log *log, const struct access_record *record);
 
-/* Writes what is gathered now; for the end of the process. */
-void access_log_flush(struct access_log *log);
-
 /* Lines that could not be written since the start. */
 uint64_t access_log_dropped(const struct access_log *log);
 

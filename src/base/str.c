@@ -29,16 +29,6 @@ bool str_starts_with(struct str s, struct str prefix)
 	return s.len >= prefix.len && str_equals((struct str){s.data, prefix.len}, prefix);
 }
 
-int str_compare(struct str a, struct str b)
-{
-	size_t common = a.len < b.len ? a.len : b.len;
-	int order = common ? memcmp(a.data, b.data, common) : 0;
-
-	if (order)
-		return order;
-	return (a.len > b.len) - (a.len < b.len);
-}
-
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t';

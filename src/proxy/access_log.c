@@ -111,7 +111,8 @@ static ssize_t write_some(const struct access_log *log)
 	return write(log->fd, log->bytes + log->begin, len < log->write_max ? len : log->write_max);
 }
 
-void access_log_flush(struct access_log *log)
+/* Writes what is gathered, as far as there is room. */
+static void flush(struct access_log *log)
 {
 	while (log->begin < log->end) {
 		ssize_t written = write_some(log);
@@ -143,7 +144,7 @@ static void on_room(struct watch *watch, unsigned events)
 
 	(void)events;
 	loop_unwatch(log->loop, watch);
-	access_log_flush(log);
+	flush(log);
 }
 
 static bool append_line(struct access_log *log, const struct access_record *record)
@@ -158,7 +159,7 @@ static bool append_line(struct access_log *log, const struct access_record *reco
 static void write_unless_blocked(struct access_log *log)
 {
 	if (log->watch.fd < 0)
-		access_log_flush(log);
+		flush(log);
 }
 
 static void on_end_of_turn(struct loop_task *task)
@@ -246,7 +247,7 @@ static void close_target(struct access_log *log)
  * line that has begun in the old one. */
 static void change_target(struct access_log *log, const struct target *target)
 {
-	access_log_flush(log);
+	flush(log);
 	if (log->is_mid_line) {
 		log->begin = find_next_line(log);
 		log->is_mid_line = false;
@@ -335,7 +336,7 @@ struct access_log *access_log_create(struct loop *loop, const struct access_log_
 
 void access_log_destroy(struct access_log *log)
 {
-	access_log_flush(log);
+	flush(log);
 	close_target(log);
 	log->begin = log->end = 0;
 	loop_bury(log->loop, &log->grave);

@@ -39,22 +39,6 @@ static void equality_looks_at_every_byte(void **state)
 	assert_true(str_equals_nocase(NOTHING, NOTHING));
 }
 
-static void order_is_by_bytes_then_length(void **state)
-{
-	static const struct str sorted[] = {
-	    {NULL, 0}, STR("\0"), STR("A"), STR("Aa"), STR("a"), STR("aa"), STR("b"), STR("\xff")};
-	const size_t count = sizeof(sorted) / sizeof(sorted[0]);
-
-	(void)state;
-	for (size_t i = 0; i < count; i++) {
-		for (size_t j = 0; j < count; j++) {
-			int order = str_compare(sorted[i], sorted[j]);
-
-			assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
-		}
-	}
-}
-
 static void prefixes(void **state)
 {
 	(void)state;
@@ -181,7 +165,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(equality_looks_at_every_byte),
-	    cmocka_unit_test(order_is_by_bytes_then_length),
 	    cmocka_unit_test(prefixes),
 	    cmocka_unit_test(trimming_takes_spaces_and_tabs_only),
 	    cmocka_unit_test(splitting_gives_every_part_once),
