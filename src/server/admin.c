@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -24,7 +25,11 @@ static const int64_t LINGER_US = 2 * 1000 * 1000;
 static const int64_t RELOAD_US = 60 * 1000 * 1000;
 static const int64_t PAUSE_US = 100 * 1000;
 
-static void client_run(struct admin_client *client);
+static void client_run_reading(struct admin_client *client);
+static void client_send(struct admin_client *client);
+static void client_run_lingering(struct admin_client *client);
+static void client_go_on_reading(struct admin_client *client);
+static void client_end(struct admin_client *client);
 static void door_resume(struct admin_door *door);
 
 /* ---- texts ------------------------------------------------------------------------------------------- */
@@ -46,6 +51,32 @@ void admin_text_drop(struct admin_text *text)
 		return;
 	free(text->data);
 	free(text);
+}
+
+/* ---- states ------------------------------------------------------------------------------------------ */
+
+#define TO(state) (1U << ADMIN_##state)
+
+/* What to do when something comes (NULL: only a broken connection matters), what when the time is over, and what may
+ * follow. */
+static const struct state {
+	void (*run)(struct admin_client *client);
+	void (*late)(struct admin_client *client);
+	unsigned next;
+} states[ADMIN_STATES] = {
+    [ADMIN_READING] = {client_run_reading, client_end, TO(WAITING) | TO(ANSWERING) | TO(ENDED)},
+    [ADMIN_PAUSING] = {NULL, client_go_on_reading, TO(READING) | TO(ENDED)},
+    [ADMIN_WAITING] = {NULL, client_end, TO(ANSWERING) | TO(ENDED)},
+    [ADMIN_ANSWERING] = {client_send, client_end,
+	TO(READING) | TO(PAUSING) | TO(LINGERING) | TO(ENDED)},
+    [ADMIN_LINGERING] = {client_run_lingering, client_end, TO(ENDED)},
+    [ADMIN_ENDED] = {NULL, NULL, 0},
+};
+
+void admin_enter(struct admin_client *client, enum admin_state next)
+{
+	assert(states[client->state].next & (1U << next));
+	client->state = next;
 }
 
 /* ---- clients ----------------------------------------------------------------------------------------- */
@@ -84,6 +115,7 @@ static void client_end(struct admin_client *client)
 	admin_text_drop(client->content);
 	timer_remove(loop_timers(door->admin->loop), &client->timer);
 	DL_DELETE(door->clients, client);
+	admin_enter(client, ADMIN_ENDED);
 	client->grave.run = client_bury;
 	loop_bury(door->admin->loop, &client->grave);
 }
@@ -131,16 +163,9 @@ static bool client_read(struct admin_client *client)
 	return false;
 }
 
-static bool client_run_reading(struct admin_client *client)
-{
-	if (buf_len(&client->conn.in) > 0)
-		client->door->run_request(client);
-	return client->state != ADMIN_READING || client_read(client);
-}
-
 static void client_linger(struct admin_client *client)
 {
-	client->state = ADMIN_LINGERING;
+	admin_enter(client, ADMIN_LINGERING);
 	net_shutdown_write(client->conn.watch.fd);
 	conn_want(&client->conn, LOOP_READ);
 	client_arm(client, LINGER_US);
@@ -156,14 +181,14 @@ static void client_answered(struct admin_client *client)
 		client_linger(client);
 		return;
 	}
-	client->state = ADMIN_READING;
 	parse_init(&client->parse, GUARD_REQUEST);
 	if (buf_len(&client->conn.in) > 0) {
-		client->goes_on = true;
+		admin_enter(client, ADMIN_PAUSING);
 		conn_want(&client->conn, 0);
 		client_arm(client, 0);
 		return;
 	}
+	admin_enter(client, ADMIN_READING);
 	buf_release(&client->conn.in);
 	client_wait_for_request(client);
 }
@@ -207,21 +232,28 @@ static void client_run_lingering(struct admin_client *client)
 		client_end(client);
 }
 
-static void client_run(struct admin_client *client)
+/* Reads until there is a request, and begins with its answer. */
+static void client_run_reading(struct admin_client *client)
 {
-	if (client->state == ADMIN_LINGERING) {
-		client_run_lingering(client);
-		return;
-	}
-	while (client->state == ADMIN_READING)
-		if (!client_run_reading(client))
+	while (client->state == ADMIN_READING) {
+		if (buf_len(&client->conn.in) > 0)
+			client->door->run_request(client);
+		if (client->state == ADMIN_READING && !client_read(client))
 			return;
-	if (client->state == ADMIN_WAITING) {
+	}
+	if (client->state == ADMIN_ANSWERING) {
+		client_send(client);
+	} else {
 		conn_want(&client->conn, 0);
 		client_arm(client, RELOAD_US);
-		return;
 	}
-	client_send(client);
+}
+
+static void client_go_on_reading(struct admin_client *client)
+{
+	admin_enter(client, ADMIN_READING);
+	client_arm(client, timeouts(client)->request_head_us);
+	client_run_reading(client);
 }
 
 void admin_client_go_on(struct admin_client *client)
@@ -233,8 +265,8 @@ static void client_on_event(struct conn *conn, unsigned events)
 {
 	struct admin_client *client = container_of(conn, struct admin_client, conn);
 
-	if (!client->goes_on && client->state != ADMIN_WAITING)
-		client_run(client);
+	if (states[client->state].run)
+		states[client->state].run(client);
 	else if (events & LOOP_BROKEN)
 		client_end(client);
 }
@@ -243,13 +275,7 @@ static void client_on_due(struct timer *timer)
 {
 	struct admin_client *client = container_of(timer, struct admin_client, timer);
 
-	if (!client->goes_on) {
-		client_end(client);
-		return;
-	}
-	client->goes_on = false;
-	client_arm(client, timeouts(client)->request_head_us);
-	client_run(client);
+	states[client->state].late(client);
 }
 
 static bool client_start(struct admin_door *door, int fd)

@@ -178,7 +178,7 @@ static void answer(struct admin_client *client, json_t *object)
 	client->content = text ? admin_text_create(text, strlen(text)) : NULL;
 	if (!client->content)
 		buf_append(&client->conn.out, STR("{\"ok\":false,\"text\":\"no memory\"}"));
-	client->state = ADMIN_ANSWERING;
+	admin_enter(client, ADMIN_ANSWERING);
 }
 
 /* ---- reload, the one command whose answer may take a while */
@@ -213,7 +213,7 @@ static void run_reload(struct admin_client *client)
 	client->lines = json_array();
 	control->reload(control->context, &listener);
 	if (client->state == ADMIN_READING)
-		client->state = ADMIN_WAITING;
+		admin_enter(client, ADMIN_WAITING);
 }
 
 void admin_command_run(struct admin_client *client)

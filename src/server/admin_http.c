@@ -105,7 +105,7 @@ static void begin_answer(struct admin_client *client)
 		       !admin->with.service->draining;
 	client->content = NULL;
 	client->content_sent = 0;
-	client->state = ADMIN_ANSWERING;
+	admin_enter(client, ADMIN_ANSWERING);
 }
 
 /* There is always room: `out` is empty, and a block has as much for what is composed. */

@@ -22,9 +22,12 @@ enum admin_door_kind { ADMIN_DOOR_HTTP, ADMIN_DOOR_SOCKET, ADMIN_DOORS };
 
 enum admin_state {
 	ADMIN_READING,
+	ADMIN_PAUSING, /* the next request may be there already; its turn is the next one */
 	ADMIN_WAITING, /* for the end of its reload; then for admin_client_go_on */
 	ADMIN_ANSWERING,
-	ADMIN_LINGERING
+	ADMIN_LINGERING,
+	ADMIN_ENDED, /* until the end of the turn */
+	ADMIN_STATES
 };
 
 struct admin_client {
@@ -33,7 +36,6 @@ struct admin_client {
 	struct admin_client *prev, *next; /* in door->clients */
 	enum admin_state state;
 	bool keep;       /* another request may follow this answer */
-	bool goes_on;    /* the timer only waits for the next turn */
 	bool has_served; /* an answer was given: it is a connection between requests */
 	struct parse parse;
 	json_t *lines;              /* what its reload says; NULL: there is none */
@@ -70,6 +72,9 @@ struct admin {
 /* Holds nothing yet: `holders` is 1 for the caller. NULL without memory; `data` is freed then. */
 struct admin_text *admin_text_create(char *data, size_t len);
 void admin_text_drop(struct admin_text *text);
+
+/* The one place that changes the state; what may follow is in the table of admin.c. */
+void admin_enter(struct admin_client *client, enum admin_state next);
 
 /* Looks for a request, or a command, in client->conn.in. When it is complete it is answered and the state is ADMIN_ANSWERING.
  * When there is more to come, nothing changes; when the answer will come later, it is ADMIN_WAITING. */
