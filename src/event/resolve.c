@@ -225,7 +225,7 @@ static void on_socket_event(struct watch *watch, unsigned events)
 	settle(resolver);
 }
 
-static void on_bury_socket(struct loop_task *task)
+static void on_socket_burial(struct loop_task *task)
 {
 	free(container_of(task, struct resolve_socket, grave));
 }
@@ -234,7 +234,7 @@ static void forget_socket(struct resolver *resolver, struct resolve_socket *sock
 {
 	loop_unwatch(resolver->loop, &sock->watch);
 	DL_DELETE(resolver->sockets, sock);
-	sock->grave.run = on_bury_socket;
+	sock->grave.run = on_socket_burial;
 	loop_bury(resolver->loop, &sock->grave);
 }
 
@@ -327,7 +327,7 @@ static void resolver_free(struct resolver *resolver)
 	ares_library_cleanup();
 }
 
-static void on_bury_resolver(struct loop_task *task)
+static void on_burial(struct loop_task *task)
 {
 	resolver_free(container_of(task, struct resolver, grave));
 }
@@ -346,7 +346,7 @@ struct resolver *resolver_create(struct loop *loop, const struct resolver_option
 	}
 	resolver->loop = loop;
 	resolver->timeout_ms = options->timeout_ms ? options->timeout_ms : RESOLVE_TIMEOUT_MS;
-	resolver->grave.run = on_bury_resolver;
+	resolver->grave.run = on_burial;
 	timer_init(&resolver->timer, on_timer);
 	stat_resolv_conf(&resolver->resolv_conf);
 	if (options->servers)

@@ -93,7 +93,7 @@ static void client_arm(struct admin_client *client, int64_t after_us)
 	timer_arm(loop_timers(loop), &client->timer, loop_now_us(loop) + after_us);
 }
 
-static void client_bury(struct loop_task *task)
+static void client_on_burial(struct loop_task *task)
 {
 	struct admin_client *client = container_of(task, struct admin_client, grave);
 	struct admin_door *door = client->door;
@@ -116,7 +116,7 @@ static void client_end(struct admin_client *client)
 	timer_remove(loop_timers(door->admin->loop), &client->timer);
 	DL_DELETE(door->clients, client);
 	admin_enter(client, ADMIN_ENDED);
-	client->grave.run = client_bury;
+	client->grave.run = client_on_burial;
 	loop_bury(door->admin->loop, &client->grave);
 }
 

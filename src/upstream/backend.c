@@ -431,7 +431,7 @@ static void backend_conn_on_idle_limit(struct timer *timer)
 	backend_close(container_of(timer, struct backend_conn, timer), false);
 }
 
-static void backend_conn_bury(struct loop_task *task)
+static void backend_conn_on_burial(struct loop_task *task)
 {
 	struct backend_conn *connection = container_of(task, struct backend_conn, grave);
 	struct backend_env *env = connection->env;
@@ -455,7 +455,7 @@ static int backend_open(struct backend *backend, int fd, struct backend_conn **o
 		return error;
 	}
 	timer_init(&connection->timer, backend_conn_on_idle_limit);
-	connection->grave.run = backend_conn_bury;
+	connection->grave.run = backend_conn_on_burial;
 	*opened = connection;
 	return 0;
 }

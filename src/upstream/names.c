@@ -32,7 +32,7 @@ struct names {
 
 /* ---- telling that a refresh has ended */
 
-static void run_settled(struct loop_task *task)
+static void on_end_of_turn(struct loop_task *task)
 {
 	struct names *names = container_of(task, struct names, task);
 	if (names->unsettled == 0 && names->with.on_settled)
@@ -42,7 +42,7 @@ static void run_settled(struct loop_task *task)
 /* At the end of the turn: whoever asked for the refresh is done with its own work then. */
 static void check_settled(struct names *names)
 {
-	names->task.run = run_settled;
+	names->task.run = on_end_of_turn;
 	if (names->unsettled == 0)
 		loop_at_end_of_turn(names->with.loop, &names->task);
 }
@@ -112,7 +112,7 @@ static void on_due(struct timer *timer)
 	ask(container_of(timer, struct name, timer));
 }
 
-static void free_name(struct loop_task *task)
+static void on_name_burial(struct loop_task *task)
 {
 	free(container_of(task, struct name, grave));
 }
@@ -124,7 +124,7 @@ static void forget(struct names *names, struct name *name)
 	timer_remove(loop_timers(names->with.loop), &name->timer);
 	backend_drop(name->backend);
 	DL_DELETE(names->first, name);
-	name->grave.run = free_name;
+	name->grave.run = on_name_burial;
 	loop_bury(names->with.loop, &name->grave);
 }
 
@@ -258,7 +258,7 @@ struct names *names_create(const struct names_start *start)
 	return names;
 }
 
-static void free_names(struct loop_task *task)
+static void on_burial(struct loop_task *task)
 {
 	free(container_of(task, struct names, grave));
 }
@@ -271,6 +271,6 @@ void names_destroy(struct names *names)
 	DL_FOREACH_SAFE (names->first, name, next)
 		forget(names, name);
 	names->with.on_settled = NULL;
-	names->grave.run = free_names;
+	names->grave.run = on_burial;
 	loop_bury(names->with.loop, &names->grave);
 }

@@ -381,7 +381,7 @@ static void prober_arm(struct prober *prober)
 
 /* ---- for whom */
 
-static void probe_bury(struct loop_task *task)
+static void probe_on_burial(struct loop_task *task)
 {
 	free(container_of(task, struct probe, grave));
 }
@@ -392,7 +392,7 @@ static void probe_destroy(struct probe *probe)
 		return;
 	conn_close(&probe->conn, false);
 	backend_drop(probe->backend);
-	probe->grave.run = probe_bury;
+	probe->grave.run = probe_on_burial;
 	loop_bury(probe->prober->env->loop, &probe->grave);
 }
 
