@@ -18,7 +18,7 @@
 enum { ADMIN_FRESH_MS = 100, ADMIN_HTTP_CLIENTS = 32, ADMIN_SOCKET_CLIENTS = 16 };
 
 /* Who asked for a reload. */
-struct admin_listener {
+struct admin_asker {
 	config_say *say; /* what differs, or what is wrong */
 	/* The new configuration is in effect, with so many changes, or the old one stays. Called once. */
 	void (*end)(void *context, bool good, size_t changes);
@@ -28,9 +28,9 @@ struct admin_listener {
 /* What the daemon does when it is told to over the socket. */
 struct admin_control {
 	/* Reloads. The end comes at once, or when the names of new backends were looked up. */
-	void (*reload)(void *context, const struct admin_listener *listener);
+	void (*reload)(void *context, const struct admin_asker *asker);
 	/* The one with this context hears no more. */
-	void (*forget_listener)(void *context, const void *listener_context);
+	void (*forget_asker)(void *context, const void *asker_context);
 	/* Opens log files again; a negative errno when the old ones stay. */
 	int (*reopen_logs)(void *context);
 	void *context;

@@ -39,9 +39,9 @@ struct daemon {
 	struct events events;
 	struct metrics metrics;
 	struct admin *admin;
-	struct config *coming;          /* waits for the names of its backends; NULL: none does */
-	struct lineup lineup;           /* of the one that comes */
-	struct admin_listener listener; /* who asked for it; all NULL: nobody */
+	struct config *coming;    /* waits for the names of its backends; NULL: none does */
+	struct lineup lineup;     /* of the one that comes */
+	struct admin_asker asker; /* who asked for it; all NULL: nobody */
 	sigset_t signals;
 	struct watch signal_watch;
 	struct timer stop_timer;
@@ -88,8 +88,8 @@ static bool apply(struct daemon *daemon, struct config *config)
 
 static void say(struct daemon *daemon, const char *line)
 {
-	if (daemon->listener.say)
-		daemon->listener.say(daemon->listener.context, line);
+	if (daemon->asker.say)
+		daemon->asker.say(daemon->asker.context, line);
 }
 
 static void say_change(void *context, const char *line)
@@ -143,10 +143,10 @@ static void warn_unresolved(const struct ring *ring)
 /* Whoever asked for the reload learns what became of it. */
 static void tell_end(struct daemon *daemon, bool good, size_t changes)
 {
-	struct admin_listener listener = daemon->listener;
-	daemon->listener = (struct admin_listener){0};
-	if (listener.end)
-		listener.end(listener.context, good, changes);
+	struct admin_asker asker = daemon->asker;
+	daemon->asker = (struct admin_asker){0};
+	if (asker.end)
+		asker.end(asker.context, good, changes);
 }
 
 /* The names of the new backends are known, or known to be unknown. */
@@ -213,11 +213,11 @@ static bool begin_reload(struct daemon *daemon)
 }
 
 /* The old configuration serves until the names of backends that are new are known. */
-static void reload(void *context, const struct admin_listener *listener)
+static void reload(void *context, const struct admin_asker *asker)
 {
 	struct daemon *daemon = context;
 	give_up_reload(daemon, "a later one takes its place");
-	daemon->listener = *listener;
+	daemon->asker = *asker;
 	if (!begin_reload(daemon))
 		tell_end(daemon, false, 0);
 	else if (names_prepare(
@@ -229,11 +229,11 @@ static void reload(void *context, const struct admin_listener *listener)
 
 /* ---- what the admin asks for ------------------------------------------------------------------------- */
 
-static void forget_listener(void *context, const void *listener_context)
+static void forget_asker(void *context, const void *asker_context)
 {
 	struct daemon *daemon = context;
-	if (daemon->listener.context == listener_context)
-		daemon->listener = (struct admin_listener){0};
+	if (daemon->asker.context == asker_context)
+		daemon->asker = (struct admin_asker){0};
 }
 
 static int reopen_logs(void *context)
@@ -349,7 +349,7 @@ static void on_signal(struct watch *watch, unsigned events)
 			stop(daemon);
 			break;
 		case SIGHUP:
-			reload(daemon, &(struct admin_listener){0});
+			reload(daemon, &(struct admin_asker){0});
 			break;
 		case SIGUSR1:
 			reopen_logs(daemon);
@@ -523,7 +523,7 @@ static bool start_watching(struct daemon *daemon)
 	    .metrics = &daemon->metrics,
 	    .events = &daemon->events,
 	    .inheritance = &daemon->inheritance,
-	    .control = {reload, forget_listener, reopen_logs, daemon},
+	    .control = {reload, forget_asker, reopen_logs, daemon},
 	};
 
 	supervisor_open(&daemon->supervisor, daemon->loop, &daemon->service);

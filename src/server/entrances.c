@@ -13,8 +13,8 @@ enum { BACKLOG = 4096 };
 
 struct entrance {
 	struct listener listener;
-	struct net_addr addr; /* as configured; of a handed one, as bound */
-	const char *handed;   /* the name of a supervisor's socket; NULL: rondo opened it */
+	struct net_addr addr; /* as configured; of an adopted one, as bound */
+	const char *adopted;  /* the name of a supervisor's socket; NULL: rondo opened it */
 	bool is_wanted;       /* by the configuration being applied */
 	bool is_new;          /* opened for it */
 	struct entrance *next;
@@ -34,7 +34,8 @@ void entrances_init(
 /* ---- one entrance ------------------------------------------------------------------------------------ */
 
 /* Takes over a listening socket; negative errno, and then it is closed. */
-static int add(struct entrances *entrances, int fd, const struct net_addr *addr, const char *handed)
+static int add(
+    struct entrances *entrances, int fd, const struct net_addr *addr, const char *adopted)
 {
 	struct entrance *entrance = calloc(1, sizeof(*entrance));
 	int error = entrance ? listener_open(&entrance->listener, entrances->service, fd) : -ENOMEM;
@@ -44,7 +45,7 @@ static int add(struct entrances *entrances, int fd, const struct net_addr *addr,
 		return error;
 	}
 	entrance->addr = *addr;
-	entrance->handed = handed;
+	entrance->adopted = adopted;
 	entrance->is_wanted = entrance->is_new = true;
 	LL_APPEND(entrances->first, entrance);
 	return 0;
@@ -52,7 +53,7 @@ static int add(struct entrances *entrances, int fd, const struct net_addr *addr,
 
 static void close_entrance(struct entrances *entrances, struct entrance *entrance)
 {
-	bool is_last = !entrance->handed && !entrances->is_handed_over;
+	bool is_last = !entrance->adopted && !entrances->is_handed_over;
 	LL_DELETE(entrances->first, entrance);
 	/* Others go on accepting from the same queue, if there are others; else it dies with the socket. */
 	if (is_last)
@@ -111,7 +112,7 @@ static bool is_superseded(const struct entrances *entrances, const struct config
 	if (!config->values[settings_row("listen")].is_default)
 		return false;
 	LL_FOREACH (entrances->first, entrance)
-		if (entrance->handed)
+		if (entrance->adopted)
 			return true;
 	return false;
 }
@@ -122,8 +123,8 @@ static struct entrance *find(const struct entrances *entrances, const struct net
 {
 	struct entrance *entrance;
 	LL_FOREACH (entrances->first, entrance) {
-		if (entrance->handed ? overlap(&entrance->addr, addr)
-				     : net_addr_equals(&entrance->addr, addr))
+		if (entrance->adopted ? overlap(&entrance->addr, addr)
+				      : net_addr_equals(&entrance->addr, addr))
 			return entrance;
 	}
 	return NULL;
@@ -185,14 +186,14 @@ static bool open_missing(struct entrances *entrances, const struct config *confi
 }
 
 /* Tells of sockets that are served although nobody configured them. */
-static void say_handed(const struct entrances *entrances, bool superseded)
+static void say_adopted(const struct entrances *entrances, bool superseded)
 {
 	char text[NET_ADDR_TEXT_SIZE];
 	const struct entrance *entrance;
 	LL_FOREACH (entrances->first, entrance)
-		if (entrance->handed && !entrance->is_wanted)
+		if (entrance->adopted && !entrance->is_wanted)
 			log_info("%s is served because the supervisor passed it (%s), %s",
-			    net_addr_format(&entrance->addr, text), entrance->handed,
+			    net_addr_format(&entrance->addr, text), entrance->adopted,
 			    superseded ? "instead of the default of `listen`"
 				       : "`listen` does not name it");
 }
@@ -214,7 +215,7 @@ bool entrances_prepare(struct entrances *entrances, const struct config *config)
 	if (!good)
 		entrances_revert(entrances);
 	else
-		say_handed(entrances, superseded);
+		say_adopted(entrances, superseded);
 	return good;
 }
 
@@ -222,7 +223,7 @@ void entrances_commit(struct entrances *entrances)
 {
 	struct entrance *entrance, *next;
 	LL_FOREACH_SAFE (entrances->first, entrance, next)
-		if (!entrance->is_wanted && !entrance->handed)
+		if (!entrance->is_wanted && !entrance->adopted)
 			close_entrance(entrances, entrance);
 }
 
@@ -258,7 +259,7 @@ size_t entrances_list(
 		if (count == size)
 			break;
 		sockets[count].fd = entrance->listener.watch.fd;
-		sockets[count++].name = entrance->handed ? entrance->handed : INHERITANCE_OWN;
+		sockets[count++].name = entrance->adopted ? entrance->adopted : INHERITANCE_OWN;
 	}
 	return count;
 }
