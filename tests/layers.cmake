@@ -13,7 +13,7 @@ set(ORDER
     proxy/session proxy/listener
     server/arena server/config server/config_node server/config_text server/config_token server/config_syntax
     server/config_file server/settings server/setting_list server/setting_value server/settings_text
-    server/config_load server/probe_table server/inheritance server/handover server/entrances server/supervisor server/options
+    server/probe_table server/inheritance server/handover server/entrances server/supervisor server/options
     server/events server/metrics server/status server/page server/admin server/lineup
     server/descriptors server/daemon)
 

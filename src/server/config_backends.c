@@ -1,4 +1,6 @@
-#include "server/config_load.h"
+#include "server/config.h"
+
+#include "config_impl.h"
 
 enum { HOST_LENGTH = 253 };
 

@@ -1,4 +1,6 @@
-#include "server/config_load.h"
+#include "server/config.h"
+
+#include "config_impl.h"
 
 static const struct config_line *line_of(const struct config_load *load, const char *path)
 {

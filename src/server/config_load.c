@@ -1,4 +1,6 @@
-#include "server/config_load.h"
+#include "server/config.h"
+
+#include "config_impl.h"
 
 #include <assert.h>
 #include <glob.h>

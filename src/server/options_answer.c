@@ -1,4 +1,5 @@
 #include "server/options.h"
+
 #include "http/parse.h"
 #include "server/probe_table.h"
 #include "server/settings_text.h"

@@ -1,14 +1,15 @@
 /*
- * config_load - one load of a configuration, while it lasts.
+ * config_impl - one load of a configuration, while it lasts.
  *
- * What the parts of config_load share: the configuration being filled, the faults, and all that is
+ * What config_load.c, config_backends.c and config_check.c share: the configuration being filled, the faults, and all that is
  * only needed until the end: nodes, lines, messages.
  */
-#ifndef RONDO_SERVER_CONFIG_LOAD_H
-#define RONDO_SERVER_CONFIG_LOAD_H
+#ifndef RONDO_SERVER_CONFIG_IMPL_H
+#define RONDO_SERVER_CONFIG_IMPL_H
+
+#include "server/setting_value.h"
 
 #include "server/config_file.h"
-#include "server/setting_value.h"
 
 /* A backend that was read, and where. */
 struct config_listed {
