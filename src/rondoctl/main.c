@@ -3,6 +3,7 @@
  *
  * Exit status: 0 done, 1 refused or no answer, 2 bad usage. rondoctl(1) is the manual.
  */
+#include "answer.h"
 #include "show.h"
 #include "talk.h"
 #include "top.h"
@@ -49,10 +50,9 @@ static void show_lines(const json_t *answer)
 	size_t i;
 	json_t *line;
 
-	json_array_foreach(at(answer, "lines"), i, line)
-	{
+	json_array_foreach (answer_at(answer, "lines"), i, line) {
 		fputs("  ", stdout);
-		put_clean(stdout, json_string_value(line));
+		show_clean(stdout, json_string_value(line));
 		fputc('\n', stdout);
 	}
 }
@@ -77,16 +77,16 @@ static int run(const char *socket_path, char **words, int count, bool as_json)
 		fprintf(stderr, "rondoctl: %s\n", error);
 		return REFUSED;
 	}
-	bool good = json_is_true(at(answer, "ok"));
+	bool good = json_is_true(answer_at(answer, "ok"));
 	if (good && as_json)
-		show_json(at(answer, "status") ? at(answer, "status") : answer);
-	else if (good && at(answer, "status"))
+		show_json(answer_at(answer, "status") ? answer_at(answer, "status") : answer);
+	else if (good && answer_at(answer, "status"))
 		show_status(answer, wants_colour(), stdout);
-	else if (good && at(answer, "backend"))
+	else if (good && answer_at(answer, "backend"))
 		show_why(answer, wants_colour(), stdout);
 	else
 		fprintf(good ? stdout : stderr, "%s%s\n",
-		    good ? "" : "rondoctl: ", text_at(answer, "text"));
+		    good ? "" : "rondoctl: ", answer_text(answer, "text"));
 	show_lines(answer);
 	json_decref(answer);
 	return good ? EXIT_SUCCESS : REFUSED;

@@ -1,7 +1,7 @@
 /*
  * show - what rondo answers, as text for people.
  *
- * Text from outside passes put_clean, so that no name can talk to the terminal.
+ * Text from outside passes show_clean, so that no name can talk to the terminal.
  */
 #ifndef RONDOCTL_SHOW_H
 #define RONDOCTL_SHOW_H
@@ -9,13 +9,6 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
-
-/* The member at the end of a path of names, "connections.active"; NULL when there is none. */
-json_t *at(const json_t *object, const char *path);
-
-/* What stands there, or 0 and "". */
-double number_at(const json_t *object, const char *path);
-const char *text_at(const json_t *object, const char *path);
 
 enum { SHOW_TEXT_SIZE = 64 };
 
@@ -26,15 +19,12 @@ const char *format_time(double seconds, char text[static SHOW_TEXT_SIZE]);
 /* "12:30:05", local time. */
 const char *format_clock(double unix_seconds, char text[static SHOW_TEXT_SIZE]);
 
-/* All failures of a backend that are its own or not. */
-double failures_of(const json_t *backend);
-
 /* Escape sequences, where they are wanted: colour of a state, and the end of it. */
 const char *colour_of(const char *state, bool coloured);
-const char *plain(bool coloured);
+const char *colour_end(bool coloured);
 
 /* Without control characters. */
-void put_clean(FILE *out, const char *text);
+void show_clean(FILE *out, const char *text);
 
 void show_status(const json_t *answer, bool coloured, FILE *out);
 void show_why(const json_t *answer, bool coloured, FILE *out);

@@ -1,5 +1,6 @@
 #include "top.h"
 
+#include "answer.h"
 #include "show.h"
 #include "talk.h"
 
@@ -60,7 +61,7 @@ static void put_line(struct top *top, const char *text)
 			break;
 		fputc(*text++, top->out);
 	}
-	fprintf(top->out, "%s\033[K", plain(top->coloured));
+	fprintf(top->out, "%s\033[K", colour_end(top->coloured));
 }
 
 static FILE *open_line(char line[static LINE_SIZE])
@@ -101,7 +102,7 @@ static const char *bar(const struct top *top, double part, double whole)
 
 static const json_t *now(const struct top *top)
 {
-	return at(top->samples[0].answer, "status");
+	return answer_at(top->samples[0].answer, "status");
 }
 
 /* The sample to compare with: the one before, or the oldest of the window. */
@@ -115,8 +116,9 @@ static json_t *find_backend(const json_t *answer, const char *name)
 	size_t i;
 	json_t *backend;
 
-	json_array_foreach(at(answer, "status.backends"), i,
-	    backend) if (strcmp(text_at(backend, "name"), name) == 0) return backend;
+	json_array_foreach (answer_at(answer, "status.backends"), i, backend)
+		if (strcmp(answer_text(backend, "name"), name) == 0)
+			return backend;
 	return NULL;
 }
 
@@ -131,8 +133,8 @@ static double rate(const struct top *top, double newer, double older)
 /* The count of bucket `i` in the window. */
 static double bucket_delta(const json_t *newer, const json_t *older, size_t i)
 {
-	double count = number_at(json_array_get(newer, i), "count") -
-		       number_at(json_array_get(older, i), "count");
+	double count = answer_number(json_array_get(newer, i), "count") -
+		       answer_number(json_array_get(older, i), "count");
 
 	return count > 0 ? count : 0;
 }
@@ -148,7 +150,7 @@ static double quantile(const json_t *newer, const json_t *older, double fraction
 		return 0;
 	for (size_t i = 0; i < json_array_size(newer); i++) {
 		double here = bucket_delta(newer, older, i);
-		const json_t *bound = at(json_array_get(newer, i), "le");
+		const json_t *bound = answer_at(json_array_get(newer, i), "le");
 
 		if (json_is_null(bound))
 			break;
@@ -173,25 +175,26 @@ static void draw_title(struct top *top)
 
 	if (!out)
 		return;
-	json_array_foreach(at(status, "backends"), i, backend) up +=
-	    strcmp(text_at(backend, "state"), "up") == 0;
+	json_array_foreach (answer_at(status, "backends"), i, backend)
+		up += strcmp(answer_text(backend, "state"), "up") == 0;
 	fprintf(out, "%srondo %s%s  %s  %s%zu of %zu up%s", bold(top),
-	    text_at(status, "rondo.version"), plain(top->coloured), text_at(status, "rondo.state"),
+	    answer_text(status, "rondo.version"), colour_end(top->coloured),
+	    answer_text(status, "rondo.state"),
 	    colour_of(up == i  ? "up"
 		      : up > 0 ? "trial"
 			       : "down",
 		top->coloured),
-	    up, i, plain(top->coloured));
-	fprintf(out, "  %.0f clients  %.0f in flight", number_at(status, "clients.connections"),
-	    number_at(status, "requests.in_flight"));
-	fprintf(out, "  %s%s  q ends%s", faint(top), format_clock(number_at(status, "time"), text),
-	    plain(top->coloured));
+	    up, i, colour_end(top->coloured));
+	fprintf(out, "  %.0f clients  %.0f in flight", answer_number(status, "clients.connections"),
+	    answer_number(status, "requests.in_flight"));
+	fprintf(out, "  %s%s  q ends%s", faint(top),
+	    format_clock(answer_number(status, "time"), text), colour_end(top->coloured));
 	close_line(top, out, line);
 }
 
 static void draw_troubles(struct top *top)
 {
-	const char *refused = text_at(now(top), "rondo.reload_refused");
+	const char *refused = answer_text(now(top), "rondo.reload_refused");
 	char line[LINE_SIZE];
 	FILE *out;
 
@@ -205,7 +208,7 @@ static void draw_troubles(struct top *top)
 	fputs(colour_of("down", top->coloured), out);
 	if (!top->error[0])
 		fputs("reload refused: ", out);
-	put_clean(out, top->error[0] ? top->error : refused);
+	show_clean(out, top->error[0] ? top->error : refused);
 	close_line(top, out, line);
 }
 
@@ -221,7 +224,7 @@ static void draw_rates(struct top *top)
 	for (size_t i = 0; i < top->rate_count && i < room; i++)
 		if (top->rates[i] > highest)
 			highest = top->rates[i];
-	fprintf(out, "requests/s %s%9.1f%s  ", bold(top), top->rates[0], plain(top->coloured));
+	fprintf(out, "requests/s %s%9.1f%s  ", bold(top), top->rates[0], colour_end(top->coloured));
 	for (size_t i = top->rate_count < room ? top->rate_count : room; i > 0; i--)
 		fputs(bar(top, top->rates[i - 1], highest), out);
 	close_line(top, out, line);
@@ -229,8 +232,9 @@ static void draw_rates(struct top *top)
 
 static void draw_latency(struct top *top)
 {
-	const json_t *newer = at(now(top), "requests.duration.buckets");
-	const json_t *older = at(before(top, true)->answer, "status.requests.duration.buckets");
+	const json_t *newer = answer_at(now(top), "requests.duration.buckets");
+	const json_t *older =
+	    answer_at(before(top, true)->answer, "status.requests.duration.buckets");
 	char line[LINE_SIZE], p50[SHOW_TEXT_SIZE], p99[SHOW_TEXT_SIZE];
 	FILE *out = open_line(line);
 	double highest = 0;
@@ -243,13 +247,13 @@ static void draw_latency(struct top *top)
 	format_time(quantile(newer, older, 0.5), p50);
 	format_time(quantile(newer, older, 0.99), p99);
 	fprintf(out, "time       %s%9s%s  half  %s%s%s  99 %%   %s0.5 ms%s ", bold(top), p50,
-	    plain(top->coloured), bold(top), p99, plain(top->coloured), faint(top),
-	    plain(top->coloured));
+	    colour_end(top->coloured), bold(top), p99, colour_end(top->coloured), faint(top),
+	    colour_end(top->coloured));
 	for (size_t i = 0; i < json_array_size(newer); i++) {
 		const char *column = bar(top, bucket_delta(newer, older, i), highest);
 		fprintf(out, "%s%s", column, column);
 	}
-	fprintf(out, " %s10 s%s", faint(top), plain(top->coloured));
+	fprintf(out, " %s10 s%s", faint(top), colour_end(top->coloured));
 	close_line(top, out, line);
 }
 
@@ -261,49 +265,50 @@ static bool is_wide(const struct top *top)
 
 static void draw_backend(struct top *top, const json_t *backend, int name_width)
 {
-	const json_t *newer = at(backend, "response.buckets"), *earlier, *older;
-	const char *name = text_at(backend, "name"), *state = text_at(backend, "state");
+	const json_t *newer = answer_at(backend, "response.buckets"), *earlier, *older;
+	const char *name = answer_text(backend, "name"), *state = answer_text(backend, "state");
 	char line[LINE_SIZE], text[SHOW_TEXT_SIZE], p99[SHOW_TEXT_SIZE];
 	FILE *out = open_line(line);
 
 	if (!out)
 		return;
 	earlier = find_backend(before(top, false)->answer, name);
-	older = at(find_backend(before(top, true)->answer, name), "response.buckets");
+	older = answer_at(find_backend(before(top, true)->answer, name), "response.buckets");
 	fprintf(out, "%-*.*s  %s%s %-10s%s", name_width, name_width, name,
 	    colour_of(state, top->coloured), top->has_blocks ? "●" : "*", state,
-	    plain(top->coloured));
+	    colour_end(top->coloured));
 	fprintf(out, "%8.1f %8.1f ",
-	    rate(top, number_at(backend, "requests"), number_at(earlier, "requests")),
-	    rate(top, failures_of(backend), failures_of(earlier)));
+	    rate(top, answer_number(backend, "requests"), answer_number(earlier, "requests")),
+	    rate(top, answer_failures(backend), answer_failures(earlier)));
 	if (is_wide(top))
-		fprintf(out, "%5.0f %5.0f %6.0f%s %8s ", number_at(backend, "connections.active"),
-		    number_at(backend, "connections.idle"), number_at(backend, "weight"),
-		    number_at(backend, "weight") != number_at(backend, "configured_weight") ? "*"
-											    : " ",
+		fprintf(out, "%5.0f %5.0f %6.0f%s %8s ",
+		    answer_number(backend, "connections.active"),
+		    answer_number(backend, "connections.idle"), answer_number(backend, "weight"),
+		    answer_number(backend, "weight") != answer_number(backend, "configured_weight")
+			? "*"
+			: " ",
 		    format_time(quantile(newer, older, 0.5), text));
 	fprintf(out, "%8s  ", format_time(quantile(newer, older, 0.99), p99));
 	if (strcmp(state, "up") != 0) {
-		put_clean(out, text_at(backend, "why"));
-		fprintf(out, ", for %s", format_age(number_at(backend, "for"), text));
+		show_clean(out, answer_text(backend, "why"));
+		fprintf(out, ", for %s", format_age(answer_number(backend, "for"), text));
 	}
-	if (!json_is_null(at(backend, "next_try_in")))
-		fprintf(
-		    out, ", next try in %s", format_age(number_at(backend, "next_try_in"), text));
+	if (!json_is_null(answer_at(backend, "next_try_in")))
+		fprintf(out, ", next try in %s",
+		    format_age(answer_number(backend, "next_try_in"), text));
 	close_line(top, out, line);
 }
 
 static void draw_backends(struct top *top)
 {
-	const json_t *backends = at(now(top), "backends");
+	const json_t *backends = answer_at(now(top), "backends");
 	char line[LINE_SIZE];
 	int width = 7;
 	size_t i;
 	json_t *backend;
 
-	json_array_foreach(backends, i, backend)
-	{
-		int len = (int)strlen(text_at(backend, "name"));
+	json_array_foreach (backends, i, backend) {
+		int len = (int)strlen(answer_text(backend, "name"));
 		if (len > width)
 			width = len;
 	}
@@ -314,8 +319,7 @@ static void draw_backends(struct top *top)
 	    "WHY");
 	put_line(top, line);
 	/* The events have a few lines at least. */
-	json_array_foreach(backends, i, backend)
-	{
+	json_array_foreach (backends, i, backend) {
 		if (top->row >= top->height - 4 && i + 1 < json_array_size(backends)) {
 			snprintf(line, sizeof(line), "%s... and %zu more", faint(top),
 			    json_array_size(backends) - i);
@@ -336,12 +340,10 @@ static void draw_failures(struct top *top)
 
 	if (!out)
 		return;
-	json_array_foreach(at(now(top), "backends"), i, backend)
-	{
-		json_object_foreach(at(backend, "failures"), reason, count)
-		{
-			fprintf(out, "%s%s %s %.0f", separator, text_at(backend, "name"), reason,
-			    json_number_value(count));
+	json_array_foreach (answer_at(now(top), "backends"), i, backend) {
+		json_object_foreach (answer_at(backend, "failures"), reason, count) {
+			fprintf(out, "%s%s %s %.0f", separator, answer_text(backend, "name"),
+			    reason, json_number_value(count));
 			separator = ", ";
 		}
 	}
@@ -354,19 +356,18 @@ static void draw_events(struct top *top)
 	size_t i;
 	json_t *event;
 
-	json_array_foreach(at(top->samples[0].answer, "events"), i, event)
-	{
-		const char *state = text_at(event, "state");
+	json_array_foreach (answer_at(top->samples[0].answer, "events"), i, event) {
+		const char *state = answer_text(event, "state");
 		FILE *out = top->row < top->height ? open_line(line) : NULL;
 
 		if (!out)
 			return;
 		fprintf(out, "%s%s%s  %s%-10s%s  ", faint(top),
-		    format_clock(number_at(event, "time"), text), plain(top->coloured),
-		    colour_of(state, top->coloured), state, plain(top->coloured));
-		put_clean(out, text_at(event, "backend"));
-		fputs(text_at(event, "backend")[0] ? ": " : "", out);
-		put_clean(out, text_at(event, "text"));
+		    format_clock(answer_number(event, "time"), text), colour_end(top->coloured),
+		    colour_of(state, top->coloured), state, colour_end(top->coloured));
+		show_clean(out, answer_text(event, "backend"));
+		fputs(answer_text(event, "backend")[0] ? ": " : "", out);
+		show_clean(out, answer_text(event, "text"));
 		close_line(top, out, line);
 	}
 }
@@ -405,11 +406,11 @@ static void draw(struct top *top)
 static void note_rate(struct top *top)
 {
 	double older = top->count > 1
-			   ? number_at(before(top, false)->answer, "status.requests.total")
-			   : number_at(now(top), "requests.total");
+			   ? answer_number(before(top, false)->answer, "status.requests.total")
+			   : answer_number(now(top), "requests.total");
 
 	memmove(top->rates + 1, top->rates, (HISTORY - 1) * sizeof(top->rates[0]));
-	top->rates[0] = rate(top, number_at(now(top), "requests.total"), older);
+	top->rates[0] = rate(top, answer_number(now(top), "requests.total"), older);
 	if (top->rate_count < HISTORY)
 		top->rate_count++;
 }
@@ -427,7 +428,7 @@ static bool ask(struct top *top)
 {
 	json_t *answer = talk(top->socket_path, "status", top->error);
 
-	if (!answer || !at(answer, "status")) {
+	if (!answer || !answer_at(answer, "status")) {
 		json_decref(answer);
 		return false;
 	}
