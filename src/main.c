@@ -4,6 +4,7 @@
 int main(int argc, char **argv)
 {
 	struct options options;
+
 	if (!options_parse(&options, argc, argv))
 		return EXIT_BAD_USAGE;
 	int status = options.mode == OPTIONS_RUN ? daemon_run(&options) : options_answer(&options);

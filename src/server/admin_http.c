@@ -83,6 +83,7 @@ static struct admin_text *take_text(struct admin *admin, size_t number)
 
 	if (!*fresh || now_us - (*fresh)->made_us >= FRESH_US) {
 		struct admin_text *text = make_text(admin, &endpoints[number]);
+
 		if (!text)
 			return NULL;
 		text->made_us = now_us;

@@ -58,6 +58,7 @@ static const char *expand(struct arena *arena, const char *text, const char **wr
 
 		if (!end) {
 			*wrong = "\"${\" without \"}\"";
+
 			return NULL;
 		}
 		value = variable_value(
@@ -133,6 +134,7 @@ static bool parse(struct config_file *file, const struct config_syntax *syntax, 
     struct config_errors *errors)
 {
 	struct building building = {.syntax = syntax, .arena = arena};
+
 	config_t parsed;
 	bool good = false;
 

@@ -147,6 +147,7 @@ static void take_included_files(struct config_load *load)
 	const struct config_line *line = load->lines[settings_row("include")];
 	const char *include = load->config->include;
 	char *pattern;
+
 	glob_t found = {0};
 	int failed;
 

@@ -118,6 +118,7 @@ static struct config *load(struct daemon *daemon)
 {
 	struct config_errors errors = {0};
 	struct config *config = config_load(&daemon->options->source, &errors);
+
 	for (size_t i = 0; i < errors.count; i++) {
 		log_error("%s", errors.items[i].message);
 		say(daemon, errors.items[i].message);
@@ -144,6 +145,7 @@ static void warn_unresolved(const struct ring *ring)
 static void tell_end(struct daemon *daemon, bool good, size_t changes)
 {
 	struct admin_asker asker = daemon->asker;
+
 	daemon->asker = (struct admin_asker){0};
 	if (asker.end)
 		asker.end(asker.context, good, changes);
@@ -154,6 +156,7 @@ static void finish_reload(struct daemon *daemon)
 {
 	struct config *config = daemon->coming;
 	size_t changes = config_describe_changes(daemon->config, config, say_change, daemon);
+
 	daemon->coming = NULL;
 	config_keep_sizes(config, daemon->config);
 	descriptors_fit(config);
@@ -216,6 +219,7 @@ static bool begin_reload(struct daemon *daemon)
 static void reload(void *context, const struct admin_asker *asker)
 {
 	struct daemon *daemon = context;
+
 	give_up_reload(daemon, "a later one takes its place");
 	daemon->asker = *asker;
 	if (!begin_reload(daemon))
@@ -232,6 +236,7 @@ static void reload(void *context, const struct admin_asker *asker)
 static void forget_asker(void *context, const void *asker_context)
 {
 	struct daemon *daemon = context;
+
 	if (daemon->asker.context == asker_context)
 		daemon->asker = (struct admin_asker){0};
 }
@@ -240,6 +245,7 @@ static int reopen_logs(void *context)
 {
 	struct daemon *daemon = context;
 	int error = access_log_reopen(daemon->access_log);
+
 	if (error < 0)
 		log_error("the access log could not be opened again");
 	return error;
@@ -256,6 +262,7 @@ static void stop_now(struct daemon *daemon)
 static void on_stop_due(struct timer *timer)
 {
 	struct daemon *daemon = container_of(timer, struct daemon, stop_timer);
+
 	log_warning("drain: %zu connections did not end in time", daemon->service.sessions.in_use);
 	stop_now(daemon);
 }
@@ -263,6 +270,7 @@ static void on_stop_due(struct timer *timer)
 static void on_session_end(struct service *service)
 {
 	struct daemon *daemon = service->owner;
+
 	if (daemon->service.draining && service->sessions.in_use == 0)
 		loop_stop(daemon->loop);
 	else
@@ -273,6 +281,7 @@ static void on_session_end(struct service *service)
 static void drain(struct daemon *daemon)
 {
 	int64_t limit_us = daemon->config->rules.timeouts.drain_us;
+
 	give_up_reload(daemon, "the process stops");
 	handover_finish(&daemon->handover);
 	entrances_close(&daemon->entrances);
@@ -288,6 +297,7 @@ static void drain(struct daemon *daemon)
 static void stop(struct daemon *daemon)
 {
 	bool again = daemon->was_told_to_stop;
+
 	daemon->was_told_to_stop = true;
 	if (again)
 		stop_now(daemon);
@@ -300,6 +310,7 @@ static void stop(struct daemon *daemon)
 static void on_successor_ready(struct handover *handover, pid_t successor)
 {
 	struct daemon *daemon = container_of(handover, struct daemon, handover);
+
 	log_info("process %lld is ready and takes over", (long long)successor);
 	supervisor_hand_over(&daemon->supervisor, successor);
 	daemon->entrances.is_handed_over = true;
@@ -310,6 +321,7 @@ static void on_successor_ready(struct handover *handover, pid_t successor)
 static void start_successor(struct daemon *daemon)
 {
 	struct handover_socket sockets[SOCKETS_MAX];
+
 	if (!daemon->is_ready || daemon->service.draining) {
 		log_warning("no successor while the process %s",
 		    daemon->service.draining ? "stops" : "is starting");
@@ -326,6 +338,7 @@ static void start_successor(struct daemon *daemon)
 static void on_predecessor_gone(struct handover *handover)
 {
 	struct daemon *daemon = container_of(handover, struct daemon, handover);
+
 	supervisor_say_ready(&daemon->supervisor);
 }
 
@@ -341,6 +354,7 @@ static void on_signal(struct watch *watch, unsigned events)
 {
 	struct daemon *daemon = container_of(watch, struct daemon, signal_watch);
 	struct signalfd_siginfo info;
+
 	(void)events;
 	while (read(watch->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		switch (info.ssi_signo) {
@@ -388,6 +402,7 @@ static bool watch_signals(struct daemon *daemon)
 static void open_standard_streams(void)
 {
 	int fd;
+
 	do {
 		fd = open("/dev/null", O_RDWR);
 	} while (fd >= 0 && fd <= STDERR_FILENO);
@@ -398,6 +413,7 @@ static void open_standard_streams(void)
 static void on_backend_change(struct backend *backend, void *context)
 {
 	struct daemon *daemon = context;
+
 	events_note_state(&daemon->events, backend);
 	prober_wake(daemon->prober);
 }
@@ -405,6 +421,7 @@ static void on_backend_change(struct backend *backend, void *context)
 static void on_addresses_change(struct backend *backend, void *context)
 {
 	struct daemon *daemon = context;
+
 	events_note(&daemon->events, backend, "%s now has %zu address%s", backend->host,
 	    backend->addr_count, backend->addr_count == 1 ? "" : "es");
 }
@@ -412,6 +429,7 @@ static void on_addresses_change(struct backend *backend, void *context)
 static void say_ready(struct daemon *daemon)
 {
 	char text[ADDRESSES_SIZE];
+
 	entrances_format(&daemon->entrances, text, sizeof(text));
 	log_info("ready: listening on %s", text);
 	int fd = daemon->inheritance.handover_fd;
@@ -426,6 +444,7 @@ static void say_ready(struct daemon *daemon)
 static void on_names_settled(void *context)
 {
 	struct daemon *daemon = context;
+
 	if (daemon->coming)
 		finish_reload(daemon);
 	if (daemon->is_ready || daemon->service.draining)
@@ -572,6 +591,7 @@ int daemon_run(const struct options *options)
 {
 	struct daemon daemon = {.options = options};
 	struct config_errors errors = {0};
+
 	open_standard_streams();
 	log_open();
 	inheritance_collect(&daemon.inheritance);

@@ -12,6 +12,7 @@ void descriptors_fit(struct config *config)
 	rlim_t pipes = 2 * PIPES_MAX;
 	rlim_t needed = 2 * (rlim_t)*connections + pipes + others;
 	struct rlimit limit;
+
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= needed)
 		return;
 	limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;

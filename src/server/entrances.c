@@ -24,6 +24,7 @@ void entrances_init(
     struct entrances *entrances, struct service *service, struct inheritance *inheritance)
 {
 	const char *shared = getenv("RONDO_REUSE_PORT");
+
 	*entrances = (struct entrances){
 	    .service = service,
 	    .inheritance = inheritance,
@@ -39,6 +40,7 @@ static int add(
 {
 	struct entrance *entrance = calloc(1, sizeof(*entrance));
 	int error = entrance ? listener_open(&entrance->listener, entrances->service, fd) : -ENOMEM;
+
 	if (error) {
 		net_close(fd, false);
 		free(entrance);
@@ -54,6 +56,7 @@ static int add(
 static void close_entrance(struct entrances *entrances, struct entrance *entrance)
 {
 	bool is_last = !entrance->adopted && !entrances->is_handed_over;
+
 	LL_DELETE(entrances->first, entrance);
 	/* Others go on accepting from the same queue, if there are others; else it dies with the socket. */
 	if (is_last)
@@ -87,11 +90,13 @@ static bool overlap(const struct net_addr *a, const struct net_addr *b)
 static bool adopt(struct entrances *entrances)
 {
 	struct inheritance *inheritance = entrances->inheritance;
+
 	entrances->has_adopted = true;
 	for (size_t i = 0; i < inheritance->count; i++) {
 		struct inherited *item = &inheritance->items[i];
 		bool is_other = strcmp(item->name, INHERITANCE_OWN) == 0 ||
 				str_starts_with(str_from(item->name), STR(INHERITANCE_ADMIN));
+
 		if (item->fd < 0 || is_other)
 			continue;
 		int error = add(entrances, item->fd, &item->addr, item->name);
@@ -109,6 +114,7 @@ static bool adopt(struct entrances *entrances)
 static bool is_superseded(const struct entrances *entrances, const struct config *config)
 {
 	const struct entrance *entrance;
+
 	if (!config->values[settings_row("listen")].is_default)
 		return false;
 	LL_FOREACH (entrances->first, entrance)
@@ -122,6 +128,7 @@ static bool is_superseded(const struct entrances *entrances, const struct config
 static struct entrance *find(const struct entrances *entrances, const struct net_addr *addr)
 {
 	struct entrance *entrance;
+
 	LL_FOREACH (entrances->first, entrance) {
 		if (entrance->adopted ? overlap(&entrance->addr, addr)
 				      : net_addr_equals(&entrance->addr, addr))
@@ -136,6 +143,7 @@ static size_t share_unwanted(struct entrances *entrances, const struct net_addr 
 {
 	struct entrance *entrance;
 	size_t count = 0;
+
 	LL_FOREACH (entrances->first, entrance) {
 		if (entrance->is_wanted || !overlap(&entrance->addr, addr))
 			continue;
@@ -153,6 +161,7 @@ static int listen_on(struct entrances *entrances, const struct config_listen *li
 	    .reuse_port = entrances->share_port,
 	};
 	int fd = inheritance_take_own(entrances->inheritance, &listen->addr);
+
 	if (fd < 0)
 		fd = net_listen(&listen->addr, &options);
 	if (fd != -EADDRINUSE || entrances->share_port)
@@ -173,6 +182,7 @@ static bool open_missing(struct entrances *entrances, const struct config *confi
 {
 	for (size_t i = 0; i < config->listen_count; i++) {
 		const struct config_listen *listen = &config->listen[i];
+
 		if (find(entrances, &listen->addr))
 			continue;
 		int fd = listen_on(entrances, listen);
@@ -190,6 +200,7 @@ static void say_adopted(const struct entrances *entrances, bool superseded)
 {
 	char text[NET_ADDR_TEXT_SIZE];
 	const struct entrance *entrance;
+
 	LL_FOREACH (entrances->first, entrance)
 		if (entrance->adopted && !entrance->is_wanted)
 			log_info("%s is served because the supervisor passed it (%s), %s",
@@ -203,6 +214,7 @@ bool entrances_prepare(struct entrances *entrances, const struct config *config)
 	struct entrance *entrance;
 	bool good = entrances->has_adopted || adopt(entrances);
 	bool superseded = is_superseded(entrances, config);
+
 	LL_FOREACH (entrances->first, entrance)
 		entrance->is_wanted = entrance->is_new = false;
 	for (size_t i = 0; i < config->listen_count && !superseded; i++) {
@@ -222,6 +234,7 @@ bool entrances_prepare(struct entrances *entrances, const struct config *config)
 void entrances_commit(struct entrances *entrances)
 {
 	struct entrance *entrance, *next;
+
 	LL_FOREACH_SAFE (entrances->first, entrance, next)
 		if (!entrance->is_wanted && !entrance->adopted)
 			close_entrance(entrances, entrance);
@@ -230,6 +243,7 @@ void entrances_commit(struct entrances *entrances)
 void entrances_revert(struct entrances *entrances)
 {
 	struct entrance *entrance, *next;
+
 	LL_FOREACH_SAFE (entrances->first, entrance, next)
 		if (entrance->is_new)
 			close_entrance(entrances, entrance);
@@ -240,6 +254,7 @@ void entrances_revert(struct entrances *entrances)
 void entrances_resume(struct entrances *entrances)
 {
 	struct entrance *entrance;
+
 	LL_FOREACH (entrances->first, entrance)
 		listener_resume(&entrance->listener);
 }
@@ -255,6 +270,7 @@ size_t entrances_list(
 {
 	const struct entrance *entrance;
 	size_t count = 0;
+
 	LL_FOREACH (entrances->first, entrance) {
 		if (count == size)
 			break;
@@ -268,11 +284,13 @@ void entrances_format(const struct entrances *entrances, char *text, size_t size
 {
 	const struct entrance *entrance;
 	size_t len = 0;
+
 	text[0] = '\0';
 	LL_FOREACH (entrances->first, entrance) {
 		char addr[NET_ADDR_TEXT_SIZE];
 		int added = snprintf(text + len, size - len, "%s%s", len ? ", " : "",
 		    net_addr_format(&entrance->listener.addr, addr));
+
 		if (added < 0 || (size_t)added >= size - len)
 			break;
 		len += (size_t)added;

@@ -35,6 +35,7 @@ static bool place(int *fds, int count)
 static bool set_number(const char *name, long long number)
 {
 	char text[32];
+
 	snprintf(text, sizeof(text), "%lld", number);
 	return setenv(name, text, 1) == 0;
 }
@@ -54,6 +55,7 @@ static int become(void *context)
 	bool good = place(start->fds, start->count) && set_number("LISTEN_PID", getpid()) &&
 		    set_number("LISTEN_FDS", start->count) &&
 		    setenv("LISTEN_FDNAMES", start->names, 1) == 0;
+
 	if (good && getenv("WATCHDOG_PID"))
 		good = set_number("WATCHDOG_PID", getpid());
 	if (good)
@@ -66,6 +68,7 @@ static int become(void *context)
 static char *join_names(const struct handover_socket *sockets, size_t count)
 {
 	size_t size = sizeof(INHERITANCE_HANDOVER);
+
 	for (size_t i = 0; i < count; i++)
 		size += strlen(sockets[i].name) + 1;
 	char *names = malloc(size);
@@ -92,6 +95,7 @@ static pid_t spawn(
     char *const *argv, const struct handover_socket *sockets, size_t count, int pipe_end)
 {
 	struct start start = {.argv = argv, .count = (int)count + 1};
+
 	start.names = join_names(sockets, count);
 	start.fds = calloc(count + 1, sizeof(int));
 	pid_t pid = -ENOMEM;
@@ -111,6 +115,7 @@ static pid_t spawn(
 static void close_pipe(struct handover *handover)
 {
 	int fd = handover->watch.fd;
+
 	if (fd < 0)
 		return;
 	timer_remove(loop_timers(handover->loop), &handover->timer);
@@ -131,6 +136,7 @@ static void on_byte(struct watch *watch, unsigned events)
 	struct handover *handover = container_of(watch, struct handover, watch);
 	pid_t pid = handover->successor;
 	char byte;
+
 	(void)events;
 	ssize_t got = read(watch->fd, &byte, 1);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -171,6 +177,7 @@ bool handover_start(struct handover *handover, char *const *argv,
     const struct handover_socket *sockets, size_t count)
 {
 	int ends[2];
+
 	if (handover->watch.fd >= 0) {
 		log_warning("a successor is being started already");
 		return false;
@@ -216,6 +223,7 @@ void handover_finish(struct handover *handover)
 static void on_break(struct watch *watch, unsigned events)
 {
 	struct handover *handover = container_of(watch, struct handover, watch);
+
 	(void)events;
 	close_pipe(handover);
 	handover->on_released(handover);

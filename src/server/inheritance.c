@@ -13,6 +13,7 @@ enum { DESCRIPTORS_MAX = 1024 };
 static size_t count_descriptors(void)
 {
 	uint64_t count, pid;
+
 	if (!str_to_number(str_from(getenv("LISTEN_PID")), &pid) || pid != (uint64_t)getpid())
 		return 0;
 	if (!str_to_number(str_from(getenv("LISTEN_FDS")), &count))
@@ -25,6 +26,7 @@ static void add(struct inheritance *inheritance, int fd, const char *name)
 {
 	char text[NET_ADDR_TEXT_SIZE];
 	struct inherited item = {.fd = fd, .name = name};
+
 	if (strcmp(name, INHERITANCE_HANDOVER) == 0) {
 		inheritance->handover_fd = fd;
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -48,6 +50,7 @@ void inheritance_collect(struct inheritance *inheritance)
 {
 	size_t count = count_descriptors();
 	const char *names = getenv("LISTEN_FDNAMES");
+
 	*inheritance = (struct inheritance){.handover_fd = -1};
 	if (count > 0) {
 		inheritance->items = calloc(count, sizeof(*inheritance->items));
@@ -64,6 +67,7 @@ void inheritance_collect(struct inheritance *inheritance)
 static int take(struct inherited *item)
 {
 	int fd = item->fd;
+
 	item->fd = -1;
 	return fd;
 }
@@ -72,6 +76,7 @@ static int take(struct inherited *item)
 static bool is_for(const struct net_addr *bound, const struct net_addr *configured)
 {
 	struct net_addr wanted = *configured;
+
 	if (wanted.any.sa_family == AF_INET && wanted.v4.sin_port == 0)
 		wanted.v4.sin_port = bound->v4.sin_port;
 	if (wanted.any.sa_family == AF_INET6 && wanted.v6.sin6_port == 0)
@@ -83,6 +88,7 @@ int inheritance_take_own(struct inheritance *inheritance, const struct net_addr 
 {
 	for (size_t i = 0; i < inheritance->count; i++) {
 		struct inherited *item = &inheritance->items[i];
+
 		if (item->fd >= 0 && strcmp(item->name, INHERITANCE_OWN) == 0 &&
 		    is_for(&item->addr, addr))
 			return take(item);
@@ -94,6 +100,7 @@ int inheritance_take_named(struct inheritance *inheritance, const char *name)
 {
 	for (size_t i = 0; i < inheritance->count; i++) {
 		struct inherited *item = &inheritance->items[i];
+
 		if (item->fd >= 0 && strcmp(item->name, name) == 0)
 			return take(item);
 	}
@@ -103,8 +110,10 @@ int inheritance_take_named(struct inheritance *inheritance, const char *name)
 void inheritance_close_rest(struct inheritance *inheritance)
 {
 	char text[NET_ADDR_TEXT_SIZE];
+
 	for (size_t i = 0; i < inheritance->count; i++) {
 		struct inherited *item = &inheritance->items[i];
+
 		if (item->fd < 0)
 			continue;
 		log_info("the inherited socket %s (%s) is not needed",

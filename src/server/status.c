@@ -91,6 +91,7 @@ static json_t *failures_json(const struct backend *backend)
 		const struct backend_failure *failure =
 		    &backend->failures[(backend->failure_next + BACKEND_FAILURE_HISTORY - i) %
 				       BACKEND_FAILURE_HISTORY];
+
 		if (failure->when_unix_us > 0)
 			json_array_append_new(list, failure_json(failure));
 	}

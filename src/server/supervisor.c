@@ -19,6 +19,7 @@ static void flush(struct supervisor *supervisor)
 	while (supervisor->waiting_len > 0) {
 		struct str first = str_from(supervisor->waiting);
 		int error = net_datagram_send(supervisor->fd, &supervisor->address, first);
+
 		if (error == -EAGAIN)
 			return;
 		if (error < 0 && !supervisor->has_failed)
@@ -33,6 +34,7 @@ __attribute__((format(printf, 2, 3))) static void tell(
     struct supervisor *supervisor, const char *format, ...)
 {
 	va_list args;
+
 	if (supervisor->fd < 0 || !supervisor->is_main)
 		return;
 	size_t room = sizeof(supervisor->waiting) - supervisor->waiting_len;
@@ -52,6 +54,7 @@ static void compose_status(const struct supervisor *supervisor, char *text, size
 {
 	const struct service *service = supervisor->service;
 	size_t clients = service->sessions.in_use;
+
 	if (service->draining) {
 		snprintf(text, size, "draining: %zu clients left", clients);
 		return;
@@ -65,6 +68,7 @@ static void compose_status(const struct supervisor *supervisor, char *text, size
 static bool renew_status(struct supervisor *supervisor)
 {
 	char text[sizeof(supervisor->said)];
+
 	compose_status(supervisor, text, sizeof(text));
 	if (strcmp(text, supervisor->said) == 0)
 		return false;
@@ -75,6 +79,7 @@ static bool renew_status(struct supervisor *supervisor)
 static void on_status_due(struct timer *timer)
 {
 	struct supervisor *supervisor = container_of(timer, struct supervisor, status_timer);
+
 	flush(supervisor);
 	if (renew_status(supervisor))
 		tell(supervisor, "STATUS=%s", supervisor->said);
@@ -85,6 +90,7 @@ static void note_loaded(struct supervisor *supervisor)
 {
 	time_t now = time(NULL);
 	struct tm parts;
+
 	supervisor->refusal[0] = '\0';
 	strftime(
 	    supervisor->loaded, sizeof(supervisor->loaded), "%H:%M:%S", localtime_r(&now, &parts));
@@ -95,6 +101,7 @@ static void note_loaded(struct supervisor *supervisor)
 static void on_watchdog_due(struct timer *timer)
 {
 	struct supervisor *supervisor = container_of(timer, struct supervisor, watchdog_timer);
+
 	tell(supervisor, "WATCHDOG=1");
 	timer_arm(loop_timers(supervisor->loop), timer,
 	    loop_now_us(supervisor->loop) + supervisor->watchdog_us / 2);
@@ -105,6 +112,7 @@ static int64_t read_watchdog_us(void)
 {
 	uint64_t us, pid;
 	const char *wanted_pid = getenv("WATCHDOG_PID");
+
 	if (!str_to_number(str_from(getenv("WATCHDOG_USEC")), &us))
 		return 0;
 	if (wanted_pid && (!str_to_number(str_from(wanted_pid), &pid) || pid != (uint64_t)getpid()))
@@ -133,6 +141,7 @@ void supervisor_open(
     struct supervisor *supervisor, struct loop *loop, const struct service *service)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
+
 	*supervisor = (struct supervisor){.loop = loop, .service = service, .fd = -1};
 	timer_init(&supervisor->status_timer, on_status_due);
 	timer_init(&supervisor->watchdog_timer, on_watchdog_due);
@@ -190,6 +199,7 @@ void supervisor_say_reloaded(struct supervisor *supervisor)
 void supervisor_say_refused(struct supervisor *supervisor, const char *reason)
 {
 	char *refusal = supervisor->refusal;
+
 	snprintf(refusal, sizeof(supervisor->refusal), "reload refused: %s", reason);
 	/* A datagram with bytes that are no text is dropped by systemd, and a new line would begin another state. */
 	for (; *refusal; refusal++)
@@ -202,6 +212,7 @@ void supervisor_say_refused(struct supervisor *supervisor, const char *reason)
 void supervisor_say_stopping(struct supervisor *supervisor, int64_t limit_us)
 {
 	long long extend_us = limit_us + STOP_MARGIN_US;
+
 	renew_status(supervisor);
 	tell(supervisor, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld\nSTATUS=%s", extend_us,
 	    supervisor->said);

@@ -35,6 +35,7 @@ struct names {
 static void on_end_of_turn(struct loop_task *task)
 {
 	struct names *names = container_of(task, struct names, task);
+
 	if (names->unsettled == 0 && names->with.on_settled)
 		names->with.on_settled(names->with.context);
 }
@@ -81,6 +82,7 @@ static void settle(struct name *name)
 static void arm(struct name *name, int64_t wait_us)
 {
 	struct loop *loop = name->names->with.loop;
+
 	timer_arm(loop_timers(loop), &name->timer, loop_now_us(loop) + wait_us);
 }
 
@@ -88,6 +90,7 @@ static void on_done(struct resolve_query *query, const struct resolve_answer *an
 {
 	struct name *name = container_of(query, struct name, query);
 	const struct names_start *with = &name->names->with;
+
 	arm(name, next_lookup_us(answer));
 	bool changed = answer->count > 0 && !same_addrs(name->backend, answer) &&
 		       backend_set_addrs(name->backend, answer->addrs, answer->count);
@@ -131,6 +134,7 @@ static void forget(struct names *names, struct name *name)
 static struct name *find(const struct names *names, const struct backend *backend)
 {
 	struct name *name;
+
 	DL_FOREACH (names->first, name)
 		if (name->backend == backend)
 			return name;
@@ -141,6 +145,7 @@ static struct name *find(const struct names *names, const struct backend *backen
 static struct name *add(struct names *names, struct backend *backend)
 {
 	struct name *name = calloc(1, sizeof(*name));
+
 	if (!name)
 		return NULL;
 	name->names = names;
@@ -157,6 +162,7 @@ static struct name *add(struct names *names, struct backend *backend)
 static bool has_name(const struct backend *backend)
 {
 	struct net_addr literal;
+
 	return backend->host && !net_addr_from_ip(&literal, str_from(backend->host), 0);
 }
 
@@ -253,6 +259,7 @@ bool names_prepare(struct names *names, struct backend *const *backends, size_t 
 struct names *names_create(const struct names_start *start)
 {
 	struct names *names = calloc(1, sizeof(*names));
+
 	if (names)
 		names->with = *start;
 	return names;
@@ -266,6 +273,7 @@ static void on_burial(struct loop_task *task)
 void names_destroy(struct names *names)
 {
 	struct name *name, *next;
+
 	if (!names)
 		return;
 	DL_FOREACH_SAFE (names->first, name, next)
