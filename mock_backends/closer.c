@@ -1,9 +1,9 @@
 /*
  * closer - a backend that promises to keep the connection and then closes it.
  *
- * The stale connection trap: the answer says nothing of closing, so a proxy keeps the connection for
- * the next request, which may be on its way when the close arrives. With --idle the close comes after
- * that much quiet, as servers with a short keep-alive time do it.
+ * The stale connection trap: the answer says nothing of closing, so a proxy keeps the connection
+ * for the next request, which may be on its way when the close arrives. With --idle the close comes
+ * after that much quiet, as servers with a short keep-alive time do it.
  */
 #include "answer.h"
 

@@ -1,9 +1,9 @@
 /*
  * early - a backend that answers when it has seen the head, without waiting for the body.
  *
- * Legal (RFC 9112, 9.3): it ends the connection after that, since the unread body stands in the way.
- * It lingers, so that the answer arrives; with --abrupt it closes at once, and the kernel turns the
- * unread body into a reset that may overtake the answer.
+ * Legal (RFC 9112, 9.3): it ends the connection after that, since the unread body stands in the
+ * way. It lingers, so that the answer arrives; with --abrupt it closes at once, and the kernel
+ * turns the unread body into a reset that may overtake the answer.
  */
 #include "answer.h"
 

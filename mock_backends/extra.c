@@ -1,9 +1,9 @@
 /*
  * extra - a backend that sends more than it was asked for.
  *
- * Behind a right answer come bytes that look like another response. A proxy that keeps the connection
- * and believes them gives one client an answer meant for nobody. With --later they come when the
- * connection has been quiet for so long, and probably lies in a pool.
+ * Behind a right answer come bytes that look like another response. A proxy that keeps the
+ * connection and believes them gives one client an answer meant for nobody. With --later they come
+ * when the connection has been quiet for so long, and probably lies in a pool.
  */
 #include "answer.h"
 

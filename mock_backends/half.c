@@ -2,7 +2,8 @@
  * half - a backend that sends half an answer and then closes, in all politeness (FIN).
  *
  * --where says what is halved: the head; a body counted by Content-Length (the default); or a
- * chunked body, in the middle of a chunk. A proxy must let its client see that something is missing.
+ * chunked body, in the middle of a chunk. A proxy must let its client see that something is
+ * missing.
  */
 #include "answer.h"
 

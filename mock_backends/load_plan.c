@@ -59,7 +59,8 @@ static enum turn turn_of(const struct load_plan *plan, uint64_t number)
 	return plan->is_chunked ? TURN_POST_CHUNKED : TURN_POST;
 }
 
-/* Content that names its request first, then goes on as a pattern that starts elsewhere each time. */
+/* Content that names its request first, then goes on as a pattern that starts elsewhere each
+ * time. */
 static void compose_content(const struct load_plan *plan, struct load_request *request)
 {
 	size_t length = plan->post_bytes < 0 ? MIX_POST_BYTES : (size_t)plan->post_bytes;

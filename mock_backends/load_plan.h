@@ -41,8 +41,8 @@ bool plan_parse_url(struct load_plan *plan, const char *url);
 /* Makes it the request with this number, whatever it was before. */
 void plan_compose(const struct load_plan *plan, uint64_t number, struct load_request *request);
 
-/* Whether this content answers the request. `from_mock`: the answer carries X-Mock, so GET / too has
- * a known answer. */
+/* Whether this content answers the request. `from_mock`: the answer carries X-Mock, so GET / too
+ * has a known answer. */
 bool plan_is_right(const struct load_request *request, const struct bytes *content, bool from_mock);
 
 void plan_free_request(struct load_request *request);

@@ -58,7 +58,8 @@ int64_t loop_now_us(const struct loop *loop);
 /* Reads the clock anew, for the few places where a turn's length matters (the start of a limit). */
 int64_t loop_refresh_us(struct loop *loop);
 
-/* Microseconds of Unix time, for what people are told. It may jump: no limit is ever measured by it. */
+/* Microseconds of Unix time, for what people are told. It may jump: no limit is ever measured by
+ * it. */
 int64_t loop_unix_us(void);
 
 struct timers *loop_timers(struct loop *loop);
@@ -80,7 +81,8 @@ void loop_unwatch(struct loop *loop, struct watch *watch);
  * belongs to the same turn; one that waits already is not queued again. */
 void loop_at_end_of_turn(struct loop *loop, struct loop_task *task);
 
-/* The same, after all tasks of loop_at_end_of_turn and once for each task: `run` may free its owner. */
+/* The same, after all tasks of loop_at_end_of_turn and once for each task: `run` may free its
+ * owner. */
 void loop_bury(struct loop *loop, struct loop_task *task);
 
 /* How late the loop comes to events: the longest turn of the last second, in microseconds. */

@@ -73,32 +73,33 @@ struct net_listen_options {
 int net_listen(const struct net_addr *addr, const struct net_listen_options *options);
 
 /*
- * Makes a listening socket that came from another process one like those of net_listen. Negative errno when it is no
- * socket for streams that listens (ENOTSOCK, EPROTOTYPE, EINVAL).
+ * Makes a listening socket that came from another process one like those of net_listen. Negative
+ * errno when it is no socket for streams that listens (ENOTSOCK, EPROTOTYPE, EINVAL).
  */
 int net_listen_inherited(int fd);
 
 /*
- * Lets nobody new into the queue of a listening TCP socket, without refusing anybody: first packets are dropped, and are
- * sent again in a second. Handshakes under way go on. For the moment before it is closed, when others listen on the same
- * port.
+ * Lets nobody new into the queue of a listening TCP socket, without refusing anybody: first packets
+ * are dropped, and are sent again in a second. Handshakes under way go on. For the moment before it
+ * is closed, when others listen on the same port.
  */
 void net_listen_hold(int fd);
 
-/* Waits so long for a connection in the queue; the one call here that blocks. False when none came. */
+/* Waits so long for a connection in the queue; the one call here that blocks. False when none
+ * came. */
 bool net_listen_wait(int fd, int ms);
 
-/* SO_REUSEPORT of a listening socket, on or off: while it is on, others of this user who share too may bind to its
- * port. 0 or a negative errno. */
+/* SO_REUSEPORT of a listening socket, on or off: while it is on, others of this user who share too
+ * may bind to its port. 0 or a negative errno. */
 int net_share_port(int fd, bool on);
 
 /* The address a socket is bound to. 0 or a negative errno. */
 int net_local_addr(int fd, struct net_addr *addr);
 
 /*
- * The next waiting connection, which has TCP_NODELAY, where it is TCP, from its listener. -EAGAIN when none waits. The
- * errors of a connection that died in the queue (ECONNABORTED, EPROTO and the network errors of
- * accept(2)) are skipped here.
+ * The next waiting connection, which has TCP_NODELAY, where it is TCP, from its listener. -EAGAIN
+ * when none waits. The errors of a connection that died in the queue (ECONNABORTED, EPROTO and the
+ * network errors of accept(2)) are skipped here.
  */
 int net_accept(int listener, struct net_addr *peer);
 
@@ -133,7 +134,8 @@ int net_datagram_send(int fd, const struct net_addr *to, struct str data);
 
 enum { NET_PIPE_BYTES = 256 * 1024 };
 
-/* A pipe for net_splice, made to hold NET_PIPE_BYTES if the system lets us. 0 or a negative errno. */
+/* A pipe for net_splice, made to hold NET_PIPE_BYTES if the system lets us. 0 or a negative
+ * errno. */
 int net_pipe_open(int ends[2]);
 void net_pipe_close(int ends[2]);
 

@@ -1,11 +1,13 @@
 /*
  * pipes - pipes through which bytes go from socket to socket without touching user space.
  *
- * splice(2) wants a pipe between two sockets. Opening one costs more than it saves, so they are kept: the pool hands out
- * first what was given back last. It has a limit, because pipes cost descriptors and kernel memory; who gets none copies.
+ * splice(2) wants a pipe between two sockets. Opening one costs more than it saves, so they are
+ * kept: the pool hands out first what was given back last. It has a limit, because pipes cost
+ * descriptors and kernel memory; who gets none copies.
  *
- * A pipe is taken when there is something to be moved and given back when that is gone, so their number is that of
- * receivers that are slower than their senders, not that of connections. The pool outlives its pipes.
+ * A pipe is taken when there is something to be moved and given back when that is gone, so their
+ * number is that of receivers that are slower than their senders, not that of connections. The pool
+ * outlives its pipes.
  */
 #ifndef RONDO_EVENT_PIPES_H
 #define RONDO_EVENT_PIPES_H

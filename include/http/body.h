@@ -67,8 +67,8 @@ enum body_result body_decode(struct body *body, const struct http_limits *limits
 bool body_end(struct body *body);
 
 /* Payload bytes that may still be moved past body_decode (spliced), once it has seen all that came
- * before: the rest of counted content or of the current chunk, UINT64_MAX to the end of the stream, and 0
- * where the limit has to be watched. body_skip tells that it was done. */
+ * before: the rest of counted content or of the current chunk, UINT64_MAX to the end of the stream,
+ * and 0 where the limit has to be watched. body_skip tells that it was done. */
 uint64_t body_spliceable(const struct body *body);
 void body_skip(struct body *body, uint64_t len);
 
@@ -78,7 +78,8 @@ bool body_next_trailer(struct str *section, struct http_field *field);
 
 enum { BODY_CHUNK_HEAD_SIZE = 18 };
 
-/* Writes the line that opens a chunk of `len` > 0 bytes. Returns its length; it is not terminated. */
+/* Writes the line that opens a chunk of `len` > 0 bytes. Returns its length; it is not
+ * terminated. */
 size_t body_chunk_head(char text[static BODY_CHUNK_HEAD_SIZE], uint64_t len);
 
 #endif

@@ -68,12 +68,13 @@ void conn_want(struct conn *conn, unsigned wanted);
 enum io conn_read(struct conn *conn, size_t limit);
 
 /*
- * Moves at most `limit` bytes from the kernel into an empty pipe; they count as received, but never are in `in`.
- * Answers as conn_read does.
+ * Moves at most `limit` bytes from the kernel into an empty pipe; they count as received, but never
+ * are in `in`. Answers as conn_read does.
  */
 enum io conn_fill(struct conn *conn, struct pipe *pipe, size_t limit);
 
-/* Sends what is in the pipe, behind an empty `out`. IO_OK: something was accepted (maybe not all). */
+/* Sends what is in the pipe, behind an empty `out`. IO_OK: something was accepted (maybe not
+ * all). */
 enum io conn_drain(struct conn *conn, struct pipe *pipe);
 
 /* Sends what is in `out`, and gives its block back when all of it is gone. IO_OK: all gone.

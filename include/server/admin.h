@@ -1,11 +1,12 @@
 /*
  * admin - the side door: the read-only page over HTTP, and the socket for rondoctl.
  *
- * admin.http answers GET and HEAD, for a Host that is an address or localhost, so that no web site can look in through
- * a browser (DNS rebinding). Answers that cost something are made at most every ADMIN_FRESH_MS and serve
- * all who ask within that time, there are few connections at most, and each has one request a turn: whoever watches
- * does not slow down what is watched. admin.socket takes one line and answers one JSON object; who may open the socket (mode 0660) may
- * change things. Both use the parser and the limits that clients are served by, but slabs of their own.
+ * admin.http answers GET and HEAD, for a Host that is an address or localhost, so that no web site
+ * can look in through a browser (DNS rebinding). Answers that cost something are made at most every
+ * ADMIN_FRESH_MS and serve all who ask within that time, there are few connections at most, and
+ * each has one request a turn: whoever watches does not slow down what is watched. admin.socket
+ * takes one line and answers one JSON object; who may open the socket (mode 0660) may change
+ * things. Both use the parser and the limits that clients are served by, but slabs of their own.
  */
 #ifndef RONDO_SERVER_ADMIN_H
 #define RONDO_SERVER_ADMIN_H
@@ -20,7 +21,8 @@ enum { ADMIN_FRESH_MS = 100, ADMIN_HTTP_CLIENTS = 32, ADMIN_SOCKET_CLIENTS = 16 
 /* Who asked for a reload. */
 struct admin_asker {
 	config_say *say; /* what differs, or what is wrong */
-	/* The new configuration is in effect, with so many changes, or the old one stays. Called once. */
+	/* The new configuration is in effect, with so many changes, or the old one stays. Called
+	 * once. */
 	void (*end)(void *context, bool good, size_t changes);
 	void *context;
 };
@@ -50,8 +52,8 @@ struct admin;
 /* Nothing is open yet. NULL without memory. */
 struct admin *admin_create(const struct admin_start *start);
 
-/* Opens and closes so that admin.http and admin.socket are as configured. What cannot be opened is logged and stays as
- * it was; then the answer is false. */
+/* Opens and closes so that admin.http and admin.socket are as configured. What cannot be opened is
+ * logged and stays as it was; then the answer is false. */
 bool admin_apply(struct admin *admin, const struct config *config);
 
 /* Its listening sockets, for a successor: at most `size` go into the list. Returns how many. */

@@ -7,8 +7,9 @@
 #include "server/config.h"
 
 /*
- * Two descriptors for each connection, those of the pipes, and some for everything else. Where so many are not allowed
- * fewer connections are: those who are inside would otherwise get 503, because nothing is left to reach a backend with.
+ * Two descriptors for each connection, those of the pipes, and some for everything else. Where so
+ * many are not allowed fewer connections are: those who are inside would otherwise get 503, because
+ * nothing is left to reach a backend with.
  */
 void descriptors_fit(struct config *config);
 

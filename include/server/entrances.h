@@ -1,14 +1,14 @@
 /*
  * entrances - the addresses by which clients come in.
  *
- * One listener for each `listen` of the running configuration. A new configuration is applied in two steps: first everything it adds is
- * opened, which can fail and then leaves all as it was; then what it does not list is closed. Who waits in the queue of a socket that
- * closes is let in first.
+ * One listener for each `listen` of the running configuration. A new configuration is applied in
+ * two steps: first everything it adds is opened, which can fail and then leaves all as it was; then
+ * what it does not list is closed. Who waits in the queue of a socket that closes is let in first.
  *
- * Sockets that a supervisor passed at the start (inheritance) stay open for the life of the process, whatever `listen` says,
- * since clients can connect to them as long as the supervisor holds them. A `listen` for the same port uses them;
- * when there are some, the default of `listen` is not opened. Sockets of a predecessor are used where `listen` names
- * their address, else closed.
+ * Sockets that a supervisor passed at the start (inheritance) stay open for the life of the
+ * process, whatever `listen` says, since clients can connect to them as long as the supervisor
+ * holds them. A `listen` for the same port uses them; when there are some, the default of `listen`
+ * is not opened. Sockets of a predecessor are used where `listen` names their address, else closed.
  */
 #ifndef RONDO_SERVER_ENTRANCES_H
 #define RONDO_SERVER_ENTRANCES_H
@@ -33,8 +33,8 @@ struct entrances {
 void entrances_init(
     struct entrances *entrances, struct service *service, struct inheritance *inheritance);
 
-/* Opens what `config` adds. False, logged and nothing changed, when that is not possible. Must be followed by one of the next two
- * within the same turn of the loop. */
+/* Opens what `config` adds. False, logged and nothing changed, when that is not possible. Must be
+ * followed by one of the next two within the same turn of the loop. */
 bool entrances_prepare(struct entrances *entrances, const struct config *config);
 
 /* Closes what `config` did not list. */

@@ -1,9 +1,9 @@
 /*
  * events - what changed last: the newest EVENTS_KEPT changes, for whoever asks afterwards.
  *
- * A change of a backend's state, a wish of the operator, a reload. Events are copies: they outlive the
- * backend they tell of. When the ring is full the oldest is overwritten. Nothing can fail. An events of all zeroes is
- * empty and ready.
+ * A change of a backend's state, a wish of the operator, a reload. Events are copies: they outlive
+ * the backend they tell of. When the ring is full the oldest is overwritten. Nothing can fail. An
+ * events of all zeroes is empty and ready.
  */
 #ifndef RONDO_SERVER_EVENTS_H
 #define RONDO_SERVER_EVENTS_H
@@ -39,8 +39,8 @@ size_t events_count(const struct events *events);
 /* One of those kept, 0 the newest. */
 const struct event *events_get(const struct events *events, size_t age);
 
-/* Why a backend is in its state, for people: "no answer in time", "status 503", "answers"; of one that
- * drains or has no address, that. Returns `text`. */
+/* Why a backend is in its state, for people: "no answer in time", "status 503", "answers"; of one
+ * that drains or has no address, that. Returns `text`. */
 const char *events_why(const struct backend *backend, char text[static EVENT_TEXT_SIZE]);
 
 #endif

@@ -1,11 +1,12 @@
 /*
  * handover - one process takes over from another.
  *
- * The old process starts the program anew, from the path by which it was started itself, with its arguments and
- * environment, as a child of its own parent. It passes the listening sockets the way inheritance expects them, together
- * with one end of a pipe. The new one says by one byte that it serves; the old one lets go of its end when it has left
- * the stage. Both listen meanwhile, so no connection is refused. A successor that ends, or is silent for
- * HANDOVER_LIMIT_S, is logged and got rid of, and nothing has changed.
+ * The old process starts the program anew, from the path by which it was started itself, with its
+ * arguments and environment, as a child of its own parent. It passes the listening sockets the way
+ * inheritance expects them, together with one end of a pipe. The new one says by one byte that it
+ * serves; the old one lets go of its end when it has left the stage. Both listen meanwhile, so no
+ * connection is refused. A successor that ends, or is silent for HANDOVER_LIMIT_S, is logged and
+ * got rid of, and nothing has changed.
  */
 #ifndef RONDO_SERVER_HANDOVER_H
 #define RONDO_SERVER_HANDOVER_H
@@ -27,7 +28,8 @@ struct handover {
 	struct watch watch; /* this process's end of the pipe */
 	struct timer timer;
 	pid_t successor; /* being started; 0: none */
-	/* Old process: the successor serves. At the return the pipe is closed, and the successor knows that it is on its own. */
+	/* Old process: the successor serves. At the return the pipe is closed, and the successor
+	 * knows that it is on its own. */
 	void (*on_ready)(struct handover *handover, pid_t successor);
 	/* New process: the predecessor has let go. */
 	void (*on_released)(struct handover *handover);
@@ -35,7 +37,8 @@ struct handover {
 
 void handover_init(struct handover *handover, struct loop *loop);
 
-/* Starts a successor with the arguments `argv`. False, and logged, when that is not possible now. */
+/* Starts a successor with the arguments `argv`. False, and logged, when that is not possible
+ * now. */
 bool handover_start(struct handover *handover, char *const *argv,
     const struct handover_socket *sockets, size_t count);
 

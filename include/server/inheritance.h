@@ -1,9 +1,10 @@
 /*
  * inheritance - the descriptors this process was given at its start.
  *
- * They come the way of sd_listen_fds(3), from systemd (socket activation) or from the process that this one succeeds: both are
- * the same here, but for their names. Every socket is owned by the inheritance until somebody takes it; nothing
- * is inherited twice, and the environment has no trace of it afterwards.
+ * They come the way of sd_listen_fds(3), from systemd (socket activation) or from the process that
+ * this one succeeds: both are the same here, but for their names. Every socket is owned by the
+ * inheritance until somebody takes it; nothing is inherited twice, and the environment has no trace
+ * of it afterwards.
  */
 #ifndef RONDO_SERVER_INHERITANCE_H
 #define RONDO_SERVER_INHERITANCE_H
@@ -14,7 +15,7 @@
 enum { INHERITANCE_FIRST_FD = 3 };
 
 /* Names with a meaning; a socket of any other name is one of `listen`. */
-#define INHERITANCE_ADMIN    "admin." /* with the rest of a setting's name: that is what it is for */
+#define INHERITANCE_ADMIN    "admin."         /* with the rest of the setting's name */
 #define INHERITANCE_OWN      "rondo.own"      /* opened by a rondo, for a setting */
 #define INHERITANCE_HANDOVER "rondo.handover" /* the pipe to the predecessor */
 
@@ -27,16 +28,18 @@ struct inherited {
 struct inheritance {
 	struct inherited *items;
 	size_t count;
-	char *names;     /* the storage of the items' names */
-	int handover_fd; /* the pipe to a predecessor who waits until this process is ready; else -1 */
+	char *names; /* the storage of the items' names */
+	/* The pipe to a predecessor who waits until this process is ready; else -1. */
+	int handover_fd;
 };
 
-/* Looks at $LISTEN_PID, $LISTEN_FDS and $LISTEN_FDNAMES. What is no listening socket is logged and closed. */
+/* Looks at $LISTEN_PID, $LISTEN_FDS and $LISTEN_FDNAMES. What is no listening socket is logged and
+ * closed. */
 void inheritance_collect(struct inheritance *inheritance);
 
 /*
- * The socket a predecessor had opened for a setting with this address (port 0 fits any port), or -1. It is the
- * caller's then.
+ * The socket a predecessor had opened for a setting with this address (port 0 fits any port), or
+ * -1. It is the caller's then.
  */
 int inheritance_take_own(struct inheritance *inheritance, const struct net_addr *addr);
 

@@ -1,8 +1,9 @@
 /*
  * lineup - the backends of a configuration that is about to take effect.
  *
- * Backends that the ring knows by their url are the same ones, all others are new and up. Nothing has changed for anybody
- * until lineup_apply: a lineup that is given up leaves no trace. It holds its backends.
+ * Backends that the ring knows by their url are the same ones, all others are new and up. Nothing
+ * has changed for anybody until lineup_apply: a lineup that is given up leaves no trace. It holds
+ * its backends.
  */
 #ifndef RONDO_SERVER_LINEUP_H
 #define RONDO_SERVER_LINEUP_H

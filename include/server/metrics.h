@@ -1,9 +1,10 @@
 /*
  * metrics - reads everyone's counters and says them in numbers.
  *
- * The modules below count in their own structs and know nothing of this; here they are looked at when somebody
- * asks. Prometheus gets the text format 0.0.4. Nothing is kept but the time of the start, how the last reload ended, and
- * the number of open descriptors, which is dear to find out on older kernels.
+ * The modules below count in their own structs and know nothing of this; here they are looked at
+ * when somebody asks. Prometheus gets the text format 0.0.4. Nothing is kept but the time of the
+ * start, how the last reload ended, and the number of open descriptors, which is dear to find out
+ * on older kernels.
  */
 #ifndef RONDO_SERVER_METRICS_H
 #define RONDO_SERVER_METRICS_H
@@ -47,8 +48,8 @@ struct metrics_histogram metrics_of_clients(const struct service *service);
 uint64_t metrics_total(const struct metrics_histogram *histogram);
 
 /*
- * The time that a fraction of all were within, estimated as if those in a bucket were spread evenly over it; those in the
- * last one count as its lower bound. 0 when nothing was counted.
+ * The time that a fraction of all were within, estimated as if those in a bucket were spread evenly
+ * over it; those in the last one count as its lower bound. 0 when nothing was counted.
  */
 double metrics_quantile_s(const struct metrics_histogram *histogram, double fraction);
 

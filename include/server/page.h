@@ -1,9 +1,10 @@
 /*
  * page - the status page for people.
  *
- * One document without anything from elsewhere. Its sources are the files in src/server/page, which the build puts
- * together into one text with two marks; what the page shows first stands in their place, as JSON for the script,
- * and as plain tables for a browser that runs none. Everything that comes from outside is escaped.
+ * One document without anything from elsewhere. Its sources are the files in src/server/page, which
+ * the build puts together into one text with two marks; what the page shows first stands in their
+ * place, as JSON for the script, and as plain tables for a browser that runs none. Everything that
+ * comes from outside is escaped.
  */
 #ifndef RONDO_SERVER_PAGE_H
 #define RONDO_SERVER_PAGE_H

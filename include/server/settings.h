@@ -3,9 +3,9 @@
  *
  * Each row says what a setting is called, its type, range and default, where its value goes,
  * whether a reload applies it, and what it is for. Reading a file, checking, -T, --explain, --set,
- * the example file and the manual's list all work from it; by name a setting is known elsewhere only
- * where it is checked against others or replaced by the command line. A second, small table has the
- * members of a backend's group.
+ * the example file and the manual's list all work from it; by name a setting is known elsewhere
+ * only where it is checked against others or replaced by the command line. A second, small table
+ * has the members of a backend's group.
  */
 #ifndef RONDO_SERVER_SETTINGS_H
 #define RONDO_SERVER_SETTINGS_H

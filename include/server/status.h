@@ -1,9 +1,9 @@
 /*
  * status - the state of everything as JSON: /status.json, /events.json, and what rondoctl is told.
  *
- * The members are described in rondo.conf(5), STATUS. They are only ever added to. Durations are seconds,
- * times are Unix time in seconds, both with fractions; what does not apply is null. The caller owns the
- * answers (json_decref); they are NULL without memory.
+ * The members are described in rondo.conf(5), STATUS. They are only ever added to. Durations are
+ * seconds, times are Unix time in seconds, both with fractions; what does not apply is null. The
+ * caller owns the answers (json_decref); they are NULL without memory.
  */
 #ifndef RONDO_SERVER_STATUS_H
 #define RONDO_SERVER_STATUS_H

@@ -1,12 +1,14 @@
 /*
- * supervisor - what whoever started this process is told of it: systemd, or anybody else at $NOTIFY_SOCKET.
+ * supervisor - what whoever started this process is told of it: systemd, or anybody else at
+ * $NOTIFY_SOCKET.
  *
- * The protocol of sd_notify(3): a state is one datagram, which needs no library. A datagram that finds the queue full
- * waits here, in order, and is sent a moment later; nothing is ever waited for. The watchdog is fed by a timer of the
- * loop, so that a loop that does not turn starves it. The status line is composed once a second and sent when it differs.
+ * The protocol of sd_notify(3): a state is one datagram, which needs no library. A datagram that
+ * finds the queue full waits here, in order, and is sent a moment later; nothing is ever waited
+ * for. The watchdog is fed by a timer of the loop, so that a loop that does not turn starves it.
+ * The status line is composed once a second and sent when it differs.
  *
- * Nothing is said before supervisor_say_ready and nothing after supervisor_hand_over: systemd takes the word of the main
- * process alone. Without $NOTIFY_SOCKET all of this does nothing.
+ * Nothing is said before supervisor_say_ready and nothing after supervisor_hand_over: systemd takes
+ * the word of the main process alone. Without $NOTIFY_SOCKET all of this does nothing.
  */
 #ifndef RONDO_SERVER_SUPERVISOR_H
 #define RONDO_SERVER_SUPERVISOR_H

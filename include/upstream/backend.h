@@ -203,8 +203,8 @@ void backend_set_state(struct backend *backend, const struct backend_change *cha
 /* The operator's wish: no new requests, and nothing comes into the pool; or the end of it. */
 void backend_set_draining(struct backend *backend, bool draining);
 
-/* Remembers a failure for counters and "why", and what it took, if it is the backend's fault and was
- * met by a request, for its response time. A failed check counts as OUTCOME_CHECK, however it
+/* Remembers a failure for counters and "why", and what it took, if it is the backend's fault and
+ * was met by a request, for its response time. A failed check counts as OUTCOME_CHECK, however it
  * failed. */
 void backend_note_failure(struct backend *backend, const struct backend_failure *failure);
 

@@ -12,7 +12,8 @@ enum { LOOP_EVENTS = 512 };
 
 static const int64_t LOOP_LAG_WINDOW_US = 1000000;
 
-/* In watch->registered: the descriptor was taken from the kernel, until something is wanted of it again. */
+/* In watch->registered: the descriptor was taken from the kernel, until something is wanted of it
+ * again. */
 enum { LOOP_PARKED = 8 };
 
 struct loop {
@@ -99,8 +100,8 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
 	watch->fd = -1;
 	watch->wanted = watch->registered = 0;
 	loop->watches--;
-	/* It may be started again for another descriptor within this turn, and must not get what came
-	 * for the old one. */
+	/* It may be started again for another descriptor within this turn, and must not get what
+	 * came for the old one. */
 	for (int i = loop->next; i < loop->ready; i++)
 		if (loop->events[i].data.ptr == watch)
 			loop->events[i].data.ptr = NULL;

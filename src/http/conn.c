@@ -72,7 +72,8 @@ static enum io conn_failed(struct conn *conn, ssize_t negative)
 	return negative == -ENOMEM || negative == -ENOBUFS ? IO_SHORTAGE : IO_ERROR;
 }
 
-/* What reading met is decisive, whatever sending had met before: it must not look like an end when it is read again. */
+/* What reading met is decisive, whatever sending had met before: it must not look like an end when
+ * it is read again. */
 static enum io conn_read_failed(struct conn *conn, ssize_t negative)
 {
 	enum io result = conn_failed(conn, negative);
@@ -82,8 +83,8 @@ static enum io conn_read_failed(struct conn *conn, ssize_t negative)
 	return result;
 }
 
-/* A failed send takes away the error that reading would have met: what looks like an end then is none. EPIPE tells that the
- * peer had ended before. */
+/* A failed send takes away the error that reading would have met: what looks like an end then is
+ * none. EPIPE tells that the peer had ended before. */
 static enum io conn_end(struct conn *conn)
 {
 	switch (conn->error) {

@@ -194,8 +194,8 @@ static size_t skip_text(const char *data, size_t len)
 	for (; len - n >= sizeof(uint64_t); n += sizeof(uint64_t)) {
 		uint64_t bytes, del, marks;
 
-		/* The top bit of a byte is set where it is below 0x20, and where it is 0x7f. A borrow
-		 * marks wrongly only behind a byte that is marked rightly. */
+		/* The top bit of a byte is set where it is below 0x20, and where it is 0x7f. A
+		 * borrow marks wrongly only behind a byte that is marked rightly. */
 		memcpy(&bytes, data + n, sizeof(bytes));
 		bytes = le64toh(bytes);
 		del = bytes ^ ones * 0x7f;
@@ -222,8 +222,9 @@ static bool has_at(const char *data, size_t len, size_t at, struct str wanted)
 }
 
 /*
- * Nearly all lines are of these three kinds, and are taken whole. The takers return 0 for a line that is of another kind,
- * breaks a limit, or is not here to its end: the table decides over it, byte by byte.
+ * Nearly all lines are of these three kinds, and are taken whole. The takers return 0 for a line
+ * that is of another kind, breaks a limit, or is not here to its end: the table decides over it,
+ * byte by byte.
  */
 
 /* A method, a target and a version, single spaces between them. */
@@ -321,7 +322,8 @@ static size_t take_class(
 	return n;
 }
 
-/* Takes a whole line, or all bytes that leave the state as it is; 0 when the next byte is one for the table. */
+/* Takes a whole line, or all bytes that leave the state as it is; 0 when the next byte is one for
+ * the table. */
 static size_t run(
     struct guard *guard, const struct http_limits *limits, const char *data, size_t len)
 {

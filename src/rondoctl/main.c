@@ -1,5 +1,6 @@
 /*
- * rondoctl - talks to a running rondo over its admin socket: status, top, why, drain, undrain, weight, reload, logs.
+ * rondoctl - talks to a running rondo over its admin socket: status, top, why, drain, undrain,
+ * weight, reload, logs.
  *
  * Exit status: 0 done, 1 refused or no answer, 2 bad usage. rondoctl(1) is the manual.
  */

@@ -1,8 +1,8 @@
 /*
  * talk - one command to a running rondo, one answer.
  *
- * The answer is a JSON object with `ok` and `text`, and whatever the command is about. Each call is a connection of its
- * own to the admin socket; it waits, but not for ever.
+ * The answer is a JSON object with `ok` and `text`, and whatever the command is about. Each call is
+ * a connection of its own to the admin socket; it waits, but not for ever.
  */
 #ifndef RONDOCTL_TALK_H
 #define RONDOCTL_TALK_H

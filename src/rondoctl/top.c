@@ -36,7 +36,7 @@ struct top {
 	int row;
 };
 
-/* ---- lines ------------------------------------------------------------------------------------------------ */
+/* ---- lines */
 
 /* Ends the line: what does not fit the width is cut; escape sequences take no room. */
 static void put_line(struct top *top, const char *text)
@@ -98,7 +98,7 @@ static const char *bar(const struct top *top, double part, double whole)
 	return (top->has_blocks ? blocks : letters)[level < LEVELS ? level : LEVELS - 1];
 }
 
-/* ---- differences ------------------------------------------------------------------------------------------ */
+/* ---- differences */
 
 static const json_t *now(const struct top *top)
 {
@@ -163,7 +163,7 @@ static double quantile(const json_t *newer, const json_t *older, double fraction
 	return lower;
 }
 
-/* ---- parts of the screen ------------------------------------------------------------------------------------ */
+/* ---- parts of the screen */
 
 static void draw_title(struct top *top)
 {
@@ -401,7 +401,7 @@ static void draw(struct top *top)
 	free(frame);
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------------- */
+/* ---- asking */
 
 static void note_rate(struct top *top)
 {
@@ -442,7 +442,7 @@ static bool ask(struct top *top)
 	return true;
 }
 
-/* ---- the terminal -------------------------------------------------------------------------------------------- */
+/* ---- the terminal */
 
 static volatile sig_atomic_t ended;
 

@@ -32,7 +32,7 @@ static void client_go_on_reading(struct admin_client *client);
 static void client_end(struct admin_client *client);
 static void door_resume(struct admin_door *door);
 
-/* ---- texts ------------------------------------------------------------------------------------------- */
+/* ---- texts */
 
 struct admin_text *admin_text_create(char *data, size_t len)
 {
@@ -53,12 +53,12 @@ void admin_text_drop(struct admin_text *text)
 	free(text);
 }
 
-/* ---- states ------------------------------------------------------------------------------------------ */
+/* ---- states */
 
 #define TO(state) (1U << ADMIN_##state)
 
-/* What to do when something comes (NULL: only a broken connection matters), what when the time is over, and what may
- * follow. */
+/* What to do when something comes (NULL: only a broken connection matters), what when the time is
+ * over, and what may follow. */
 static const struct state {
 	void (*run)(struct admin_client *client);
 	void (*late)(struct admin_client *client);
@@ -79,7 +79,7 @@ void admin_enter(struct admin_client *client, enum admin_state next)
 	client->state = next;
 }
 
-/* ---- clients ----------------------------------------------------------------------------------------- */
+/* ---- clients */
 
 static const struct rules_timeouts *timeouts(const struct admin_client *client)
 {
@@ -222,7 +222,8 @@ static void client_send(struct admin_client *client)
 	client_answered(client);
 }
 
-/* Reads and drops, so that the answer is not destroyed by what the client still sends. RFC 9112, 9.6. */
+/* Reads and drops, so that the answer is not destroyed by what the client still sends. RFC 9112,
+ * 9.6. */
 static void client_run_lingering(struct admin_client *client)
 {
 	buf_release(&client->conn.in);
@@ -298,7 +299,7 @@ static bool client_start(struct admin_door *door, int fd)
 	return true;
 }
 
-/* ---- doors ------------------------------------------------------------------------------------------- */
+/* ---- doors */
 
 /* Accepting waits until a client ends, or a moment has passed. */
 static void door_pause(struct admin_door *door)
@@ -353,7 +354,8 @@ static void door_on_event(struct watch *watch, unsigned events)
 		}
 		int fd = net_accept(watch->fd, &peer);
 		if (fd < 0) {
-			/* What is short, descriptors or memory, will not come back in this moment. */
+			/* What is short, descriptors or memory, will not come back in this
+			 * moment. */
 			if (fd != -EAGAIN)
 				door_pause(door);
 			return;
@@ -470,7 +472,7 @@ size_t admin_list(const struct admin *admin, struct handover_socket *sockets, si
 	return count;
 }
 
-/* ---- life -------------------------------------------------------------------------------------------- */
+/* ---- life */
 
 struct admin *admin_create(const struct admin_start *start)
 {

@@ -9,7 +9,7 @@
 
 enum { COMMAND_BYTES = 4096, WEIGHT_MAX = 1000 };
 
-/* ---- answers --------------------------------------------------------------------------------------------- */
+/* ---- answers */
 
 /* {"ok": ..., "text": ...}, to which more may be added. NULL without memory. */
 __attribute__((format(printf, 2, 3))) static json_t *verdict(bool good, const char *format, ...)
@@ -30,7 +30,7 @@ static struct status_source source_of(const struct admin *admin)
 	return (struct status_source){.metrics = admin->with.metrics, .events = admin->with.events};
 }
 
-/* ---- commands -------------------------------------------------------------------------------------------- */
+/* ---- commands */
 
 static json_t *run_status(struct admin *admin, struct str arguments)
 {
@@ -166,7 +166,7 @@ static json_t *run_line(struct admin *admin, struct str line)
 			      "weight NAME N, reload, logs");
 }
 
-/* ---- lines ------------------------------------------------------------------------------------------------ */
+/* ---- lines */
 
 static void answer(struct admin_client *client, json_t *object)
 {

@@ -8,7 +8,7 @@
 
 static const int64_t FRESH_US = ADMIN_FRESH_MS * 1000;
 
-/* ---- what can be asked for ----------------------------------------------------------------------------- */
+/* ---- what can be asked for */
 
 static bool write_json(json_t *value, FILE *out)
 {
@@ -94,9 +94,10 @@ static struct admin_text *take_text(struct admin *admin, size_t number)
 	return *fresh;
 }
 
-/* ---- answers --------------------------------------------------------------------------------------------- */
+/* ---- answers */
 
-/* An answer ends the connection when the client wants that, may still be sending, or rondo stops. */
+/* An answer ends the connection when the client wants that, may still be sending, or rondo
+ * stops. */
 static void begin_answer(struct admin_client *client)
 {
 	const struct admin *admin = client->door->admin;

@@ -1,9 +1,9 @@
 /*
  * admin_impl - what the bodies of admin share.
  *
- * A door is a listening socket; a client is a connection that came in by it, and its life is in admin.c. What a request
- * asks for is answered in admin_http.c, a command in admin_command.c: they fill client->conn.out and
- * client->content and return.
+ * A door is a listening socket; a client is a connection that came in by it, and its life is in
+ * admin.c. What a request asks for is answered in admin_http.c, a command in admin_command.c: they
+ * fill client->conn.out and client->content and return.
  */
 #ifndef RONDO_SERVER_ADMIN_IMPL_H
 #define RONDO_SERVER_ADMIN_IMPL_H
@@ -76,8 +76,9 @@ void admin_text_drop(struct admin_text *text);
 /* The one place that changes the state; what may follow is in the table of admin.c. */
 void admin_enter(struct admin_client *client, enum admin_state next);
 
-/* Looks for a request, or a command, in client->conn.in. When it is complete it is answered and the state is ADMIN_ANSWERING.
- * When there is more to come, nothing changes; when the answer will come later, it is ADMIN_WAITING. */
+/* Looks for a request, or a command, in client->conn.in. When it is complete it is answered and the
+ * state is ADMIN_ANSWERING. When there is more to come, nothing changes; when the answer will come
+ * later, it is ADMIN_WAITING. */
 void admin_http_run(struct admin_client *client);
 void admin_command_run(struct admin_client *client);
 

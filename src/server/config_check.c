@@ -103,8 +103,8 @@ static void check_backends(struct config_load *load)
 }
 
 /*
- * A try that ends with the request says nothing about its backend: one that hangs would stay in turn. The defaults
- * leave time enough, so one of the two was given.
+ * A try that ends with the request says nothing about its backend: one that hangs would stay in
+ * turn. The defaults leave time enough, so one of the two was given.
  */
 static void check_deadline(struct config_load *load)
 {

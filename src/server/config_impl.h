@@ -1,8 +1,8 @@
 /*
  * config_impl - one load of a configuration, while it lasts.
  *
- * What config_load.c, config_backends.c and config_check.c share: the configuration being filled, the faults, and all that is
- * only needed until the end: nodes, lines, messages.
+ * What config_load.c, config_backends.c and config_check.c share: the configuration being filled,
+ * the faults, and all that is only needed until the end: nodes, lines, messages.
  */
 #ifndef RONDO_SERVER_CONFIG_IMPL_H
 #define RONDO_SERVER_CONFIG_IMPL_H

@@ -50,7 +50,7 @@ struct daemon {
 	int status;
 };
 
-/* ---- applying a configuration ----------------------------------------------------------------------- */
+/* ---- applying a configuration */
 
 /* What cannot fail, and is the same at the start. */
 static void apply_options(struct daemon *daemon, const struct config *config)
@@ -61,7 +61,8 @@ static void apply_options(struct daemon *daemon, const struct config *config)
 	names_refresh(daemon->names);
 }
 
-/* From here on `config` is the one that counts. What can fail comes first, and then nothing has changed. */
+/* From here on `config` is the one that counts. What can fail comes first, and then nothing has
+ * changed. */
 static bool apply(struct daemon *daemon, struct config *config)
 {
 	if (!entrances_prepare(&daemon->entrances, config))
@@ -231,7 +232,7 @@ static void reload(void *context, const struct admin_asker *asker)
 		finish_reload(daemon);
 }
 
-/* ---- what the admin asks for ------------------------------------------------------------------------- */
+/* ---- what the admin asks for */
 
 static void forget_asker(void *context, const void *asker_context)
 {
@@ -251,7 +252,7 @@ static int reopen_logs(void *context)
 	return error;
 }
 
-/* ---- stopping ---------------------------------------------------------------------------------------- */
+/* ---- stopping */
 
 static void stop_now(struct daemon *daemon)
 {
@@ -305,7 +306,7 @@ static void stop(struct daemon *daemon)
 		drain(daemon);
 }
 
-/* ---- the successor ----------------------------------------------------------------------------------- */
+/* ---- the successor */
 
 static void on_successor_ready(struct handover *handover, pid_t successor)
 {
@@ -348,7 +349,7 @@ static bool cannot_start(const char *what, const char *why)
 	return false;
 }
 
-/* ---- signals ----------------------------------------------------------------------------------------- */
+/* ---- signals */
 
 static void on_signal(struct watch *watch, unsigned events)
 {
@@ -396,7 +397,7 @@ static bool watch_signals(struct daemon *daemon)
 	return error == 0 || cannot_start("signals", strerror(-error));
 }
 
-/* ---- start ------------------------------------------------------------------------------------------- */
+/* ---- start */
 
 /* Descriptors 0 to 2 exist, so that no socket is ever taken for stderr. */
 static void open_standard_streams(void)
@@ -605,7 +606,8 @@ int daemon_run(const struct options *options)
 	log_set_level(options->quiet ? LOG_LEVEL_WARNING : config->log_level);
 	pass_warning(&daemon, config);
 	descriptors_fit(config);
-	/* What could not be made at the start is the process's end: the system takes everything back. */
+	/* What could not be made at the start is the process's end: the system takes everything
+	 * back. */
 	if (!start_loop(&daemon, config) || !start_upstream(&daemon) ||
 	    !start_service(&daemon, config) || !start_watching(&daemon) ||
 	    !start_backends(&daemon, config))

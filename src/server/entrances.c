@@ -32,7 +32,7 @@ void entrances_init(
 	};
 }
 
-/* ---- one entrance ------------------------------------------------------------------------------------ */
+/* ---- one entrance */
 
 /* Takes over a listening socket; negative errno, and then it is closed. */
 static int add(
@@ -58,7 +58,8 @@ static void close_entrance(struct entrances *entrances, struct entrance *entranc
 	bool is_last = !entrance->adopted && !entrances->is_handed_over;
 
 	LL_DELETE(entrances->first, entrance);
-	/* Others go on accepting from the same queue, if there are others; else it dies with the socket. */
+	/* Others go on accepting from the same queue, if there are others; else it dies with the
+	 * socket. */
 	if (is_last)
 		listener_accept_all(&entrance->listener);
 	listener_close(&entrance->listener);
@@ -67,7 +68,7 @@ static void close_entrance(struct entrances *entrances, struct entrance *entranc
 	free(entrance);
 }
 
-/* ---- sockets of a supervisor ------------------------------------------------------------------------- */
+/* ---- sockets of a supervisor */
 
 static bool is_any(const struct net_addr *addr)
 {
@@ -123,7 +124,7 @@ static bool is_superseded(const struct entrances *entrances, const struct config
 	return false;
 }
 
-/* ---- applying a configuration ------------------------------------------------------------------------ */
+/* ---- applying a configuration */
 
 static struct entrance *find(const struct entrances *entrances, const struct net_addr *addr)
 {
@@ -137,8 +138,8 @@ static struct entrance *find(const struct entrances *entrances, const struct net
 	return NULL;
 }
 
-/* While `on`, the ports of sockets that are about to be closed, and in the way of `addr`, may be bound again. Answers how
- * many there are. */
+/* While `on`, the ports of sockets that are about to be closed, and in the way of `addr`, may be
+ * bound again. Answers how many there are. */
 static size_t share_unwanted(struct entrances *entrances, const struct net_addr *addr, bool on)
 {
 	struct entrance *entrance;
@@ -166,8 +167,8 @@ static int listen_on(struct entrances *entrances, const struct config_listen *li
 		fd = net_listen(&listen->addr, &options);
 	if (fd != -EADDRINUSE || entrances->share_port)
 		return fd;
-	/* One that goes may be in the way of one that comes ("*:80" becomes "127.0.0.1:80"): for a moment both have the port,
-	 * so that nobody is refused between them. */
+	/* One that goes may be in the way of one that comes ("*:80" becomes "127.0.0.1:80"): for a
+	 * moment both have the port, so that nobody is refused between them. */
 	if (share_unwanted(entrances, &listen->addr, true) == 0)
 		return fd;
 	options.reuse_port = true;
@@ -249,7 +250,7 @@ void entrances_revert(struct entrances *entrances)
 			close_entrance(entrances, entrance);
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------- */
+/* ---- all of them */
 
 void entrances_resume(struct entrances *entrances)
 {

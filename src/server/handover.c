@@ -15,7 +15,7 @@
 
 enum { STACK_SIZE = 64 * 1024 };
 
-/* ---- the new process, before it becomes the program -------------------------------------------------- */
+/* ---- the new process, before it becomes the program */
 
 /* Moves descriptors to the places where the program looks for them. */
 static bool place(int *fds, int count)
@@ -81,8 +81,8 @@ static char *join_names(const struct handover_socket *sockets, size_t count)
 }
 
 /*
- * A process of its own; negative errno when there is none. Its parent is that of this process, and not this one: systemd
- * supervises only its own children well.
+ * A process of its own; negative errno when there is none. Its parent is that of this process, and
+ * not this one: systemd supervises only its own children well.
  */
 static pid_t run(struct start *start)
 {
@@ -110,7 +110,7 @@ static pid_t spawn(
 	return pid;
 }
 
-/* ---- the old process --------------------------------------------------------------------------------- */
+/* ---- the old process */
 
 static void close_pipe(struct handover *handover)
 {
@@ -123,7 +123,8 @@ static void close_pipe(struct handover *handover)
 	close(fd);
 }
 
-/* Ends the successor that is being started. It holds its end of the pipe, so it lives and the number is its own. */
+/* Ends the successor that is being started. It holds its end of the pipe, so it lives and the
+ * number is its own. */
 static void end_successor(struct handover *handover)
 {
 	kill(handover->successor, SIGKILL);
@@ -159,7 +160,7 @@ static void on_due(struct timer *timer)
 	    "the successor was not ready within %d s: this process goes on", HANDOVER_LIMIT_S);
 }
 
-/* ---- both -------------------------------------------------------------------------------------------- */
+/* ---- both */
 
 void handover_init(struct handover *handover, struct loop *loop)
 {
@@ -218,7 +219,7 @@ void handover_finish(struct handover *handover)
 	close_pipe(handover);
 }
 
-/* ---- the new process ----------------------------------------------------------------------------------- */
+/* ---- the new process */
 
 static void on_break(struct watch *watch, unsigned events)
 {

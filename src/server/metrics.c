@@ -35,7 +35,7 @@ uint64_t metrics_lines_dropped(const struct metrics *metrics)
 	return access_log_dropped(metrics->service->access_log) + log_dropped();
 }
 
-/* ---- histograms ------------------------------------------------------------------------------------- */
+/* ---- histograms */
 
 struct metrics_histogram metrics_of_backend(const struct backend *backend)
 {
@@ -89,7 +89,7 @@ double metrics_quantile_s(const struct metrics_histogram *histogram, double frac
 	return (double)lower_us / 1e6;
 }
 
-/* ---- text format 0.0.4 ------------------------------------------------------------------------------ */
+/* ---- text format 0.0.4 */
 
 static void put_head(FILE *out, const char *name, const char *type, const char *help)
 {
@@ -238,7 +238,7 @@ static void put_traffic(const struct ring *ring, FILE *out)
 	}
 }
 
-/* ---- the process ------------------------------------------------------------------------------------- */
+/* ---- the process */
 
 static uint64_t count_descriptors(void)
 {

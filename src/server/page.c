@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- text ---------------------------------------------------------------------------------------------- */
+/* ---- text */
 
 static void put_escaped(FILE *out, const char *text)
 {
@@ -54,7 +54,7 @@ static void put_milliseconds(FILE *out, double seconds)
 	fprintf(out, "<td>%.1f ms</td>", seconds * 1000);
 }
 
-/* ---- without a script ------------------------------------------------------------------------------------ */
+/* ---- without a script */
 
 static void put_backend(const struct service *service, const struct backend *backend, FILE *out)
 {
@@ -139,7 +139,7 @@ static void put_tables(const struct status_source *source, FILE *out)
 	put_events(source->events, out);
 }
 
-/* ---- with one ---------------------------------------------------------------------------------------------- */
+/* ---- with one */
 
 /* Inside of a script element no text may look like a tag. */
 static bool put_json(json_t *value, FILE *out)

@@ -11,7 +11,7 @@
 
 enum { STATUS_US = 1000 * 1000, STOP_MARGIN_US = 5 * 1000 * 1000 };
 
-/* ---- datagrams ------------------------------------------------------------------------------------- */
+/* ---- datagrams */
 
 /* Sends what waits, in order. Only a full queue leaves something behind. */
 static void flush(struct supervisor *supervisor)
@@ -48,7 +48,7 @@ __attribute__((format(printf, 2, 3))) static void tell(
 	flush(supervisor);
 }
 
-/* ---- the status line ------------------------------------------------------------------------------- */
+/* ---- the status line */
 
 static void compose_status(const struct supervisor *supervisor, char *text, size_t size)
 {
@@ -96,7 +96,7 @@ static void note_loaded(struct supervisor *supervisor)
 	    supervisor->loaded, sizeof(supervisor->loaded), "%H:%M:%S", localtime_r(&now, &parts));
 }
 
-/* ---- the watchdog ---------------------------------------------------------------------------------- */
+/* ---- the watchdog */
 
 static void on_watchdog_due(struct timer *timer)
 {
@@ -107,7 +107,8 @@ static void on_watchdog_due(struct timer *timer)
 	    loop_now_us(supervisor->loop) + supervisor->watchdog_us / 2);
 }
 
-/* How often the watchdog wants to hear from this very process, as sd_watchdog_enabled(3) reads it. */
+/* How often the watchdog wants to hear from this very process, as sd_watchdog_enabled(3) reads
+ * it. */
 static int64_t read_watchdog_us(void)
 {
 	uint64_t us, pid;
@@ -120,7 +121,7 @@ static int64_t read_watchdog_us(void)
 	return (int64_t)us;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------ */
+/* ---- life */
 
 /* A path, or a name in the abstract namespace, written with an @ in front. unix(7). */
 static bool read_address(struct net_addr *address, struct str text)
@@ -168,7 +169,7 @@ void supervisor_close(struct supervisor *supervisor)
 	supervisor->fd = -1;
 }
 
-/* ---- what is said ---------------------------------------------------------------------------------- */
+/* ---- what is said */
 
 void supervisor_say_ready(struct supervisor *supervisor)
 {
@@ -201,7 +202,8 @@ void supervisor_say_refused(struct supervisor *supervisor, const char *reason)
 	char *refusal = supervisor->refusal;
 
 	snprintf(refusal, sizeof(supervisor->refusal), "reload refused: %s", reason);
-	/* A datagram with bytes that are no text is dropped by systemd, and a new line would begin another state. */
+	/* A datagram with bytes that are no text is dropped by systemd, and a new line would begin
+	 * another state. */
 	for (; *refusal; refusal++)
 		if (*refusal < ' ' || *refusal > '~')
 			*refusal = '?';
@@ -220,7 +222,8 @@ void supervisor_say_stopping(struct supervisor *supervisor, int64_t limit_us)
 
 void supervisor_hand_over(struct supervisor *supervisor, pid_t pid)
 {
-	/* The new one must feed the watchdog for the first time in half a period, counted from now. */
+	/* The new one must feed the watchdog for the first time in half a period, counted from
+	 * now. */
 	tell(supervisor, "MAINPID=%lld%s\nSTATUS=handed over to process %lld", (long long)pid,
 	    supervisor->watchdog_us > 0 ? "\nWATCHDOG=1" : "", (long long)pid);
 	supervisor->is_main = false;

@@ -55,7 +55,8 @@ void latency_fail(struct latency *latency, int64_t took_us, int64_t now_us)
 		latency->sampled_us = now_us;
 		latency->at_least = true;
 	} else {
-		/* A fast one counts as the average that is left: it must not bring back what has decayed. */
+		/* A fast one counts as the average that is left: it must not bring back what has
+		 * decayed. */
 		latency_pull(latency, fmax(took, latency_average_us(latency, now_us)), now_us);
 	}
 }

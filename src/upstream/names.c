@@ -213,7 +213,8 @@ void names_refresh(struct names *names)
 	check_settled(names);
 }
 
-/* A host that the ring knows under another url has the same addresses; whether they still hold, the refresh will tell. */
+/* A host that the ring knows under another url has the same addresses; whether they still hold, the
+ * refresh will tell. */
 static bool borrow_addrs(const struct ring *ring, struct backend *backend)
 {
 	for (size_t i = 0; i < ring->count; i++) {
