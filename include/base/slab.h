@@ -16,7 +16,6 @@ struct slab_chunk;
 struct slab_free;
 
 struct slab {
-	const char *name; /* for messages and metrics; not copied */
 	size_t object_size;
 	size_t limit;  /* objects at most; may be changed at any time */
 	size_t in_use; /* objects taken and not given back */
@@ -27,7 +26,7 @@ struct slab {
 
 /* `object_size` in bytes (rounded up to keep alignment), `limit` in objects. Takes no memory
  * yet. */
-void slab_init(struct slab *slab, const char *name, size_t object_size, size_t limit);
+void slab_init(struct slab *slab, size_t object_size, size_t limit);
 
 /* Gives all memory back to the system. Every object must have been given back. */
 void slab_finish(struct slab *slab);

@@ -32,13 +32,12 @@ struct slab_free {
 	struct slab_free *next;
 };
 
-void slab_init(struct slab *slab, const char *name, size_t object_size, size_t limit)
+void slab_init(struct slab *slab, size_t object_size, size_t limit)
 {
 	const size_t alignment = _Alignof(max_align_t);
 
 	assert(object_size > 0 && object_size <= SIZE_MAX / 2);
 	*slab = (struct slab){
-	    .name = name,
 	    .object_size = (object_size + alignment - 1) / alignment * alignment,
 	    .limit = limit,
 	};

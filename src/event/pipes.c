@@ -4,7 +4,7 @@
 
 void pipes_init(struct pipes *pipes)
 {
-	slab_init(&pipes->slab, "pipes", sizeof(struct pipe), PIPES_MAX);
+	slab_init(&pipes->slab, sizeof(struct pipe), PIPES_MAX);
 	pipes->idle = NULL;
 }
 

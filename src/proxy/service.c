@@ -27,10 +27,10 @@ bool service_init(struct service *service, const struct service_start *start)
 	if (!service->response.fields)
 		return false;
 	pipes_init(&service->pipes);
-	slab_init(&service->sessions, "sessions", start->session_size, limits->connections);
+	slab_init(&service->sessions, start->session_size, limits->connections);
 	/* Each session has one at most, and a reload may leave more sessions than are let in from then on: a limit of
 	 * their own would only break connections. */
-	slab_init(&service->exchanges, "exchanges", start->exchange_size, SIZE_MAX);
+	slab_init(&service->exchanges, start->exchange_size, SIZE_MAX);
 	service->rules = rules_hold(start->rules);
 	return true;
 }

@@ -492,7 +492,7 @@ struct admin *admin_create(const struct admin_start *start)
 		free(admin);
 		return NULL;
 	}
-	slab_init(&admin->blocks, "admin blocks", head->header_bytes + COMPOSED_BYTES,
+	slab_init(&admin->blocks, head->header_bytes + COMPOSED_BYTES,
 	    2 * (ADMIN_HTTP_CLIENTS + ADMIN_SOCKET_CLIENTS));
 	for (size_t i = 0; i < ADMIN_DOORS; i++) {
 		struct admin_door *door = &admin->doors[i];
@@ -501,7 +501,7 @@ struct admin *admin_create(const struct admin_start *start)
 		door->watch.fd = -1;
 		door->run_request = runners[i];
 		timer_init(&door->timer, door_on_due);
-		slab_init(&door->slab, names[i], sizeof(struct admin_client), limits[i]);
+		slab_init(&door->slab, sizeof(struct admin_client), limits[i]);
 	}
 	return admin;
 }

@@ -468,9 +468,8 @@ static bool start_loop(struct daemon *daemon, const struct config *config)
 	size_t connections = config->rules.limits.connections;
 	size_t block_size = service_block_size(&config->rules);
 
-	slab_init(&daemon->blocks, "blocks", block_size, 4 * connections + 64);
-	slab_init(&daemon->connections, "backend connections", sizeof(struct backend_conn),
-	    4 * connections);
+	slab_init(&daemon->blocks, block_size, 4 * connections + 64);
+	slab_init(&daemon->connections, sizeof(struct backend_conn), 4 * connections);
 	daemon->loop = loop_create();
 	if (!daemon->loop)
 		return cannot_start("event loop", strerror(errno));

@@ -249,7 +249,7 @@ static bool open_table(struct table *table, const struct config *config)
 	table->config = config;
 	table->response.fields = table->fields;
 	table->response.field_limit = PROBE_FIELDS;
-	slab_init(&table->blocks, "blocks", PROBE_HEAD_BYTES, 2 * config->backend_count);
+	slab_init(&table->blocks, PROBE_HEAD_BYTES, 2 * config->backend_count);
 	table->inquiries = calloc(config->backend_count, sizeof(*table->inquiries));
 	table->loop = loop_create();
 	table->resolver = table->loop ? resolver_create(table->loop, &options) : NULL;

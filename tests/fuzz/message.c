@@ -125,8 +125,7 @@ void message_assert_same_content(const struct message_content *a, const struct m
 
 /* ---- a whole message */
 
-static struct slab blocks = {
-    .name = "blocks", .object_size = sizeof(((struct message *)0)->forwarded), .limit = 4};
+static struct slab blocks = {.object_size = sizeof(((struct message *)0)->forwarded), .limit = 4};
 
 static void keep(char *text, struct str s)
 {
@@ -282,8 +281,7 @@ void message_assert_round_trip(
     const struct message_content *content, const struct message_rules *rules)
 {
 	static const struct http_head chunked = {.framing = HTTP_FRAMING_CHUNKED};
-	static struct slab room = {
-	    .name = "room", .object_size = 10 * (size_t)MESSAGE_ROOM, .limit = 2};
+	static struct slab room = {.object_size = 10 * (size_t)MESSAGE_ROOM, .limit = 2};
 	struct message_rules wide = *rules;
 	struct message_content *again = malloc(sizeof(*again));
 	struct buf first, second;

@@ -304,9 +304,8 @@ static void build_proxy(void)
 	size_t least = rules->retry.body_bytes + 2 * rules->limits.head.header_bytes;
 	size_t block = dice_chance(&world.dice, 5000) ? service_block_size(rules) : least;
 
-	slab_init(&world.blocks, "blocks", block, 4 * CONNECTIONS + 64);
-	slab_init(&world.connections, "backend connections", sizeof(struct backend_conn),
-	    4 * CONNECTIONS);
+	slab_init(&world.blocks, block, 4 * CONNECTIONS + 64);
+	slab_init(&world.connections, sizeof(struct backend_conn), 4 * CONNECTIONS);
 	ring_init(&world.ring);
 	choose_ring_options();
 	world.env = (struct backend_env){

@@ -28,7 +28,7 @@ static void storage_comes_with_bytes_and_goes(void **state)
 	struct buf buf;
 
 	(void)state;
-	slab_init(&blocks, "blocks", BLOCK, 1);
+	slab_init(&blocks, BLOCK, 1);
 	buf_init(&buf, &blocks);
 	assert_content(&buf, STR(""));
 	assert_null(buf_content(&buf).data);
@@ -54,7 +54,7 @@ static void bytes_pass_through(void **state)
 	const char *where;
 
 	(void)state;
-	slab_init(&blocks, "blocks", BLOCK, 1);
+	slab_init(&blocks, BLOCK, 1);
 	buf_init(&buf, &blocks);
 	assert_true(buf_append(&buf, STR("hello ")));
 	assert_true(buf_append(&buf, STR("world")));
@@ -91,7 +91,7 @@ static void what_does_not_fit_is_refused_whole(void **state)
 
 	(void)state;
 	memset(many, 'x', sizeof(many));
-	slab_init(&blocks, "blocks", BLOCK, 1);
+	slab_init(&blocks, BLOCK, 1);
 	buf_init(&buf, &blocks);
 	buf_init(&other, &blocks);
 	assert_false(buf_append(&buf, (struct str){many, BLOCK + 1}));
@@ -122,7 +122,7 @@ static void formatted_text_needs_one_byte_more(void **state)
 	struct buf buf;
 
 	(void)state;
-	slab_init(&blocks, "blocks", BLOCK, 1);
+	slab_init(&blocks, BLOCK, 1);
 	buf_init(&buf, &blocks);
 	assert_false(buf_printf(&buf, "%*d", BLOCK, 7));
 	assert_int_equal(blocks.in_use, 0);
@@ -148,7 +148,7 @@ static void any_sequence_agrees_with_a_plain_array(void **state)
 	char next = 0;
 
 	(void)state;
-	slab_init(&blocks, "blocks", BLOCK, 1);
+	slab_init(&blocks, BLOCK, 1);
 	buf_init(&buf, &blocks);
 	for (int step = 0; step < 20000; step++) {
 		size_t amount = (size_t)rand_r(&seed) % 24;

@@ -27,8 +27,7 @@ static void the_limit_holds(void **state)
 	void *objects[3];
 
 	(void)state;
-	slab_init(&slab, "things", 24, 3);
-	assert_string_equal(slab.name, "things");
+	slab_init(&slab, 24, 3);
 	for (int i = 0; i < 3; i++) {
 		objects[i] = slab_take(&slab);
 		assert_non_null(objects[i]);
@@ -53,7 +52,7 @@ static void a_limit_of_nothing_gives_nothing(void **state)
 	struct slab slab;
 
 	(void)state;
-	slab_init(&slab, "none", 8, 0);
+	slab_init(&slab, 8, 0);
 	mallocs = 0;
 	assert_null(slab_take(&slab));
 	assert_int_equal(mallocs, 0);
@@ -66,7 +65,7 @@ static void the_limit_may_move(void **state)
 	void *objects[4];
 
 	(void)state;
-	slab_init(&slab, "things", 8, 2);
+	slab_init(&slab, 8, 2);
 	objects[0] = slab_take(&slab);
 	objects[1] = slab_take(&slab);
 	assert_null(slab_take(&slab));
@@ -96,7 +95,7 @@ static void last_given_is_first_taken(void **state)
 	void *a, *b, *c;
 
 	(void)state;
-	slab_init(&slab, "things", 100, 10);
+	slab_init(&slab, 100, 10);
 	a = slab_take(&slab);
 	b = slab_take(&slab);
 	c = slab_take(&slab);
@@ -124,7 +123,7 @@ static void objects_are_aligned_and_apart(void **state)
 		struct slab slab;
 		unsigned char *objects[COUNT];
 
-		slab_init(&slab, "things", sizes[i], COUNT);
+		slab_init(&slab, sizes[i], COUNT);
 		assert_in_range(slab.object_size, sizes[i], sizes[i] + 15);
 		for (unsigned n = 0; n < COUNT; n++) {
 			objects[n] = slab_take(&slab);
@@ -147,7 +146,7 @@ static void memory_comes_in_steps_and_stays(void **state)
 	void *objects[1000];
 
 	(void)state;
-	slab_init(&slab, "things", 64, 1000);
+	slab_init(&slab, 64, 1000);
 	mallocs = 0;
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 1000; i++)
@@ -165,7 +164,7 @@ static void no_memory_is_no_object_and_no_harm(void **state)
 	void *object;
 
 	(void)state;
-	slab_init(&slab, "things", 40000, 3);
+	slab_init(&slab, 40000, 3);
 	out_of_memory = true;
 	object = slab_take(&slab);
 	out_of_memory = false;

@@ -88,7 +88,7 @@ static void open_reader(struct reader *reader, bool is_response, enum http_metho
 	memset(reader, 0, sizeof(*reader));
 	reader->is_response = is_response;
 	reader->request = (struct http_head){.minor = 1, .method = method};
-	slab_init(&reader->blocks, "blocks", BLOCK_SIZE, 1);
+	slab_init(&reader->blocks, BLOCK_SIZE, 1);
 	buf_init(&reader->in, &reader->blocks);
 	reader->head.fields = reader->fields;
 	reader->head.field_limit = FIELDS;
@@ -145,7 +145,7 @@ static void check_composed(struct reader *reader)
 	struct slab blocks;
 	struct buf out;
 
-	slab_init(&blocks, "composed", 32 << 10, 1);
+	slab_init(&blocks, 32 << 10, 1);
 	buf_init(&out, &blocks);
 	parse_init(&parse, reader->is_response ? GUARD_RESPONSE : GUARD_REQUEST);
 	if (!reader->is_response) {

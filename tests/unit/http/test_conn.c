@@ -39,7 +39,7 @@ static void pair_init(struct pair *pair, const int ends[2])
 {
 	*pair = (struct pair){.loop = loop_create(), .peer = ends[1]};
 	assert_non_null(pair->loop);
-	slab_init(&pair->blocks, "blocks", BLOCK, 4);
+	slab_init(&pair->blocks, BLOCK, 4);
 	timer_init(&pair->patience, on_patience_lost);
 	pair->conn.on_event = on_event;
 	assert_false(conn_is_open(&pair->conn));

@@ -32,7 +32,7 @@ static void open_with(struct reader *reader, bool is_response, const char *text)
 {
 	memset(reader, 0, sizeof(*reader));
 	reader->request = (struct http_head){.minor = 1, .method = HTTP_METHOD_GET};
-	slab_init(&reader->blocks, "blocks", 1024, 1);
+	slab_init(&reader->blocks, 1024, 1);
 	buf_init(&reader->in, &reader->blocks);
 	reader->head.fields = reader->fields;
 	reader->head.field_limit = FIELDS;

@@ -67,7 +67,7 @@ struct output {
 
 static void open_output(struct output *output, size_t size)
 {
-	slab_init(&output->blocks, "output", size, 1);
+	slab_init(&output->blocks, size, 1);
 	buf_init(&output->buf, &output->blocks);
 }
 

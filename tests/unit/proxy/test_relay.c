@@ -75,7 +75,7 @@ static struct stage *set_up_with(uint32_t seed, const struct setting *setting, s
 	stage->random = seed;
 	stage->setting = *setting;
 	stage->loop = loop_create();
-	slab_init(&stage->blocks, "blocks", block, 4);
+	slab_init(&stage->blocks, block, 4);
 	pipes_init(&stage->pipes);
 	open_pair(stage, &stage->from, &stage->sender);
 	open_pair(stage, &stage->to, &stage->receiver);

@@ -40,9 +40,8 @@ static inline void world_init(struct world *world)
 	*world = (struct world){.loop = loop_create()};
 	assert_non_null(world->loop);
 	log_set_level(LOG_LEVEL_ERROR);
-	slab_init(&world->blocks, "blocks", WORLD_BLOCK_SIZE, WORLD_BLOCKS);
-	slab_init(&world->connections, "backend connections", sizeof(struct backend_conn),
-	    WORLD_CONNECTIONS);
+	slab_init(&world->blocks, WORLD_BLOCK_SIZE, WORLD_BLOCKS);
+	slab_init(&world->connections, sizeof(struct backend_conn), WORLD_CONNECTIONS);
 	timer_init(&world->tick, world_on_tick);
 	world->env = (struct backend_env){
 	    .loop = world->loop,
