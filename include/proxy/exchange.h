@@ -87,7 +87,6 @@ struct exchange {
 	    *parked; /* an answer that fell through, kept in case nothing better comes */
 
 	struct try_record tries[VERDICT_MAX_TRIES];
-	struct backend *tried[VERDICT_MAX_TRIES];
 	size_t try_count;
 	bool was_parked;          /* the answer passed on is one that fell through before */
 	bool was_uploaded;        /* the client's content was sent whole once */

@@ -52,6 +52,15 @@ enum blame outcome_blame(enum outcome outcome);
 
 enum backend_state { BACKEND_UP, BACKEND_DOWN, BACKEND_TRIAL, BACKEND_STATES };
 
+/* What a backend is to a request that would be sent there now. */
+enum standing {
+	STANDING_UP,
+	STANDING_TRIAL, /* it may have its trial */
+	STANDING_BUSY,  /* its trial is under way */
+	STANDING_SOFT,  /* down for a soft reason */
+	STANDING_HARD   /* down for a hard reason */
+};
+
 struct backend_options {
 	const char *url;  /* as x-app-url carries it; the identity */
 	const char *name; /* unique */
@@ -139,6 +148,17 @@ struct backend {
 	struct backend_env *env;
 };
 
+/* One try of a request. The tries of a request stand in the order they were made. */
+struct try_record {
+	struct backend *backend; /* held */
+	enum outcome outcome;
+	unsigned status; /* of the answer, if there was one */
+	int64_t took_us;
+	/* Of the backend when it was picked. */
+	enum standing standing;
+	unsigned epoch;
+};
+
 /* A connection to a backend: idle in the pool, or held by an exchange. */
 struct backend_conn {
 	struct conn conn;
@@ -210,6 +230,8 @@ void backend_note_failure(struct backend *backend, const struct backend_failure 
 
 /* Remembers a time to first byte. */
 void backend_note_latency(struct backend *backend, int64_t took_us);
+
+enum standing backend_standing(const struct backend *backend);
 
 enum { BACKEND_STATE_WORDS = BACKEND_STATES + 2 };
 

@@ -53,12 +53,6 @@ bool ring_set(struct ring *ring, struct backend *const *backends, size_t count);
  * with 0, which gives the backend the weight of its options again. */
 void ring_set_weight(struct ring *ring, struct backend *backend, unsigned weight);
 
-/* Backends somebody must not get again: those a request was at already. */
-struct ring_tried {
-	struct backend *const *backends;
-	size_t count;
-};
-
 enum ring_pick_result {
 	RING_PICKED,
 	RING_ALL_FULL, /* everybody usable is at max_connections */
@@ -66,20 +60,21 @@ enum ring_pick_result {
 };
 
 /*
- * Chooses the next backend. In this order:
+ * Chooses the next backend of a request that has made `count` tries. In this order:
  * - those that are up, and those on trial whose one request is not under way, by turns; of them the
  *   `backup` ones only when no other is left;
  * - only when none is up at all: one whose trial is under way, then those down for a soft reason,
- *   the one whose window ends first first, then, when no refusal was met yet in this request
- *   (`refused_before`), one that is down for a hard reason.
- * Draining and unresolved ones, those in `tried` and those at their max_connections are passed
- * over. Sets on_trial on a backend picked in BACKEND_TRIAL.
+ *   the one whose window ends first first, then, once in the request, one that is down for a hard
+ *   reason.
+ * Draining and unresolved ones, those of the tries and those at their max_connections are passed
+ * over. With RING_PICKED tries[count] begins: backend, standing and epoch are set; of one picked in
+ * STANDING_TRIAL it is the trial.
  */
-enum ring_pick_result ring_pick(struct ring *ring, const struct ring_tried *tried,
-    bool refused_before, int64_t now_us, struct backend **picked);
+enum ring_pick_result ring_pick(
+    struct ring *ring, struct try_record *tries, size_t count, int64_t now_us);
 
 /* Would ring_pick find somebody? Nothing changes. */
-bool ring_can_pick(const struct ring *ring, const struct ring_tried *tried, bool refused_before);
+bool ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count);
 
 /* The weight a backend is picked with, in thousandths: weight, times slow start (10 % to 100 %),
  * times the latency factor when adaptive, as it was at a pick not long ago. Never 0. */

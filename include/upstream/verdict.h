@@ -28,17 +28,6 @@
 
 enum { VERDICT_MAX_TRIES = 16, VERDICT_SUSPICIONS = 3 };
 
-/* One try of a request, in the order they were made. */
-struct try_record {
-	struct backend *backend; /* held */
-	enum outcome outcome;
-	unsigned status; /* of the answer, if there was one */
-	int64_t took_us;
-	/* The backend was not up when it was picked: on trial, or down with nobody up. */
-	bool was_trial;
-	unsigned epoch; /* the backend's when it was picked */
-};
-
 /* A try that failed hard: called when it happens, while the request goes on elsewhere. Other
  * outcomes are left to verdict_settle. */
 void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us);

@@ -18,25 +18,10 @@ static bool has_sent(const struct exchange *exchange)
 	return exchange->link && exchange->link->conn.sent > exchange->link_sent;
 }
 
-/* Did a backend refuse this request? Then no other that refuses is asked. */
-static bool was_refused(const struct exchange *exchange)
-{
-	for (size_t i = 0; i < exchange->try_count; i++)
-		if (outcome_blame(exchange->tries[i].outcome) == BLAME_HARD)
-			return true;
-	return false;
-}
-
-static struct ring_tried tried_so_far(const struct exchange *exchange)
-{
-	return (struct ring_tried){exchange->tried, exchange->try_count};
-}
-
 bool exchange_take_retry(struct exchange *exchange, bool sent)
 {
 	struct service *service = exchange->with.service;
 	const struct rules_retry *rules = &exchange->rules->retry;
-	struct ring_tried tried = tried_so_far(exchange);
 	if (exchange->try_count >= rules->tries ||
 	    exchange_now_us(exchange) >= exchange->deadline_us)
 		return false;
@@ -49,7 +34,7 @@ bool exchange_take_retry(struct exchange *exchange, bool sent)
 		log_debug("retry not possible: body");
 		return false;
 	}
-	if (!ring_can_pick(service->ring, &tried, was_refused(exchange)))
+	if (!ring_can_pick(service->ring, exchange->tries, exchange->try_count))
 		return false;
 	if (!budget_take_retry(
 		&service->ring->budget, rules->budget_percent, exchange_now_us(exchange))) {
@@ -147,22 +132,16 @@ static void count_retry(struct exchange *exchange)
 enum step exchange_step_picking(struct exchange *exchange)
 {
 	struct service *service = exchange->with.service;
-	struct ring_tried tried = tried_so_far(exchange);
-	struct backend *backend;
 	enum ring_pick_result picked = ring_pick(
-	    service->ring, &tried, was_refused(exchange), exchange_now_us(exchange), &backend);
+	    service->ring, exchange->tries, exchange->try_count, exchange_now_us(exchange));
 	if (picked != RING_PICKED)
 		return give_up(exchange, picked);
 	if (exchange->try_count > 0)
 		count_retry(exchange);
+	struct try_record *try = &exchange->tries[exchange->try_count++];
+	struct backend *backend = try->backend;
 	backend_hold(backend);
-	exchange->tried[exchange->try_count] = backend;
-	exchange->tries[exchange->try_count++] = (struct try_record){
-	    .backend = backend,
-	    .outcome = OUTCOME_CLIENT,
-	    .was_trial = backend->state != BACKEND_UP,
-	    .epoch = backend->epoch,
-	};
+	try->outcome = OUTCOME_CLIENT;
 	exchange->max_delay_us = backend->options.max_delay_response_us;
 	exchange->try_us = loop_refresh_us(service->loop);
 	exchange->address = backend->addr_first;

@@ -363,6 +363,15 @@ const char *const backend_state_words[BACKEND_STATE_WORDS] = {
     [WORD_UNRESOLVED] = "unresolved",
 };
 
+enum standing backend_standing(const struct backend *backend)
+{
+	if (backend->state == BACKEND_UP)
+		return STANDING_UP;
+	if (backend->state == BACKEND_TRIAL)
+		return backend->on_trial ? STANDING_BUSY : STANDING_TRIAL;
+	return outcome_blame(backend->reason) == BLAME_HARD ? STANDING_HARD : STANDING_SOFT;
+}
+
 const char *backend_state_word(const struct backend *backend)
 {
 	if (backend->draining)

@@ -122,15 +122,9 @@ static bool is_open(const struct backend *backend)
 
 static bool is_regular(const struct backend *backend)
 {
-	if (!is_open(backend))
-		return false;
-	return backend->state == BACKEND_UP ||
-	       (backend->state == BACKEND_TRIAL && !backend->on_trial);
-}
+	enum standing standing = backend_standing(backend);
 
-static bool is_down_soft(const struct backend *backend)
-{
-	return backend->state == BACKEND_DOWN && outcome_blame(backend->reason) == BLAME_SOFT;
+	return is_open(backend) && (standing == STANDING_UP || standing == STANDING_TRIAL);
 }
 
 static bool is_full(const struct backend *backend)
@@ -154,7 +148,7 @@ bool ring_is_usable(const struct ring *ring)
 	for (size_t i = 0; i < ring->count; i++) {
 		const struct backend *backend = ring->backends[i];
 
-		if (is_open(backend) && (backend->state != BACKEND_DOWN || is_down_soft(backend)))
+		if (is_open(backend) && backend_standing(backend) != STANDING_HARD)
 			return true;
 	}
 	return false;
@@ -237,15 +231,16 @@ static void ring_refresh_shares(struct ring *ring, int64_t now_us)
 /* ---- turns */
 
 struct search {
-	const struct ring_tried *tried;
+	const struct try_record *tries;
+	size_t try_count;
 	int64_t now_us;
 	bool found_full; /* somebody was passed over for nothing but max_connections */
 };
 
 static bool search_accepts(struct search *search, const struct backend *backend)
 {
-	for (size_t i = 0; i < search->tried->count; i++) {
-		if (search->tried->backends[i] == backend)
+	for (size_t i = 0; i < search->try_count; i++) {
+		if (search->tries[i].backend == backend)
 			return false;
 	}
 	if (is_full(backend))
@@ -348,26 +343,17 @@ static struct backend *ring_pick_regular(struct ring *ring, struct search *searc
 
 /* ---- when nobody is up */
 
-static bool is_busy_trial(const struct backend *backend)
-{
-	return backend->state == BACKEND_TRIAL && backend->on_trial;
-}
-
-static bool is_down_hard(const struct backend *backend)
-{
-	return backend->state == BACKEND_DOWN && outcome_blame(backend->reason) == BLAME_HARD;
-}
-
-/* Of those for whom `is_wanted` the one whose window ends, or ended, first; equals in turn. */
+/* Of those that stand so the one whose window ends, or ended, first; equals in turn. */
 static struct backend *ring_pick_soonest(
-    struct ring *ring, struct search *search, bool (*is_wanted)(const struct backend *backend))
+    struct ring *ring, struct search *search, enum standing standing)
 {
 	struct backend *picked = NULL;
 
 	for (size_t i = 0; i < ring->count; i++) {
 		struct backend *backend = ring->backends[(ring->next + i) % ring->count];
 
-		if (!is_open(backend) || !is_wanted(backend) || !search_accepts(search, backend))
+		if (!is_open(backend) || backend_standing(backend) != standing ||
+		    !search_accepts(search, backend))
 			continue;
 		if (!picked ||
 		    (backend->state == BACKEND_DOWN && backend->until_us < picked->until_us))
@@ -376,21 +362,31 @@ static struct backend *ring_pick_soonest(
 	return picked;
 }
 
-static struct backend *ring_pick_desperate(
-    struct ring *ring, struct search *search, bool refused_before)
+/* One that refused connections is asked once. */
+static bool search_had_hard(const struct search *search)
 {
-	struct backend *picked = ring_pick_soonest(ring, search, is_busy_trial);
+	for (size_t i = 0; i < search->try_count; i++) {
+		if (search->tries[i].standing == STANDING_HARD)
+			return true;
+	}
+	return false;
+}
+
+static struct backend *ring_pick_desperate(struct ring *ring, struct search *search)
+{
+	struct backend *picked = ring_pick_soonest(ring, search, STANDING_BUSY);
 
 	if (!picked)
-		picked = ring_pick_soonest(ring, search, is_down_soft);
-	if (!picked && !refused_before)
-		picked = ring_pick_soonest(ring, search, is_down_hard);
+		picked = ring_pick_soonest(ring, search, STANDING_SOFT);
+	if (!picked && !search_had_hard(search))
+		picked = ring_pick_soonest(ring, search, STANDING_HARD);
 	return picked;
 }
 
-bool ring_can_pick(const struct ring *ring, const struct ring_tried *tried, bool refused_before)
+bool ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count)
 {
-	struct search search = {.tried = tried};
+	struct search search = {.tries = tries, .try_count = count};
+	bool had_hard = search_had_hard(&search);
 	bool is_anybody_left = false;
 
 	for (size_t i = 0; i < ring->count; i++) {
@@ -400,7 +396,7 @@ bool ring_can_pick(const struct ring *ring, const struct ring_tried *tried, bool
 			continue;
 		if (is_regular(backend))
 			return true;
-		is_anybody_left |= !is_down_hard(backend) || !refused_before;
+		is_anybody_left |= !had_hard || backend_standing(backend) != STANDING_HARD;
 	}
 	return is_anybody_left && ring_count_up(ring) == 0;
 }
@@ -416,19 +412,24 @@ static void ring_note_pick(struct ring *ring, struct backend *picked)
 		picked->on_trial = true;
 }
 
-enum ring_pick_result ring_pick(struct ring *ring, const struct ring_tried *tried,
-    bool refused_before, int64_t now_us, struct backend **picked)
+enum ring_pick_result ring_pick(
+    struct ring *ring, struct try_record *tries, size_t count, int64_t now_us)
 {
-	struct search search = {.tried = tried, .now_us = now_us};
+	struct search search = {.tries = tries, .try_count = count, .now_us = now_us};
 
 	ring_refresh_shares(ring, now_us);
-	*picked = ring_pick_regular(ring, &search, false);
-	if (!*picked)
-		*picked = ring_pick_regular(ring, &search, true);
-	if (!*picked && ring_count_up(ring) == 0)
-		*picked = ring_pick_desperate(ring, &search, refused_before);
-	if (!*picked)
+	struct backend *picked = ring_pick_regular(ring, &search, false);
+	if (!picked)
+		picked = ring_pick_regular(ring, &search, true);
+	if (!picked && ring_count_up(ring) == 0)
+		picked = ring_pick_desperate(ring, &search);
+	if (!picked)
 		return search.found_full ? RING_ALL_FULL : RING_NOBODY;
-	ring_note_pick(ring, *picked);
+	tries[count] = (struct try_record){
+	    .backend = picked,
+	    .standing = backend_standing(picked),
+	    .epoch = picked->epoch,
+	};
+	ring_note_pick(ring, picked);
 	return RING_PICKED;
 }

@@ -81,7 +81,7 @@ static void verdict_good(const struct try_record *try, int64_t now_us)
 	bool waits_for_checks = backend->state == BACKEND_DOWN && backend->reason == OUTCOME_CHECK;
 
 	/* Who was asked before it went down, and answers now, has proved nothing. */
-	if (backend->state != BACKEND_UP && try->was_trial && !waits_for_checks)
+	if (backend->state != BACKEND_UP && try->standing != STANDING_UP && !waits_for_checks)
 		verdict_bring_back(backend, OUTCOME_GOOD, now_us);
 }
 
@@ -144,7 +144,7 @@ static void verdict_soft_while_up(const struct hearing *hearing, const struct tr
 /* The trial that brought it back, and then was cut off. */
 static bool verdict_is_undone_trial(const struct try_record *try)
 {
-	return try->outcome == OUTCOME_CUT_OFF && try->was_trial &&
+	return try->outcome == OUTCOME_CUT_OFF && try->standing != STANDING_UP &&
 	       try->backend->state == BACKEND_UP && try->backend->epoch == try->epoch + 1;
 }
 
@@ -160,7 +160,7 @@ static void verdict_try(const struct hearing *hearing, const struct try_record *
 		return;
 	if (backend->state == BACKEND_UP && is_soft)
 		verdict_soft_while_up(hearing, try);
-	if (backend->state != BACKEND_TRIAL || !try->was_trial)
+	if (backend->state != BACKEND_TRIAL || try->standing == STANDING_UP)
 		return;
 	if (is_soft && verdict_read(hearing, try) != READING_POISON)
 		verdict_turn_back(hearing->ring, try, hearing->now_us);

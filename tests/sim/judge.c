@@ -85,7 +85,7 @@ static void check_good(const struct try_record *try, const struct before *before
 {
 	bool waits_for_checks = before->state == BACKEND_DOWN && before->reason == OUTCOME_CHECK;
 	enum backend_state wanted =
-	    try->was_trial && !waits_for_checks ? BACKEND_UP : before->state;
+	    try->standing != STANDING_UP && !waits_for_checks ? BACKEND_UP : before->state;
 
 	check("a good answer to a trial brings back, any other does not",
 	    try->backend->state == wanted, "%s is %s", try->backend->name,
@@ -130,7 +130,7 @@ static void check_on_trial(
 	bool soft = outcome_blame(try->outcome) == BLAME_SOFT;
 	bool compared = hearing->answerer && hearing->answerer != backend;
 	bool poison = !compared && hearing->request->compared && try->outcome != OUTCOME_CUT_OFF;
-	bool convicted = try->was_trial && soft && !poison;
+	bool convicted = try->standing != STANDING_UP && soft && !poison;
 
 	check("a failed trial turns back, and nothing else",
 	    (backend->state == BACKEND_DOWN) == convicted, "%s after %s", backend->name,
@@ -138,8 +138,8 @@ static void check_on_trial(
 	if (convicted)
 		check_window(hearing->ring, backend, before, hearing->now_us);
 	else
-		check("a trial ends with its request", !try->was_trial || !backend->on_trial, "%s",
-		    backend->name);
+		check("a trial ends with its request",
+		    try->standing == STANDING_UP || !backend->on_trial, "%s", backend->name);
 }
 
 /* The backend is not what it was when it was picked. */
@@ -148,7 +148,7 @@ static void check_old(
 {
 	const struct ring *ring = hearing->ring;
 	const struct backend *backend = try->backend;
-	bool is_undone_trial = try->outcome == OUTCOME_CUT_OFF && try->was_trial &&
+	bool is_undone_trial = try->outcome == OUTCOME_CUT_OFF && try->standing != STANDING_UP &&
 			       before->state == BACKEND_UP && before->epoch == try->epoch + 1;
 	bool is_last =
 	    law_is_open(backend) && law_count_up(ring) + (backend->state != BACKEND_UP) <= 1;
@@ -206,7 +206,7 @@ void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request
 			check_old(&hearing, try, &before[i]);
 			continue;
 		}
-		if (try->was_trial)
+		if (try->standing != STANDING_UP)
 			law_trial_ends(law_server_of(try->backend));
 		if (before[i].state == BACKEND_UP)
 			check_while_up(&hearing, try, &before[i]);

@@ -11,6 +11,7 @@ struct given {
 	const struct exchange *exchange;
 	size_t count;
 	enum backend_state states[TRIES]; /* of the backends when they were picked */
+	bool had_hard;                    /* one of them was down for a hard reason */
 	bool is_settled;
 	bool found_nobody; /* in the last pick */
 	uint64_t denied;   /* law.denied at the last pick */
@@ -82,10 +83,18 @@ bool law_is_open(const struct backend *backend)
 	return !backend->draining && !backend->unresolved;
 }
 
-static bool is_free(const struct backend *backend, const struct ring_tried *tried)
+/* A request that is to go somewhere, and where it was. */
+struct asking {
+	const struct ring *ring;
+	const struct given *given; /* NULL: it was nowhere yet */
+	const struct try_record *tries;
+	size_t count;
+};
+
+static bool is_free(const struct backend *backend, const struct asking *asking)
 {
-	for (size_t i = 0; i < tried->count; i++)
-		if (tried->backends[i] == backend)
+	for (size_t i = 0; i < asking->count; i++)
+		if (asking->tries[i].backend == backend)
 			return false;
 	return law_is_open(backend) && (backend->options.max_connections == 0 ||
 					   backend->active < backend->options.max_connections);
@@ -111,14 +120,19 @@ size_t law_count_up(const struct ring *ring)
 	return up;
 }
 
-/* Somebody who must come before `picked`, or NULL. */
-static const struct backend *find_better(
-    const struct ring *ring, const struct ring_tried *tried, const struct backend *picked)
+/* Who is down for a hard reason is asked where nobody is up, and once. */
+static bool may_get_hard(const struct asking *asking)
 {
-	for (size_t i = 0; i < ring->count; i++) {
-		const struct backend *other = ring->backends[i];
+	return law_count_up(asking->ring) == 0 && !(asking->given && asking->given->had_hard);
+}
 
-		if (other == picked || !is_free(other, tried))
+/* Somebody who must come before `picked`, or where nobody was picked, or NULL. */
+static const struct backend *find_better(const struct asking *asking, const struct backend *picked)
+{
+	for (size_t i = 0; i < asking->ring->count; i++) {
+		const struct backend *other = asking->ring->backends[i];
+
+		if (other == picked || !is_free(other, asking))
 			continue;
 		if (is_in_turn(other) && (!picked || !is_in_turn(picked)))
 			return other;
@@ -127,8 +141,10 @@ static const struct backend *find_better(
 		if (picked && is_down(picked, BLAME_SOFT) && is_down(other, BLAME_SOFT) &&
 		    other->until_us < picked->until_us)
 			return other;
-		if (picked && is_down(picked, BLAME_HARD) &&
-		    (is_down(other, BLAME_SOFT) || other->state == BACKEND_TRIAL))
+		if ((!picked || is_down(picked, BLAME_HARD)) && !is_down(other, BLAME_HARD) &&
+		    law_count_up(asking->ring) == 0)
+			return other;
+		if (!picked && is_down(other, BLAME_HARD) && may_get_hard(asking))
 			return other;
 	}
 	return NULL;
@@ -165,14 +181,15 @@ static void check_turns(const struct ring *ring, const struct backend *picked)
 	}
 }
 
-static void check_picked(const struct ring *ring, const struct ring_tried *tried,
-    bool refused_before, const struct backend *picked)
+static void check_picked(const struct asking *asking, const struct backend *picked)
 {
-	check("who is asked is free", is_free(picked, tried), "%s", picked->name);
+	const struct ring *ring = asking->ring;
+
+	check("who is asked is free", is_free(picked, asking), "%s", picked->name);
 	check("a trial is one request at a time", is_in_turn(picked) || law_count_up(ring) == 0,
 	    "%s is %s", picked->name, backend_state_word(picked));
 	check("one that refused is tried last, and once",
-	    !is_down(picked, BLAME_HARD) || !refused_before, "%s", picked->name);
+	    !is_down(picked, BLAME_HARD) || may_get_hard(asking), "%s", picked->name);
 	if (world.profile.calm && ring->options.balance == RING_ROUND_ROBIN)
 		check_turns(ring, picked);
 }
@@ -206,18 +223,18 @@ static void note_pick(const struct exchange *exchange, int64_t now_us)
 	request->rules_first = request->rules_last = (size_t)(exchange->rules - world.rules);
 }
 
-enum ring_pick_result __real_ring_pick(struct ring *ring, const struct ring_tried *tried,
-    bool refused_before, int64_t now_us, struct backend **picked);
-enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_tried *tried,
-    bool refused_before, int64_t now_us, struct backend **picked);
-enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_tried *tried,
-    bool refused_before, int64_t now_us, struct backend **picked)
+enum ring_pick_result __real_ring_pick(
+    struct ring *ring, struct try_record *tries, size_t count, int64_t now_us);
+enum ring_pick_result __wrap_ring_pick(
+    struct ring *ring, struct try_record *tries, size_t count, int64_t now_us);
+enum ring_pick_result __wrap_ring_pick(
+    struct ring *ring, struct try_record *tries, size_t count, int64_t now_us)
 {
 	const struct exchange *exchange =
-	    (const struct exchange *)(const void *)((const char *)tried->backends -
-						    offsetof(struct exchange, tried));
-	struct given *given = find_owner(tried->backends, offsetof(struct exchange, tried));
-	const struct backend *better;
+	    (const struct exchange *)(const void *)((const char *)tries -
+						    offsetof(struct exchange, tries));
+	struct given *given = find_owner(tries, offsetof(struct exchange, tries));
+	const struct backend *picked = NULL, *better;
 
 	if (!given) {
 		check(
@@ -226,38 +243,38 @@ enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_trie
 		*given = (struct given){.exchange = exchange, .first_us = now_us};
 		note_pick(exchange, now_us);
 	}
-	enum ring_pick_result result =
-	    __real_ring_pick(ring, tried, refused_before, now_us, picked);
+	const struct asking asking = {ring, given, tries, count};
+	enum ring_pick_result result = __real_ring_pick(ring, tries, count, now_us);
 
-	better = find_better(ring, tried, *picked);
+	if (result == RING_PICKED)
+		picked = tries[count].backend;
+	better = find_better(&asking, picked);
 	check(
 	    "who is up is asked first", !better, "%s was passed over", better ? better->name : "");
-	if (result == RING_PICKED)
-		check_picked(ring, tried, refused_before, *picked);
-	if (tried->count > 0)
+	if (picked)
+		check_picked(&asking, picked);
+	if (count > 0)
 		check_deadline(given, now_us);
-	check("who could be picked is picked", result == RING_PICKED || !given->is_promised,
-	    "%zu tries", tried->count);
+	check("who could be picked is picked", picked || !given->is_promised, "%zu tries", count);
 	given->is_promised = false;
-	given->found_nobody = result != RING_PICKED;
+	given->found_nobody = !picked;
 	given->denied = law.denied;
-	if (result == RING_PICKED) {
-		given->states[given->count++] = (*picked)->state;
-		law.trial[law_server_of(*picked)->index] |= (*picked)->state == BACKEND_TRIAL;
+	if (picked) {
+		given->states[given->count++] = picked->state;
+		given->had_hard |= is_down(picked, BLAME_HARD);
+		law.trial[law_server_of(picked)->index] |= picked->state == BACKEND_TRIAL;
 	}
 	return result;
 }
 
-bool __real_ring_can_pick(
-    const struct ring *ring, const struct ring_tried *tried, bool refused_before);
-bool __wrap_ring_can_pick(
-    const struct ring *ring, const struct ring_tried *tried, bool refused_before);
-bool __wrap_ring_can_pick(
-    const struct ring *ring, const struct ring_tried *tried, bool refused_before)
+bool __real_ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count);
+bool __wrap_ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count);
+bool __wrap_ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count)
 {
-	struct given *given = find_owner(tried->backends, offsetof(struct exchange, tried));
-	const struct backend *left = find_better(ring, tried, NULL);
-	bool can = __real_ring_can_pick(ring, tried, refused_before);
+	struct given *given = find_owner(tries, offsetof(struct exchange, tries));
+	const struct asking asking = {ring, given, tries, count};
+	const struct backend *left = find_better(&asking, NULL);
+	bool can = __real_ring_can_pick(ring, tries, count);
 
 	check(
 	    "whoever is left is found", can || !left, "%s was passed over", left ? left->name : "");
@@ -301,7 +318,7 @@ void law_check_tries(const struct verdict_case *request)
 	    given->count);
 	for (size_t i = 0; i < request->count; i++)
 		check("a try knows whether it was a trial",
-		    request->tries[i].was_trial == (given->states[i] != BACKEND_UP),
+		    (request->tries[i].standing != STANDING_UP) == (given->states[i] != BACKEND_UP),
 		    "try %zu, of %s", i, request->tries[i].backend->name);
 	check("a request is tried again where it may be",
 	    request->count == 0 || !is_failure(request->tries[request->count - 1].outcome) ||

@@ -96,14 +96,13 @@ static inline void fleet_switch(struct fleet *fleet, size_t i, bool up)
  * nobody is left. */
 static inline char fleet_pick(struct fleet *fleet, int64_t now_us)
 {
-	const struct ring_tried tried = {NULL, 0};
-	struct backend *picked;
-	bool can_pick = ring_can_pick(&fleet->ring, &tried, false);
+	struct try_record try;
+	bool can_pick = ring_can_pick(&fleet->ring, &try, 0);
 
-	switch (ring_pick(&fleet->ring, &tried, false, now_us, &picked)) {
+	switch (ring_pick(&fleet->ring, &try, 0, now_us)) {
 	case RING_PICKED:
 		assert_true(can_pick);
-		return picked->name[0];
+		return try.backend->name[0];
 	case RING_ALL_FULL:
 		assert_false(can_pick);
 		return '!';
@@ -130,12 +129,15 @@ static inline void fleet_expect(struct fleet *fleet, const char *expected, int64
  * States in tables, one letter each: U up, T on trial, t on trial with its request under way, S
  * down for a soft reason, H down for a hard one, D draining, N unresolved. A digit
  * before it is the end of its window; '*' before it: backup; '#': at its limit; '~': tried already
- * by this request.
+ * by this request, as what it is now; '^': tried when it was up. Fills `tries`, which may be NULL
+ * where nobody was tried, and answers how many there are.
  */
-static inline size_t fleet_arrange(struct fleet *fleet, const char *states, struct backend **tried)
+static inline size_t fleet_arrange(
+    struct fleet *fleet, const char *states, struct try_record *tries)
 {
-	size_t i = 0, tried_count = 0;
+	size_t i = 0, try_count = 0;
 	int64_t until_us = 11 * S;
+	bool was_up[FLEET_LIMIT];
 
 	for (const char *at = states; *at; at++) {
 		struct backend *backend = fleet->backends[i];
@@ -153,7 +155,10 @@ static inline size_t fleet_arrange(struct fleet *fleet, const char *states, stru
 			backend->active = 1;
 			break;
 		case '~':
-			tried[tried_count++] = backend;
+		case '^':
+			assert_non_null(tries);
+			was_up[try_count] = *at == '^';
+			tries[try_count++] = (struct try_record){.backend = backend};
 			break;
 		case 'T':
 		case 't':
@@ -182,7 +187,10 @@ static inline size_t fleet_arrange(struct fleet *fleet, const char *states, stru
 			break;
 		}
 	}
-	return tried_count;
+	for (size_t j = 0; j < try_count; j++)
+		if (!was_up[j])
+			tries[j].standing = backend_standing(tries[j].backend);
+	return try_count;
 }
 
 /* The states again, in the same letters, without what is before them. */

@@ -216,96 +216,115 @@ static void nobody_is_owed_more_than_a_round(void **state)
 static void a_request_gets_no_backend_twice(void **state)
 {
 	struct fleet fleet;
-	struct backend *tried[3];
-	struct backend *picked;
+	struct try_record tries[4];
 
 	(void)state;
 	fleet_init(&fleet, 3, NULL);
 	for (size_t i = 0; i < 3; i++) {
-		const struct ring_tried so_far = {tried, i};
-
-		assert_int_equal(
-		    ring_pick(&fleet.ring, &so_far, false, 1 * S, &picked), RING_PICKED);
+		assert_int_equal(ring_pick(&fleet.ring, tries, i, 1 * S), RING_PICKED);
 		for (size_t j = 0; j < i; j++)
-			assert_ptr_not_equal(picked, tried[j]);
-		tried[i] = picked;
+			assert_ptr_not_equal(tries[i].backend, tries[j].backend);
 	}
-	const struct ring_tried all = {tried, 3};
-	assert_int_equal(ring_pick(&fleet.ring, &all, false, 1 * S, &picked), RING_NOBODY);
-	assert_null(picked);
+	assert_int_equal(ring_pick(&fleet.ring, tries, 3, 1 * S), RING_NOBODY);
 	fleet_finish(&fleet);
+}
+
+static void a_try_tells_how_its_backend_stood(void **state)
+{
+	static const struct {
+		const char *states;
+		enum standing standing;
+	} cases[] = {
+	    {"U", STANDING_UP},
+	    {"T", STANDING_TRIAL},
+	    {"t", STANDING_BUSY},
+	    {"S", STANDING_SOFT},
+	    {"H", STANDING_HARD},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fleet fleet;
+		struct try_record try;
+
+		fleet_init(&fleet, 1, NULL);
+		fleet_arrange(&fleet, cases[i].states, NULL);
+		assert_int_equal(ring_pick(&fleet.ring, &try, 0, 5 * S), RING_PICKED);
+		assert_ptr_equal(try.backend, fleet.backends[0]);
+		assert_int_equal(try.standing, cases[i].standing);
+		assert_int_equal(try.epoch, fleet.backends[0]->epoch);
+		fleet_finish(&fleet);
+	}
 }
 
 static void who_is_asked_depends_on_state(void **state)
 {
 	static const struct {
 		const char *states;
-		bool refused_before;
 		const char *picks; /* of several requests, one after the other */
 	} cases[] = {
 	    /* those that are up, and whoever may have its trial, once */
-	    {"U U U", false, "abcabc"},
-	    {"U S H", false, "aaa"},
-	    {"U T U", false, "abcaca"},
-	    {"T T H", false, "abab"},
-	    {"U t U", false, "acac"},
+	    {"U U U", "abcabc"},
+	    {"U S H", "aaa"},
+	    {"U T U", "abcaca"},
+	    {"T T H", "abab"},
+	    {"U t U", "acac"},
 	    /* draining, unresolved: not even as a last resort */
-	    {"D U N", false, "bbb"},
-	    {"D N D", false, "---"},
-	    {"D SN HD", false, "---"},
+	    {"D U N", "bbb"},
+	    {"D N D", "---"},
+	    {"D SN HD", "---"},
 	    /* backups only when no other is left */
-	    {"*U U *U", false, "bbb"},
-	    {"*U H *U", false, "acac"},
-	    {"*U ~U *U", false, "acac"},
-	    {"*U #U *U", false, "acac"},
-	    {"*U T *U", false, "bcaca"},
-	    {"~*U U H", false, "bb"},
+	    {"*U U *U", "bbb"},
+	    {"*U H *U", "acac"},
+	    {"*U ~U *U", "acac"},
+	    {"*U #U *U", "acac"},
+	    {"*U T *U", "bcaca"},
+	    {"~*U U H", "bb"},
 	    /* full */
-	    {"#U U U", false, "bcbc"},
-	    {"#U #U #U", false, "!!"},
-	    {"#U S H", false, "!"},
-	    {"#U ~U ~U", false, "!"},
-	    {"#U D H", false, "!"},
-	    {"#*U #U H", false, "!"},
+	    {"#U U U", "bcbc"},
+	    {"#U #U #U", "!!"},
+	    {"#U S H", "!"},
+	    {"#U ~U ~U", "!"},
+	    {"#U D H", "!"},
+	    {"#*U #U H", "!"},
 	    /* up, but all tried: that is no reason to bother those that are down */
-	    {"~U S H", false, "-"},
-	    {"~U t H", false, "-"},
+	    {"~U S H", "-"},
+	    {"~U t H", "-"},
 	    /* nobody is up: soft before hard, the window that ends first first */
-	    {"3S 2S 1S", false, "cccc"},
-	    {"3S 2S ~1S", false, "bb"},
-	    {"3S 2S #1S", false, "bb"},
-	    {"#3S #2S #1S", false, "!"},
-	    {"1H 3S 2H", false, "b"},
-	    {"3H 2H 4H", false, "b"},
-	    {"3H ~2H 4H", false, "a"},
-	    {"3H 2H 4H", true, "-"},
-	    {"H S ~H", true, "b"},
-	    {"H ~S ~H", true, "-"},
-	    {"H t H", false, "bb"},
-	    {"H t 1S", false, "bb"},
-	    {"H ~t 1S", false, "c"},
-	    {"D H ~S", false, "b"},
+	    {"3S 2S 1S", "cccc"},
+	    {"3S 2S ~1S", "bb"},
+	    {"3S 2S #1S", "bb"},
+	    {"#3S #2S #1S", "!"},
+	    {"1H 3S 2H", "b"},
+	    {"3H 2H 4H", "b"},
+	    {"3H ~2H 4H", "-"}, /* one that is down for a hard reason is asked once */
+	    {"H S ~H", "b"},
+	    {"H ~S ~H", "-"},
+	    {"3H ^2H 4H", "a"}, /* it refused only now */
+	    {"H ~S ^H", "a"},
+	    {"~H ^H H", "-"},
+	    {"H t H", "bb"},
+	    {"H t 1S", "bb"},
+	    {"H ~t 1S", "c"},
+	    {"D H ~S", "b"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct fleet fleet;
-		struct backend *tried[3], *picked;
+		struct try_record tries[4];
 		char got[16] = {0};
 
 		fleet_init(&fleet, 3, NULL);
-		const struct ring_tried before = {
-		    tried, fleet_arrange(&fleet, cases[i].states, tried)};
+		size_t count = fleet_arrange(&fleet, cases[i].states, tries);
 		for (size_t j = 0; cases[i].picks[j]; j++) {
-			bool can_pick =
-			    ring_can_pick(&fleet.ring, &before, cases[i].refused_before);
-			enum ring_pick_result result = ring_pick(
-			    &fleet.ring, &before, cases[i].refused_before, 5 * S, &picked);
+			bool can_pick = ring_can_pick(&fleet.ring, tries, count);
+			enum ring_pick_result result = ring_pick(&fleet.ring, tries, count, 5 * S);
 
 			assert_int_equal(can_pick, result == RING_PICKED);
 			got[j] = result == RING_ALL_FULL ? '!' : '-';
 			if (result == RING_PICKED)
-				got[j] = picked->name[0];
+				got[j] = tries[count].backend->name[0];
 		}
 		if (strcmp(got, cases[i].picks) != 0)
 			fail_msg("%s: %s, expected %s", cases[i].states, got, cases[i].picks);
@@ -335,10 +354,9 @@ static void usable_is_who_can_be_hoped_for(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct fleet fleet;
-		struct backend *tried[3];
 
 		fleet_init(&fleet, 3, NULL);
-		fleet_arrange(&fleet, cases[i].states, tried);
+		fleet_arrange(&fleet, cases[i].states, NULL);
 		assert_int_equal(ring_count_up(&fleet.ring), cases[i].up);
 		assert_int_equal(ring_is_usable(&fleet.ring), cases[i].usable);
 		fleet_release(&fleet);
@@ -598,6 +616,7 @@ int main(void)
 	    cmocka_unit_test(a_return_is_no_burst),
 	    cmocka_unit_test(nobody_is_owed_more_than_a_round),
 	    cmocka_unit_test(a_request_gets_no_backend_twice),
+	    cmocka_unit_test(a_try_tells_how_its_backend_stood),
 	    cmocka_unit_test(who_is_asked_depends_on_state),
 	    cmocka_unit_test(usable_is_who_can_be_hoped_for),
 	    cmocka_unit_test(slow_start_ramps_from_a_tenth),

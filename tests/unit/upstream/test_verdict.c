@@ -35,7 +35,7 @@ static void request_read(struct request *request, const char *script)
 		    .backend = backend,
 		    .outcome = outcome_from(at + 2, len - 2),
 		    .status = 500,
-		    .was_trial = backend->state != BACKEND_UP,
+		    .standing = backend_standing(backend),
 		    .epoch = backend->epoch,
 		};
 		at += len + (at[len] == ' ');
@@ -88,11 +88,10 @@ static void expect_judgements(const struct judgement *cases, size_t count, bool 
 {
 	for (size_t i = 0; i < count; i++) {
 		struct fleet fleet;
-		struct backend *tried[3];
 		struct request request = {.fleet = &fleet, .id = 1, .now_us = NOW};
 
 		fleet_init(&fleet, 3, NULL);
-		fleet_arrange(&fleet, cases[i].before, tried);
+		fleet_arrange(&fleet, cases[i].before, NULL);
 		request_read(&request, cases[i].tries);
 		request_judge(&request, compared);
 		expect_states(&fleet, cases[i].after, cases[i].tries);
@@ -536,10 +535,9 @@ static void probes_are_for_those_that_are_down(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct fleet fleet;
-		struct backend *tried[2];
 
 		fleet_init(&fleet, 2, NULL);
-		fleet_arrange(&fleet, cases[i].before, tried);
+		fleet_arrange(&fleet, cases[i].before, NULL);
 		probe(&fleet, cases[i].outcome, NOW);
 		expect_states(&fleet, cases[i].after, cases[i].before);
 		fleet_finish(&fleet);
@@ -575,10 +573,9 @@ static void checks_count_in_a_row(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const struct verdict_check_rules rules = {.fall = 3, .rise = 2};
 		struct fleet fleet;
-		struct backend *tried[2];
 
 		fleet_init(&fleet, 2, NULL);
-		fleet_arrange(&fleet, cases[i].before, tried);
+		fleet_arrange(&fleet, cases[i].before, NULL);
 		for (const char *check = cases[i].checks; *check; check++)
 			verdict_checked(&fleet.ring, fleet.backends[0], &rules, *check == '+', NOW);
 		expect_states(&fleet, cases[i].after, cases[i].checks);
