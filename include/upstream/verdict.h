@@ -4,9 +4,9 @@
  * Hard outcomes (refused, unreachable, no connection in time, checks) take a backend down at once.
  * Soft ones are compared: when another backend then gave the same request a good answer, all that
  * failed it are down at once; when none did, the request is to blame and nobody is marked. A soft
- * failure of a request that could not be tried elsewhere is a suspicion, and so is an answer cut
- * off, for it had begun to reach the client; three in a row from different requests, with no whole
- * good answer between, mark. Soft marks never take out the last backend that is up. The rest (a stale
+ * failure of a request that no other backend got is a suspicion, and so is an answer cut off, for
+ * it had begun to reach the client; three in a row from different requests, with no whole good
+ * answer between, mark. Soft marks never take out the last backend that is up. The rest (a stale
  * connection, the client's or rondo's own fault) means nothing.
  *
  * Down lasts a window; then a probe of rondo's own must succeed (verdict_probed), then one client
@@ -35,15 +35,13 @@ void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_u
 /*
  * The request is decided, by an answer or by having none: judges all its tries, but for what
  * verdict_hard did already. An answer is judged by its head; should it be cut off later, that is
- * another case of one try under the same request_id. `request_id` is unique to the request; `compared` tells that the request could have been tried elsewhere (then soft
- * failures without a good answer mean nothing) rather than not (then they are suspicions). Also
- * ends the trials among them.
+ * another case of one try under the same request_id, which is unique to the request. Also ends the
+ * trials among them.
  */
 struct verdict_case {
 	const struct try_record *tries;
 	size_t count;
 	uint64_t request_id;
-	bool compared;
 };
 void verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us);
 

@@ -76,17 +76,10 @@ void exchange_settle(struct exchange *exchange)
 	if (exchange->settled)
 		return;
 	exchange->settled = true;
-	/* Who did not get the request compares with nobody. */
-	size_t judged = 0;
-	for (size_t i = 0; i < exchange->try_count; i++) {
-		enum outcome outcome = exchange->tries[i].outcome;
-		judged += outcome == OUTCOME_GOOD || outcome_blame(outcome) == BLAME_SOFT;
-	}
 	struct verdict_case request = {
 	    .tries = exchange->tries,
 	    .count = exchange->try_count,
 	    .request_id = exchange->number,
-	    .compared = judged > 1,
 	};
 	verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
 }

@@ -94,13 +94,14 @@ struct hearing {
 	struct ring *ring;
 	const struct verdict_case *request;
 	const struct backend *answerer; /* NULL when nobody gave a good answer */
+	size_t receivers; /* tries in which a backend got the request, for all we know */
 	int64_t now_us;
 };
 
 /* How a soft failure is to be read. */
 enum reading {
 	READING_CONVICTED,  /* another backend could do it */
-	READING_SUSPICIOUS, /* nobody else could be asked */
+	READING_SUSPICIOUS, /* nobody else was asked */
 	READING_POISON      /* nobody could do it: the request is to blame */
 };
 
@@ -108,7 +109,7 @@ static enum reading verdict_read(const struct hearing *hearing, const struct try
 {
 	if (hearing->answerer && hearing->answerer != try->backend)
 		return READING_CONVICTED;
-	if (try->outcome == OUTCOME_CUT_OFF || !hearing->request->compared)
+	if (try->outcome == OUTCOME_CUT_OFF || hearing->receivers <= 1)
 		return READING_SUSPICIOUS;
 	return READING_POISON;
 }
@@ -169,12 +170,20 @@ static void verdict_try(const struct hearing *hearing, const struct try_record *
 		backend->on_trial = false;
 }
 
+/* Who did not get the request compares with nobody. */
+static bool verdict_is_receiver(const struct try_record *try)
+{
+	return outcome_blame(try->outcome) != BLAME_HARD && try->outcome != OUTCOME_SHORTAGE &&
+	       try->outcome != OUTCOME_STALE;
+}
+
 void verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us)
 {
 	struct hearing hearing = {.ring = ring, .request = request, .now_us = now_us};
 
 	/* The answer first: whoever it brings back counts as up for the others. */
 	for (size_t i = 0; i < request->count; i++) {
+		hearing.receivers += verdict_is_receiver(&request->tries[i]);
 		if (request->tries[i].outcome == OUTCOME_GOOD) {
 			hearing.answerer = request->tries[i].backend;
 			verdict_good(&request->tries[i], now_us);

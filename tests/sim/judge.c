@@ -96,8 +96,47 @@ struct hearing {
 	const struct ring *ring;
 	const struct verdict_case *request;
 	const struct backend *answerer;
+	bool is_poison; /* no server had a good answer, and more than one might have had */
 	int64_t now_us;
 };
+
+/* One that refuses, or that rondo could not reach, says nothing of the request. */
+static bool may_have_answered(enum outcome outcome)
+{
+	switch (outcome) {
+	case OUTCOME_GOOD:
+	case OUTCOME_LATE:
+	case OUTCOME_STALLED:
+	case OUTCOME_RESET:
+	case OUTCOME_BAD_RESPONSE:
+	case OUTCOME_STATUS:
+	case OUTCOME_CUT_OFF:
+	case OUTCOME_CLIENT:
+	case OUTCOME_DEADLINE:
+		return true;
+	case OUTCOME_REFUSED:
+	case OUTCOME_UNREACHABLE:
+	case OUTCOME_CONNECT_TIMEOUT:
+	case OUTCOME_CHECK:
+	case OUTCOME_STALE:
+	case OUTCOME_SHORTAGE:
+	case OUTCOMES:
+		break;
+	}
+	return false;
+}
+
+static bool is_poison(const struct verdict_case *request)
+{
+	unsigned asked = 0;
+
+	for (size_t i = 0; i < request->count; i++) {
+		if (request->tries[i].outcome == OUTCOME_GOOD)
+			return false;
+		asked += may_have_answered(request->tries[i].outcome);
+	}
+	return asked > 1;
+}
 
 /* A try that did not end well, of a backend that was up. */
 static void check_while_up(
@@ -109,7 +148,7 @@ static void check_while_up(
 	bool compared = hearing->answerer && hearing->answerer != backend;
 	bool convicted = soft && compared;
 
-	if (soft && !compared && (!hearing->request->compared || try->outcome == OUTCOME_CUT_OFF))
+	if (soft && !compared && !hearing->is_poison)
 		convicted = suspect(law_server_of(backend), hearing->request->request_id);
 	if (backend->state == BACKEND_DOWN) {
 		check("nobody is marked for what was not his fault", convicted, "%s for %s",
@@ -129,8 +168,7 @@ static void check_on_trial(
 	const struct backend *backend = try->backend;
 	bool soft = outcome_blame(try->outcome) == BLAME_SOFT;
 	bool compared = hearing->answerer && hearing->answerer != backend;
-	bool poison = !compared && hearing->request->compared && try->outcome != OUTCOME_CUT_OFF;
-	bool convicted = try->standing != STANDING_UP && soft && !poison;
+	bool convicted = try->standing != STANDING_UP && soft && (compared || !hearing->is_poison);
 
 	check("a failed trial turns back, and nothing else",
 	    (backend->state == BACKEND_DOWN) == convicted, "%s after %s", backend->name,
@@ -182,7 +220,8 @@ void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request
 void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us)
 {
 	struct before before[TRIES];
-	struct hearing hearing = {.ring = ring, .request = request, .now_us = now_us};
+	struct hearing hearing = {
+	    .ring = ring, .request = request, .is_poison = is_poison(request), .now_us = now_us};
 
 	law_check_tries(request);
 	for (size_t i = 0; i < request->count; i++) {

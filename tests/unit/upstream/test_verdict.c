@@ -42,13 +42,12 @@ static void request_read(struct request *request, const char *script)
 	}
 }
 
-static void request_judge(const struct request *request, bool compared)
+static void request_judge(const struct request *request)
 {
 	const struct verdict_case judged = {
 	    .tries = request->tries,
 	    .count = request->count,
 	    .request_id = request->id,
-	    .compared = compared,
 	};
 
 	for (size_t i = 0; i < request->count; i++)
@@ -56,13 +55,13 @@ static void request_judge(const struct request *request, bool compared)
 	verdict_settle(&request->fleet->ring, &judged, request->now_us);
 }
 
-/* A request that could be tried elsewhere when it was, and only then; its answer comes whole. */
+/* A request whose answer, if it gets one, comes whole. */
 static void ask(struct fleet *fleet, uint64_t id, const char *script, int64_t now_us)
 {
 	struct request request = {.fleet = fleet, .id = id, .now_us = now_us};
 
 	request_read(&request, script);
-	request_judge(&request, request.count > 1);
+	request_judge(&request);
 	for (size_t i = 0; i < request.count; i++)
 		if (request.tries[i].outcome == OUTCOME_GOOD)
 			verdict_completed(request.tries[i].backend);
@@ -84,7 +83,7 @@ struct judgement {
 	const char *after;
 };
 
-static void expect_judgements(const struct judgement *cases, size_t count, bool compared)
+static void expect_judgements(const struct judgement *cases, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct fleet fleet;
@@ -93,7 +92,7 @@ static void expect_judgements(const struct judgement *cases, size_t count, bool 
 		fleet_init(&fleet, 3, NULL);
 		fleet_arrange(&fleet, cases[i].before, NULL);
 		request_read(&request, cases[i].tries);
-		request_judge(&request, compared);
+		request_judge(&request);
 		expect_states(&fleet, cases[i].after, cases[i].tries);
 		fleet_finish(&fleet);
 	}
@@ -139,8 +138,9 @@ static void one_request_is_judged(void **state)
 	    {"t U U", "a=good", "U U U"},
 	    {"t U U", "a=refused b=good", "H U U"},
 	    {"t U U", "a=status b=good", "S U U"},
-	    {"t H H", "a=status b=refused", "T H H"}, /* nobody could: it proved nothing */
-	    {"t U U", "a=status b=status", "T U U"},
+	    {"t H H", "a=status b=refused", "S H H"}, /* who refuses is nobody to compare with */
+	    {"t U U", "a=status b=status", "T U U"},  /* nobody could: it proved nothing */
+	    {"t U U", "a=timeout b=client", "T U U"},
 	    {"t U U", "a=client", "T U U"},
 	    {"t U U", "a=shortage b=good", "T U U"},
 	    {"t U U", "a=deadline", "T U U"},
@@ -156,7 +156,7 @@ static void one_request_is_judged(void **state)
 	};
 
 	(void)state;
-	expect_judgements(cases, COUNT(cases), true);
+	expect_judgements(cases, COUNT(cases));
 }
 
 static void a_request_that_cannot_be_tried_elsewhere_is_no_proof(void **state)
@@ -171,7 +171,7 @@ static void a_request_that_cannot_be_tried_elsewhere_is_no_proof(void **state)
 	};
 
 	(void)state;
-	expect_judgements(cases, COUNT(cases), false);
+	expect_judgements(cases, COUNT(cases));
 }
 
 static void the_last_one_up_is_never_taken_out_by_soft_marks(void **state)
@@ -184,7 +184,36 @@ static void the_last_one_up_is_never_taken_out_by_soft_marks(void **state)
 	};
 
 	(void)state;
-	expect_judgements(cases, COUNT(cases), true);
+	expect_judgements(cases, COUNT(cases));
+}
+
+/* Three requests that no second backend answers, for whatever reason, until a is down, or not. */
+static void a_request_that_was_elsewhere_too_is_no_suspicion(void **state)
+{
+	static const struct {
+		const char *request;
+		const char *after;
+	} cases[] = {
+	    {"a=timeout b=status", "U U"},
+	    /* the client had enough, or the request ran out of time, before the second was through */
+	    {"a=timeout b=client", "U U"},
+	    {"a=timeout b=deadline", "U U"},
+	    /* who did not get the request compares with nobody */
+	    {"a=timeout b=shortage", "S U"},
+	    {"a=timeout b=stale", "S U"},
+	    {"a=timeout", "S U"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fleet fleet;
+
+		fleet_init(&fleet, 2, NULL);
+		for (uint64_t id = 1; id <= 3; id++)
+			ask(&fleet, id, cases[i].request, NOW);
+		expect_states(&fleet, cases[i].after, cases[i].request);
+		fleet_finish(&fleet);
+	}
 }
 
 /* An answer to a request from before it went down says nothing about now. */
@@ -202,11 +231,11 @@ static void only_the_trial_ends_the_trial(void **state)
 		snprintf(script, sizeof(script), "a=%s", words[i]);
 		request_read(&late, script); /* while it is up */
 		ask(&fleet, 8, "a=status b=good", NOW);
-		request_judge(&late, false);
+		request_judge(&late);
 		expect_states(&fleet, "S U", script);
 		fleet_set(&fleet, 0, BACKEND_TRIAL, OUTCOME_GOOD, NOW);
 		fleet.backends[0]->on_trial = true;
-		request_judge(&late, false);
+		request_judge(&late);
 		expect_states(&fleet, "t U", script);
 		fleet_finish(&fleet);
 	}
@@ -272,7 +301,7 @@ static void an_answer_that_is_cut_off_was_no_success(void **state)
 
 		expect_states(&fleet, "U U", "cut off");
 		request_read(&begun, "a=good");
-		request_judge(&begun, false);
+		request_judge(&begun);
 		ask(&fleet, id, "a=cut_off", NOW);
 	}
 	expect_states(&fleet, "S U", "cut off");
@@ -414,16 +443,16 @@ static void a_trial_that_is_cut_off_has_failed(void **state)
 		ask(&fleet, 1, "a=refused", NOW);
 		probe(&fleet, OUTCOME_GOOD, NOW);
 		request_read(&trial, "a=good");
-		request_judge(&trial, false);
+		request_judge(&trial);
 		assert_int_equal(fleet.backends[0]->state, BACKEND_UP);
 		trial.tries[0].outcome = OUTCOME_CUT_OFF;
-		request_judge(&trial, false);
+		request_judge(&trial);
 		if (others > 0)
 			expect_window(fleet.backends[0], 20 * S, NOW);
 		else
 			expect_states(&fleet, "U", "nobody else is up");
 		/* Once. */
-		request_judge(&trial, false);
+		request_judge(&trial);
 		if (others > 0)
 			expect_window(fleet.backends[0], 20 * S, NOW);
 		fleet_finish(&fleet);
@@ -445,7 +474,7 @@ static void what_began_in_an_earlier_state_is_of_no_interest(void **state)
 		ask(&fleet, 2, "a=status b=good", NOW);
 		probe(&fleet, OUTCOME_GOOD, NOW);
 		ask(&fleet, 3, "a=good", NOW);
-		request_judge(&late, false);
+		request_judge(&late);
 		expect_states(&fleet, "U U", scripts[i]);
 		assert_int_equal(fleet.backends[0]->suspicions, 0);
 		fleet_finish(&fleet);
@@ -466,7 +495,7 @@ static void a_past_trial_does_not_end_the_next(void **state)
 	fleet_set(&fleet, 0, BACKEND_DOWN, OUTCOME_LATE, NOW);
 	fleet_set(&fleet, 0, BACKEND_TRIAL, OUTCOME_GOOD, NOW);
 	fleet.backends[0]->on_trial = true;
-	request_judge(&past, false);
+	request_judge(&past);
 	expect_states(&fleet, "t U", "a past trial");
 	fleet_finish(&fleet);
 }
@@ -508,8 +537,8 @@ static void two_requests_of_one_trial_fail_it_once(void **state)
 	probe(&fleet, OUTCOME_GOOD, NOW);
 	request_read(&first, "a=refused");
 	request_read(&second, "a=refused");
-	request_judge(&first, false);
-	request_judge(&second, false);
+	request_judge(&first);
+	request_judge(&second);
 	expect_window(fleet.backends[0], 20 * S, NOW);
 	fleet_finish(&fleet);
 }
@@ -644,6 +673,7 @@ int main(void)
 	    cmocka_unit_test(one_request_is_judged),
 	    cmocka_unit_test(a_request_that_cannot_be_tried_elsewhere_is_no_proof),
 	    cmocka_unit_test(the_last_one_up_is_never_taken_out_by_soft_marks),
+	    cmocka_unit_test(a_request_that_was_elsewhere_too_is_no_suspicion),
 	    cmocka_unit_test(only_the_trial_ends_the_trial),
 	    cmocka_unit_test(three_suspicions_in_a_row_mark),
 	    cmocka_unit_test(one_request_is_suspected_once),
