@@ -75,13 +75,12 @@ void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_u
 	}
 }
 
-static void verdict_good(const struct try_record *try, int64_t now_us)
+static void verdict_good(const struct ring *ring, const struct try_record *try, int64_t now_us)
 {
 	struct backend *backend = try->backend;
 	bool waits_for_checks = backend->state == BACKEND_DOWN && backend->reason == OUTCOME_CHECK;
 
-	/* Who was asked before it went down, and answers now, has proved nothing. */
-	if (backend->state != BACKEND_UP && try->standing != STANDING_UP && !waits_for_checks)
+	if (verdict_is_current(ring, try) && backend->state != BACKEND_UP && !waits_for_checks)
 		verdict_bring_back(backend, OUTCOME_GOOD, now_us);
 }
 
@@ -186,7 +185,7 @@ void verdict_settle(struct ring *ring, const struct verdict_case *request, int64
 		hearing.receivers += verdict_is_receiver(&request->tries[i]);
 		if (request->tries[i].outcome == OUTCOME_GOOD) {
 			hearing.answerer = request->tries[i].backend;
-			verdict_good(&request->tries[i], now_us);
+			verdict_good(ring, &request->tries[i], now_us);
 		}
 	}
 	for (size_t i = 0; i < request->count; i++) {

@@ -84,8 +84,8 @@ static bool suspect(struct server *server, uint64_t request_id)
 static void check_good(const struct try_record *try, const struct before *before)
 {
 	bool waits_for_checks = before->state == BACKEND_DOWN && before->reason == OUTCOME_CHECK;
-	enum backend_state wanted =
-	    try->standing != STANDING_UP && !waits_for_checks ? BACKEND_UP : before->state;
+	bool is_of_now = is_current(try->backend) && try->epoch == before->epoch;
+	enum backend_state wanted = is_of_now && !waits_for_checks ? BACKEND_UP : before->state;
 
 	check("a good answer to a trial brings back, any other does not",
 	    try->backend->state == wanted, "%s is %s", try->backend->name,
@@ -235,12 +235,12 @@ void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request
 	for (size_t i = 0; i < request->count; i++) {
 		const struct try_record *try = &request->tries[i];
 
-		if (!is_current(try->backend))
-			continue;
 		if (try->outcome == OUTCOME_GOOD) {
 			check_good(try, &before[i]);
 			continue;
 		}
+		if (!is_current(try->backend))
+			continue;
 		if (try->epoch != before[i].epoch) {
 			check_old(&hearing, try, &before[i]);
 			continue;

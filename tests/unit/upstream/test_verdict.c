@@ -481,6 +481,24 @@ static void what_began_in_an_earlier_state_is_of_no_interest(void **state)
 	}
 }
 
+/* A request went there because nobody was up; another brought it back, and then it went down anew. */
+static void an_old_good_answer_brings_nobody_back(void **state)
+{
+	struct fleet fleet;
+	struct request late = {.fleet = &fleet, .id = 1, .now_us = NOW};
+
+	(void)state;
+	fleet_init(&fleet, 1, NULL);
+	ask(&fleet, 2, "a=refused", NOW);
+	request_read(&late, "a=good");
+	ask(&fleet, 3, "a=good", NOW);
+	expect_states(&fleet, "U", "asked because nobody was up");
+	ask(&fleet, 4, "a=refused", NOW);
+	request_judge(&late);
+	expect_states(&fleet, "H", "it refused since");
+	fleet_finish(&fleet);
+}
+
 /* The end of a trial that is over does not end the one under way. */
 static void a_past_trial_does_not_end_the_next(void **state)
 {
@@ -510,6 +528,9 @@ static void nobody_is_judged_outside_of_the_ring(void **state)
 	ask(&fleet, 1, "a=status b=good", NOW);
 	ask(&fleet, 2, "a=refused b=good", NOW);
 	expect_states(&fleet, "U U U", "removed");
+	fleet_set(&fleet, 0, BACKEND_DOWN, OUTCOME_REFUSED, NOW);
+	ask(&fleet, 3, "a=good", NOW);
+	expect_states(&fleet, "H U U", "removed while it was down");
 	fleet_finish(&fleet);
 }
 
@@ -685,6 +706,7 @@ int main(void)
 	    cmocka_unit_test(failures_while_it_is_down_do_not_prolong_it),
 	    cmocka_unit_test(a_trial_that_is_cut_off_has_failed),
 	    cmocka_unit_test(what_began_in_an_earlier_state_is_of_no_interest),
+	    cmocka_unit_test(an_old_good_answer_brings_nobody_back),
 	    cmocka_unit_test(a_past_trial_does_not_end_the_next),
 	    cmocka_unit_test(nobody_is_judged_outside_of_the_ring),
 	    cmocka_unit_test(who_is_down_for_its_checks_waits_for_checks),
