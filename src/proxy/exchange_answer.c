@@ -55,11 +55,21 @@ static enum step on_answer_head(struct exchange *exchange)
 	return exchange_begin_answer(exchange);
 }
 
+/* The client has not sent all, and it is its turn. */
+static bool waits_for_content(const struct exchange *exchange)
+{
+	return exchange->upload == UPLOAD_RUNNING && relay_wants_read(&exchange->up);
+}
+
 /* The connection ended before the answer's head was whole. */
 static enum outcome lost_outcome(const struct exchange *exchange)
 {
-	bool silent = exchange->link->conn.received == exchange->link_received;
-	return silent && exchange->link_reused ? OUTCOME_STALE : OUTCOME_RESET;
+	const struct conn *conn = &exchange->link->conn;
+	if (conn->received == exchange->link_received && exchange->link_reused)
+		return OUTCOME_STALE;
+	/* Nobody has to wait for ever for a slow client. */
+	bool has_begun = buf_len(&conn->in) > 0;
+	return waits_for_content(exchange) && !has_begun ? OUTCOME_IMPATIENT : OUTCOME_RESET;
 }
 
 enum step exchange_step_answer_head(struct exchange *exchange)
@@ -297,12 +307,6 @@ enum step exchange_step_streaming(struct exchange *exchange)
 		break;
 	}
 	return STEP_AGAIN;
-}
-
-/* The client has not sent all, and it is its turn. */
-static bool waits_for_content(const struct exchange *exchange)
-{
-	return exchange->upload == UPLOAD_RUNNING && relay_wants_read(&exchange->up);
 }
 
 int64_t exchange_due_streaming(const struct exchange *exchange)

@@ -59,6 +59,8 @@ static const struct telling tellings[OUTCOMES] = {
 			      "connection_terminated", 0, ACCESS_RESET}},
     [OUTCOME_STALE] = {3, {502, "A backend closed the connection before it answered.",
 			      "connection_terminated", 0, ACCESS_RESET}},
+    [OUTCOME_IMPATIENT] = {3, {502, "A backend closed the connection before it answered.",
+				  "connection_terminated", 0, ACCESS_RESET}},
     [OUTCOME_BAD_RESPONSE] = {4, {502, "A backend sent something that is no HTTP response.",
 				     "http_protocol_error", 0, ACCESS_BAD_RESPONSE}},
     [OUTCOME_STATUS] = {4,

@@ -26,6 +26,7 @@ static const struct {
     [OUTCOME_STATUS] = {BLAME_SOFT, "status", "status"},
     [OUTCOME_CUT_OFF] = {BLAME_SOFT, "cut_off", "answer cut off"},
     [OUTCOME_STALE] = {BLAME_NONE, "stale", "idle connection had ended"},
+    [OUTCOME_IMPATIENT] = {BLAME_NONE, "impatient", "did not wait for the client"},
     [OUTCOME_CLIENT] = {BLAME_NONE, "client", "client went away"},
     [OUTCOME_SHORTAGE] = {BLAME_NONE, "shortage", "out of descriptors, ports or memory"},
     [OUTCOME_DEADLINE] = {BLAME_NONE, "deadline", "deadline of the request passed"},

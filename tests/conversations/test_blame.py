@@ -42,5 +42,72 @@ class Poison(Blame):
             self.expect_nobody_is_down(rondo)
 
 
+class Uploads(Blame):
+    """Backends that wait for content, and for a client that does not send it."""
+
+    def upload_to(self, impatient):
+        """The status for a client whose first backend does not wait for the second half, and what is said of it."""
+        others_turn = threading.Event()
+
+        def answers(peer, _number):
+            peer.read_head()
+            peer.read(3)
+            others_turn.set()
+            peer.read(3)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+
+        first = self.backend(impatient)
+        with self.rondo(first, self.backend(answers)) as rondo:
+            client = self.client(rondo)
+            client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n123")
+            self.assertTrue(others_turn.wait(PATIENCE))
+            client.send(b"456")
+            head, _ = client.answer()
+            self.let_it_turn(rondo)
+            downs = [line for line in rondo.lines if f":{first.port} is down: " in line]
+        return head.split()[1], downs
+
+    def test_a_backend_that_does_not_wait_for_a_slow_client_is_not_to_blame(self):
+        def closes(peer, _number):
+            peer.read_head()
+            peer.read(3)
+
+        def resets(peer, number):
+            closes(peer, number)
+            peer.reset()
+
+        def continues(peer, _number):
+            peer.read_head()
+            peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            peer.read(3)
+
+        for impatient in (closes, resets, continues):
+            with self.subTest(impatient.__name__):
+                self.assertEqual(self.upload_to(impatient), (b"200", []))
+
+    def test_nor_is_one_whose_requests_cannot_be_sent_elsewhere(self):
+        def closes(peer, _number):
+            peer.read_head()
+            peer.read(3)
+
+        with self.rondo(self.backend(closes), self.backend(closes)) as rondo:
+            for _ in range(8):
+                client = self.client(rondo)
+                client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n123")
+                head, _ = client.answer()
+                self.assertTrue(head.startswith(b"HTTP/1.1 502 "), head)
+            self.expect_nobody_is_down(rondo)
+
+    def test_a_backend_that_breaks_in_its_answer_is_to_blame_however_slow_the_client(self):
+        def breaks(peer, _number):
+            peer.read_head()
+            peer.read(3)
+            peer.send(b"HTTP/1.1 200 O")
+
+        status, downs = self.upload_to(breaks)
+        self.assertEqual(status, b"200")
+        self.assertEqual(len(downs), 1)
+
+
 if __name__ == "__main__":
     raw.main(__doc__)

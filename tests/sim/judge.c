@@ -111,6 +111,7 @@ static bool may_have_answered(enum outcome outcome)
 	case OUTCOME_BAD_RESPONSE:
 	case OUTCOME_STATUS:
 	case OUTCOME_CUT_OFF:
+	case OUTCOME_IMPATIENT:
 	case OUTCOME_CLIENT:
 	case OUTCOME_DEADLINE:
 		return true;

@@ -303,7 +303,7 @@ static bool has_reason_to_give_up(const struct given *given, const struct verdic
 /* An outcome after which another server may be asked. */
 static bool is_failure(enum outcome outcome)
 {
-	return outcome == OUTCOME_STALE ||
+	return outcome == OUTCOME_STALE || outcome == OUTCOME_IMPATIENT ||
 	       (outcome_blame(outcome) != BLAME_NONE && outcome != OUTCOME_CUT_OFF);
 }
 

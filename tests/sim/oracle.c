@@ -338,6 +338,9 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 		/* What may not be repeated went there because it was alive just before. */
 		return may_repeat(request) ? server->outcomes[OUTCOME_STALE] > 0
 					   : server->lost_in_head;
+	case OUTCOME_IMPATIENT:
+		return visit ? visit->is_lost && !visit->is_whole
+			     : server->outcomes[OUTCOME_RESET] > 0;
 	case OUTCOME_CLIENT:
 		return request->is_excused || request->fault || world.is_draining ||
 		       world.is_ending || net_world.shortages > 0;

@@ -83,13 +83,14 @@ const REASONS = {
 	status: "status that falls through",
 	cut_off: "answer cut off",
 	stale: "idle connection had ended",
+	impatient: "did not wait for the client",
 	client: "client went away",
 	shortage: "rondo out of descriptors, ports or memory",
 	deadline: "deadline of the request passed",
 };
 
 /* Not the backend's fault. */
-const BLAMELESS = ["stale", "client", "shortage", "deadline"];
+const BLAMELESS = ["stale", "impatient", "client", "shortage", "deadline"];
 
 /* ---- differences ---- */
 

@@ -82,6 +82,7 @@ static void the_most_informative_failure_is_told(void **state)
 	    {{OUTCOME_RESET, OUTCOME_REFUSED}, 2, RING_NOBODY, 502, "connection_terminated",
 		ACCESS_RESET},
 	    {{OUTCOME_STALE}, 1, RING_NOBODY, 502, "connection_terminated", ACCESS_RESET},
+	    {{OUTCOME_IMPATIENT}, 1, RING_NOBODY, 502, "connection_terminated", ACCESS_RESET},
 	    {{OUTCOME_REFUSED, OUTCOME_BAD_RESPONSE}, 2, RING_NOBODY, 502, "http_protocol_error",
 		ACCESS_BAD_RESPONSE},
 	    {{OUTCOME_LATE, OUTCOME_REFUSED, OUTCOME_RESET}, 3, RING_NOBODY, 504,

@@ -129,6 +129,7 @@ static void one_request_is_judged(void **state)
 	    {"U U U", "a=stale b=good", "U U U"},
 	    {"U U U", "a=reset a=good", "U U U"}, /* it could do it itself */
 	    {"U U U", "a=client", "U U U"},
+	    {"U U U", "a=impatient b=good", "U U U"},
 	    {"U U U", "a=shortage b=good", "U U U"},
 	    {"U U U", "a=deadline", "U U U"},
 	    /* soft marks leave the last one that is up */
@@ -144,6 +145,7 @@ static void one_request_is_judged(void **state)
 	    {"t U U", "a=client", "T U U"},
 	    {"t U U", "a=shortage b=good", "T U U"},
 	    {"t U U", "a=deadline", "T U U"},
+	    {"t U U", "a=impatient b=good", "T U U"},
 	    {"t U U", "a=stale a=good", "U U U"},
 	    {"t U U", "a=stale b=good", "T U U"},
 	    {"t U U", "a=cut_off", "S U U"},
