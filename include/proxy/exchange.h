@@ -64,7 +64,7 @@ struct exchange {
 	uint64_t number;
 
 	int64_t began_us;     /* first byte of the head */
-	int64_t deadline_us;  /* of all tries together; TIMER_NEVER until the head is complete */
+	int64_t deadline_us;  /* of all tries together; TIMER_NEVER until the client has sent all */
 	int64_t try_us;       /* the current try began */
 	int64_t max_delay_us; /* how long its backend may be silent, as it was then */
 	int64_t connect_us;   /* its connect began */
@@ -89,7 +89,6 @@ struct exchange {
 	struct try_record tries[VERDICT_MAX_TRIES];
 	size_t try_count;
 	bool was_parked;          /* the answer passed on is one that fell through before */
-	bool was_uploaded;        /* the client's content was sent whole once */
 	bool settled;             /* verdict has judged the tries */
 	unsigned interims;        /* 1xx of the current try */
 	unsigned interims_passed; /* to the client, of all tries */

@@ -296,12 +296,6 @@ static enum step upload_failed(struct exchange *exchange, enum relay_result resu
 	return STEP_AGAIN;
 }
 
-/* The time that a client takes to send is not held against the tries, once. */
-static bool is_paced_by_client(const struct exchange *exchange)
-{
-	return exchange->request.framing != HTTP_FRAMING_NONE && !exchange->was_uploaded;
-}
-
 enum step exchange_step_sending(struct exchange *exchange)
 {
 	enum relay_result result = relay_run(&exchange->up);
@@ -325,9 +319,9 @@ enum step exchange_step_sending(struct exchange *exchange)
 	}
 	/* The limits count from here, and the turn may have been long: never early. */
 	exchange->sent_us = loop_refresh_us(exchange->with.service->loop);
-	if (is_paced_by_client(exchange))
+	/* The time that the client took to send is not held against the tries. */
+	if (result == RELAY_DONE && exchange->deadline_us == TIMER_NEVER)
 		exchange->deadline_us = exchange->sent_us + exchange->rules->retry.deadline_us;
-	exchange->was_uploaded |= result == RELAY_DONE;
 	exchange_enter(exchange, EXCHANGE_WAITING);
 	return STEP_AGAIN;
 }
@@ -341,8 +335,6 @@ int64_t exchange_due_sending(const struct exchange *exchange)
 {
 	if (!relay_wants_write(&exchange->up))
 		return exchange->up.moved_us + exchange->rules->timeouts.request_body_us;
-	if (is_paced_by_client(exchange))
-		return due_stalled(exchange);
 	return exchange_earlier(due_stalled(exchange), exchange->deadline_us);
 }
 

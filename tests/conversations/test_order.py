@@ -109,6 +109,41 @@ class Deadlines(raw.Conversation):
         self.assertEqual(content, b"good")
 
 
+    def test_the_deadline_has_not_begun_while_the_client_still_sends(self):
+        def fails(peer):
+            peer.send(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+            peer.read_to_end()
+
+        for how in (raw.Peer.reset, raw.Peer.close, fails):
+            with self.subTest(how.__name__):
+                self.send_slowly(how)
+
+    def send_slowly(self, breaks_by):
+        may_break, is_elsewhere = threading.Event(), threading.Event()
+
+        def breaks(peer, _number):
+            peer.read_head()
+            may_break.wait(PATIENCE)
+            breaks_by(peer)
+
+        def answers(peer, _number):
+            peer.read_head()
+            is_elsewhere.set()
+            peer.read(6)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+
+        with self.rondo(self.backend(breaks), self.backend(answers), settings=["retry.deadline=1s"]) as rondo:
+            client = self.client(rondo)
+            client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n123")
+            time.sleep(1.2)  # the client's time
+            may_break.set()
+            self.assertTrue(is_elsewhere.wait(PATIENCE))
+            client.send(b"456")
+            head, content = client.answer()
+        self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+        self.assertEqual(content, b"good")
+
+
 class Tunnels(raw.Conversation):
     # A buffer holds a head, the content that is kept, and trailers, which is about this. One of the sizes fills it.
     SETTINGS = ["retry.body=160k", "limits.header_bytes=1k"]

@@ -285,6 +285,18 @@ bool __wrap_ring_can_pick(const struct ring *ring, const struct try_record *trie
 	return can;
 }
 
+/* Its time runs while its client has nothing more to send. */
+static bool is_out_of_time(const struct given *given, const struct request *request)
+{
+	int64_t from_us = given->first_us;
+
+	if (request->framing != FRAMING_NONE && !request->is_sent)
+		return false;
+	if (request->framing != FRAMING_NONE && request->sent_us > from_us)
+		from_us = request->sent_us;
+	return trace_now_us() >= from_us + given->exchange->rules->retry.deadline_us;
+}
+
 /* The last try failed, and there will be no other: is there a reason? */
 static bool has_reason_to_give_up(const struct given *given, const struct verdict_case *verdict)
 {
@@ -295,8 +307,7 @@ static bool has_reason_to_give_up(const struct given *given, const struct verdic
 	if (!request || given->found_nobody || given->denied < law.denied ||
 	    net_world.shortages > 0)
 		return true;
-	return verdict->count >= rules->tries ||
-	       trace_now_us() >= given->first_us + rules->deadline_us ||
+	return verdict->count >= rules->tries || is_out_of_time(given, request) ||
 	       !oracle_must_repeat(request, rules);
 }
 
