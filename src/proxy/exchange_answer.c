@@ -267,6 +267,7 @@ static void break_off(struct exchange *exchange, enum access_end how)
 static void cut_off(struct exchange *exchange, enum access_end how)
 {
 	struct try_record *try = answering_try(exchange);
+	bool was_good = try->outcome == OUTCOME_GOOD;
 	try->outcome = OUTCOME_CUT_OFF;
 	try->took_us = exchange_now_us(exchange) - exchange->try_us;
 	struct backend_failure failure = {.outcome = OUTCOME_CUT_OFF,
@@ -274,7 +275,9 @@ static void cut_off(struct exchange *exchange, enum access_end how)
 	    .silent_us = exchange_now_us(exchange) - exchange->down.moved_us};
 	backend_note_failure(try->backend, &failure);
 	struct verdict_case request = {.tries = try, .count = 1, .request_id = exchange->number};
-	verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
+	/* One that falls through was judged as a failure already. */
+	if (was_good)
+		verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
 	break_off(exchange, how);
 }
 

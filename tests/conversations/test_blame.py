@@ -7,7 +7,9 @@ Conversations in which something fails, and it matters who is held to be at faul
 import threading
 
 import raw
-from raw import PATIENCE
+from raw import PATIENCE, serve
+
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
 
 
 class Blame(raw.Conversation):
@@ -39,6 +41,32 @@ class Poison(Blame):
                 self.assertTrue(is_waited_for.wait(PATIENCE))
                 client.reset()
                 self.let_it_turn(rondo)
+            self.expect_nobody_is_down(rondo)
+
+
+class Suspicions(Blame):
+    def test_two_requests_are_not_three(self):
+        """Two failures that could not be compared, and then the first of these answers is cut off."""
+        may_break = threading.Event()
+
+        def fails(peer, number):
+            peer.read_head()
+            peer.read(1)
+            peer.send(b"HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\n" + (b"N" if number == 0 else b"No!"))
+            if number == 0:
+                may_break.wait(PATIENCE)
+
+        failing = self.backend(fails)
+        with self.rondo(failing, self.backend(serve)) as rondo:
+            client, other = self.client(rondo), self.client(rondo)
+            client.send(POST)
+            client.read_until(b"\r\n\r\nN")
+            other.send(POST)
+            self.assertTrue(other.answer()[0].startswith(b"HTTP/1.1 200 "))
+            other.send(POST)
+            self.assertTrue(other.answer()[0].startswith(b"HTTP/1.1 500 "))
+            may_break.set()
+            self.assertEqual(client.read_to_end(), b"")
             self.expect_nobody_is_down(rondo)
 
 
