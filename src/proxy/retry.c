@@ -96,12 +96,12 @@ struct str retry_attempts(
 	size_t len = 0;
 	for (size_t i = 0; i < count; i++) {
 		const struct try_record *try = &tries[i];
+		bool is_answer = try->outcome == OUTCOME_GOOD || try->outcome == OUTCOME_STATUS;
 		char status[16];
 		snprintf(status, sizeof(status), "%u", try->status);
 		int written = snprintf(text + len, RETRY_ATTEMPTS_SIZE - len, "%s%s(%s,%lldms)",
 		    i > 0 ? " " : "", try->backend->name,
-		    try->status > 0 && try->outcome != OUTCOME_CUT_OFF ? status
-								       : outcome_word(try->outcome),
+		    is_answer ? status : outcome_word(try->outcome),
 		    (long long)(try->took_us / 1000));
 		if (written < 0 || (size_t)written >= RETRY_ATTEMPTS_SIZE - len)
 			break;

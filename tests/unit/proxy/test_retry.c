@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -120,6 +121,19 @@ static void attempts_name_every_try_and_never_overflow(void **state)
 	struct str got = retry_attempts(tries, 2, text);
 	struct str wanted = STR("app2(timeout,5000ms) app3(200,13ms)");
 	assert_true(str_equals(got, wanted));
+
+	/* The head was well, the content was not. */
+	tries[0].status = 200;
+	for (int outcome = 0; outcome < OUTCOMES; outcome++) {
+		char expected[64];
+		tries[0].outcome = (enum outcome)outcome;
+		snprintf(expected, sizeof(expected), "app2(%s,5000ms)",
+		    outcome == OUTCOME_GOOD || outcome == OUTCOME_STATUS
+			? "200"
+			: outcome_word((enum outcome)outcome));
+		assert_true(str_equals(retry_attempts(tries, 1, text), str_from(expected)));
+	}
+	tries[0].outcome = OUTCOME_LATE;
 
 	memset(long_name, 'x', sizeof(long_name) - 1);
 	second.name = long_name;
