@@ -12,11 +12,12 @@
  * Down lasts a window; then a probe of rondo's own must succeed (verdict_probed), then one client
  * request is the trial: its success brings the backend back, its failure doubles the window, up to
  * a maximum. A trial that proves nothing leaves it on trial, for the next request; one whose answer
- * is cut off has failed after all. What a backend does while it is down changes nothing, but a good
- * answer to a request that went there because nobody was up brings it back, unless it is down for its
- * checks. A window begins anew at its shortest after each success. What a try that began in an
- * earlier state of its backend has to say is of no interest any more, nor what is said of a backend
- * that is not in the ring.
+ * is cut off has failed after all. What else is sent there because nobody was up decides the trial
+ * where it proves something, and does not end it otherwise. What a backend does while it is down
+ * changes nothing, but a good answer to a request that went there because nobody was up brings it
+ * back, unless it is down for its checks. A window begins anew at its shortest after each success.
+ * What a try that began in an earlier state of its backend has to say is of no interest any more,
+ * nor what is said of a backend that is not in the ring.
  *
  * Functions of state, event and now; they change a backend only through backend_set_state and count
  * suspicions and checks.

@@ -164,7 +164,7 @@ static void verdict_try(const struct hearing *hearing, const struct try_record *
 		return;
 	if (is_soft && verdict_read(hearing, try) != READING_POISON)
 		verdict_turn_back(hearing->ring, try, hearing->now_us);
-	else
+	else if (try->standing == STANDING_TRIAL)
 		/* It proved nothing: the next request is its trial. */
 		backend->on_trial = false;
 }

@@ -42,11 +42,13 @@ struct before {
 	enum outcome reason;
 	int64_t window_us;
 	unsigned epoch;
+	bool on_trial;
 };
 
 static struct before look_at(const struct backend *backend)
 {
-	return (struct before){backend->state, backend->reason, backend->window_us, backend->epoch};
+	return (struct before){
+	    backend->state, backend->reason, backend->window_us, backend->epoch, backend->on_trial};
 }
 
 static int64_t doubled(const struct ring *ring, int64_t window_us)
@@ -167,6 +169,7 @@ static void check_on_trial(
     const struct hearing *hearing, const struct try_record *try, const struct before *before)
 {
 	const struct backend *backend = try->backend;
+	bool is_trial = law_is_trial(law_server_of(backend), hearing->request->tries);
 	bool soft = outcome_blame(try->outcome) == BLAME_SOFT;
 	bool compared = hearing->answerer && hearing->answerer != backend;
 	bool convicted = try->standing != STANDING_UP && soft && (compared || !hearing->is_poison);
@@ -177,8 +180,8 @@ static void check_on_trial(
 	if (convicted)
 		check_window(hearing->ring, backend, before, hearing->now_us);
 	else
-		check("a trial ends with its request",
-		    try->standing == STANDING_UP || !backend->on_trial, "%s", backend->name);
+		check("a trial ends with its request, and with no other",
+		    backend->on_trial == (before->on_trial && !is_trial), "%s", backend->name);
 }
 
 /* The backend is not what it was when it was picked. */
@@ -246,8 +249,6 @@ void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request
 			check_old(&hearing, try, &before[i]);
 			continue;
 		}
-		if (try->standing != STANDING_UP)
-			law_trial_ends(law_server_of(try->backend));
 		if (before[i].state == BACKEND_UP)
 			check_while_up(&hearing, try, &before[i]);
 		else if (before[i].state == BACKEND_TRIAL)
@@ -255,6 +256,8 @@ void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request
 		else
 			check("what a backend does while it is down changes nothing",
 			    try->backend->state == BACKEND_DOWN, "%s", try->backend->name);
+		if (law_is_trial(law_server_of(try->backend), request->tries))
+			law_trial_ends(law_server_of(try->backend));
 	}
 }
 

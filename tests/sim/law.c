@@ -22,7 +22,7 @@ struct given {
 static struct {
 	struct given given[EXCHANGES];
 	size_t given_count;
-	bool trial[SERVERS]; /* a request that was sent there as one is under way */
+	const struct exchange *trial[SERVERS]; /* whose request was sent there as one */
 	uint64_t requests[SECONDS], retries[SECONDS];
 	int64_t second;
 	uint64_t granted;
@@ -100,10 +100,15 @@ static bool is_free(const struct backend *backend, const struct asking *asking)
 					   backend->active < backend->options.max_connections);
 }
 
+static const struct exchange **trial_of(const struct backend *backend)
+{
+	return &law.trial[law_server_of(backend)->index];
+}
+
 static bool is_in_turn(const struct backend *backend)
 {
 	return backend->state == BACKEND_UP ||
-	       (backend->state == BACKEND_TRIAL && !law.trial[law_server_of(backend)->index]);
+	       (backend->state == BACKEND_TRIAL && !*trial_of(backend));
 }
 
 static bool is_down(const struct backend *backend, enum blame blame)
@@ -262,7 +267,8 @@ enum ring_pick_result __wrap_ring_pick(
 	if (picked) {
 		given->states[given->count++] = picked->state;
 		given->had_hard |= is_down(picked, BLAME_HARD);
-		law.trial[law_server_of(picked)->index] |= picked->state == BACKEND_TRIAL;
+		if (picked->state == BACKEND_TRIAL && !*trial_of(picked))
+			*trial_of(picked) = exchange;
 	}
 	return result;
 }
@@ -339,7 +345,12 @@ void law_check_tries(const struct verdict_case *request)
 
 void law_trial_ends(const struct server *server)
 {
-	law.trial[server->index] = false;
+	law.trial[server->index] = NULL;
+}
+
+bool law_is_trial(const struct server *server, const struct try_record *tries)
+{
+	return law.trial[server->index] && law.trial[server->index]->tries == tries;
 }
 
 /* ---- the budget of retries */

@@ -30,6 +30,9 @@ size_t law_count_up(const struct ring *ring);
 /* The tries that are judged are those that were made. */
 void law_check_tries(const struct verdict_case *request);
 
+/* Is the trial that is under way there one of these tries? */
+bool law_is_trial(const struct server *server, const struct try_record *tries);
+
 /* Whatever trial was under way there is over. */
 void law_trial_ends(const struct server *server);
 

@@ -38,6 +38,9 @@ static void request_read(struct request *request, const char *script)
 		    .standing = backend_standing(backend),
 		    .epoch = backend->epoch,
 		};
+		/* As the ring does. */
+		if (backend->state == BACKEND_TRIAL)
+			backend->on_trial = true;
 		at += len + (at[len] == ' ');
 	}
 }
@@ -136,19 +139,28 @@ static void one_request_is_judged(void **state)
 	    {"U H H", "a=status b=good", "S U H"}, /* b came back */
 	    {"U S D", "a=timeout", "U S U"},
 	    /* on trial */
-	    {"t U U", "a=good", "U U U"},
-	    {"t U U", "a=refused b=good", "H U U"},
-	    {"t U U", "a=status b=good", "S U U"},
-	    {"t H H", "a=status b=refused", "S H H"}, /* who refuses is nobody to compare with */
-	    {"t U U", "a=status b=status", "T U U"},  /* nobody could: it proved nothing */
-	    {"t U U", "a=timeout b=client", "T U U"},
-	    {"t U U", "a=client", "T U U"},
-	    {"t U U", "a=shortage b=good", "T U U"},
-	    {"t U U", "a=deadline", "T U U"},
-	    {"t U U", "a=impatient b=good", "T U U"},
-	    {"t U U", "a=stale a=good", "U U U"},
-	    {"t U U", "a=stale b=good", "T U U"},
-	    {"t U U", "a=cut_off", "S U U"},
+	    {"T U U", "a=good", "U U U"},
+	    {"T U U", "a=refused b=good", "H U U"},
+	    {"T U U", "a=status b=good", "S U U"},
+	    {"T H H", "a=status b=refused", "S H H"}, /* who refuses is nobody to compare with */
+	    {"T U U", "a=status b=status", "T U U"},  /* nobody could: it proved nothing */
+	    {"T U U", "a=timeout b=client", "T U U"},
+	    {"T U U", "a=client", "T U U"},
+	    {"T U U", "a=shortage b=good", "T U U"},
+	    {"T U U", "a=deadline", "T U U"},
+	    {"T U U", "a=impatient b=good", "T U U"},
+	    {"T U U", "a=stale a=good", "U U U"},
+	    {"T U U", "a=stale b=good", "T U U"},
+	    {"T U U", "a=cut_off", "S U U"},
+	    /* the trial of another request: one that is here as well, because nobody was up, may decide it */
+	    {"t H H", "a=good", "U H H"},
+	    {"t H H", "a=refused", "H H H"},
+	    {"t H H", "a=status b=good", "S U H"},
+	    {"t S H", "a=status", "S S H"},
+	    {"t S H", "a=status b=status", "t S H"},
+	    {"t H H", "a=client", "t H H"},
+	    {"t H H", "a=shortage", "t H H"},
+	    {"t H H", "a=stale b=good", "t U H"},
 	    /* down, and asked because nobody is up */
 	    {"S S H", "a=good", "U S H"},
 	    {"H H H", "a=good", "U H H"},
@@ -166,9 +178,9 @@ static void a_request_that_cannot_be_tried_elsewhere_is_no_proof(void **state)
 	static const struct judgement cases[] = {
 	    {"U U U", "a=status", "U U U"},
 	    {"U U U", "a=refused", "H U U"},
-	    {"t U U", "a=status", "S U U"}, /* but a trial is a trial */
-	    {"t H H", "a=timeout", "S H H"},
-	    {"t U U", "a=client", "T U U"},
+	    {"T U U", "a=status", "S U U"}, /* but a trial is a trial */
+	    {"T H H", "a=timeout", "S H H"},
+	    {"T U U", "a=client", "T U U"},
 	    {"S H H", "a=status", "S H H"},
 	};
 
