@@ -117,7 +117,11 @@ static bool prober_gets(const struct prober *prober)
 
 void prober_wake(struct prober *prober)
 {
-	timer_arm(loop_timers(prober->env->loop), &prober->timer, prober_now_us(prober));
+	int64_t now_us = prober_now_us(prober);
+
+	/* What is overdue comes first: others must not be able to put it off, turn after turn. */
+	if (prober->timer.due_us > now_us)
+		timer_arm(loop_timers(prober->env->loop), &prober->timer, now_us);
 }
 
 /* ---- one probe, from its end to its beginning */

@@ -1,6 +1,8 @@
 #include "judge.h"
 
 #include "law.h"
+#include "sim_loop.h"
+#include "sim_net.h"
 #include "trace.h"
 
 void judge_backend_is_new(struct server *server)
@@ -278,6 +280,23 @@ void __wrap_verdict_hard(struct ring *ring, const struct try_record *try, int64_
 	    try->backend->name, outcome_word(try->outcome));
 	if (before.state != BACKEND_DOWN)
 		check_window(ring, try->backend, &before, now_us);
+}
+
+/* The window of one that is looked at in time has become another, or its trial has begun: what is looked for at the moment,
+ * and then the probe itself, may take as long as a connect. */
+void judge_look_around(void)
+{
+	for (size_t i = 0; i < world.ring.count; i++) {
+		const struct backend *backend = world.ring.backends[i];
+		int64_t late_us = sim_loop_judged_us(world.loop) - backend->until_us;
+
+		if (backend->state != BACKEND_DOWN || backend->reason == OUTCOME_CHECK ||
+		    net_world.shortages > 0 || world.profile.operator)
+			continue;
+		check("who is down is looked at again when his window is over",
+		    late_us < 2 * world.connect_most_us + 1000000, "%s, %lld us late",
+		    backend->name, (long long)late_us);
+	}
 }
 
 void __real_verdict_probed(struct ring *ring, const struct try_record *probe, int64_t now_us);

@@ -15,4 +15,7 @@ void judge_backend_is_new(struct server *server);
 /* For backend_env.on_change. */
 void judge_state_changed(const struct backend *backend);
 
+/* Now and then: is anybody forgotten? */
+void judge_look_around(void);
+
 #endif

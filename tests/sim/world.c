@@ -426,6 +426,7 @@ static void on_change_due(struct timer *timer)
 {
 	size_t which = dice_below(&world.dice, (unsigned)world.profile.servers);
 
+	judge_look_around();
 	if (!world.profile.calm) {
 		server_change(&world.servers[which]);
 		change_shortages();
