@@ -234,26 +234,31 @@ void backend_prefer_address(struct backend *backend, size_t number)
 
 /* ---- state */
 
-enum { DURATION_TEXT_SIZE = 32 };
+enum { DURATION_TEXT_SIZE = 48 };
 
-/* "250 ms", "10 s", "2 m": the largest unit that keeps two digits. */
+/* "2 m 30 s", "3 h" */
+static void format_long_duration(int64_t duration_us, char text[static DURATION_TEXT_SIZE])
+{
+	long long seconds = (duration_us + 500000) / 1000000;
+	bool in_hours = seconds >= 7200;
+	long long parts = in_hours ? (seconds + 30) / 60 : seconds;
+	int len = snprintf(text, DURATION_TEXT_SIZE, "%lld %s", parts / 60, in_hours ? "h" : "m");
+
+	if (parts % 60 > 0)
+		snprintf(text + len, DURATION_TEXT_SIZE - (size_t)len, " %lld %s", parts % 60,
+		    in_hours ? "m" : "s");
+}
+
+/* "250 ms", "1.5 s", "10 s": three digits, or two units. */
 static const char *format_duration(int64_t duration_us, char text[static DURATION_TEXT_SIZE])
 {
-	static const struct {
-		int64_t us, below_us;
-		const char *name;
-	} units[] = {
-	    {1000, 1000000, "ms"},
-	    {1000000, 120 * 1000000LL, "s"},
-	    {60 * 1000000LL, 7200 * 1000000LL, "m"},
-	    {3600 * 1000000LL, INT64_MAX, "h"},
-	};
-	size_t unit = 0;
-
-	while (duration_us >= units[unit].below_us)
-		unit++;
-	int64_t rounded = (duration_us + units[unit].us / 2) / units[unit].us;
-	snprintf(text, DURATION_TEXT_SIZE, "%lld %s", (long long)rounded, units[unit].name);
+	if (duration_us < 1000000)
+		snprintf(
+		    text, DURATION_TEXT_SIZE, "%lld ms", (long long)(duration_us + 500) / 1000);
+	else if (duration_us < 120000000)
+		snprintf(text, DURATION_TEXT_SIZE, "%.3g s", (double)duration_us / 1e6);
+	else
+		format_long_duration(duration_us, text);
 	return text;
 }
 

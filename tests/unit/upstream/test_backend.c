@@ -235,7 +235,7 @@ static void each_change_is_logged_once_with_its_reason(void **state)
 	    {{BACKEND_DOWN, OUTCOME_CHECK, 0, 10000000, 30000000},
 		"backend app is down: health checks failed"},
 	    {{BACKEND_UP, OUTCOME_CHECK, 0, 0, 180000000},
-		"backend app is up: checks succeeded, after 3 m"},
+		"backend app is up: checks succeeded, after 2 m 30 s"},
 	    {{BACKEND_DOWN, OUTCOME_LATE, 0, 120000000, 200000000},
 		"backend app is down: no answer in time (2 m)"},
 	    {{BACKEND_TRIAL, OUTCOME_GOOD, 0, 0, 400000000}, "backend app is on trial"},
@@ -262,6 +262,47 @@ static void each_change_is_logged_once_with_its_reason(void **state)
 	}
 	log_set_level(LOG_LEVEL_ERROR);
 	backend_drop(backend);
+	world_finish(&world);
+}
+
+static void a_window_is_logged_as_it_is(void **state)
+{
+	static const struct {
+		int64_t window_us;
+		const char *text;
+	} cases[] = {
+	    {1000, "1 ms"},
+	    {999000, "999 ms"},
+	    {1000000, "1 s"},
+	    {1500000, "1.5 s"},
+	    {1250000, "1.25 s"},
+	    {10004000, "10 s"},
+	    {90000000, "90 s"},
+	    {119000000, "119 s"},
+	    {120000000, "2 m"},
+	    {150000000, "2 m 30 s"},
+	    {7100000000, "118 m 20 s"},
+	    {7200000000, "2 h"},
+	    {9000000000, "2 h 30 m"},
+	    {360000000000, "100 h"},
+	};
+	struct world world;
+
+	(void)state;
+	world_init(&world);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct backend *backend = world_backend(&world, NULL);
+		const struct backend_change down = {
+		    BACKEND_DOWN, OUTCOME_REFUSED, 0, cases[i].window_us, 1000000};
+		char text[256], expected[256];
+
+		snprintf(expected, sizeof(expected), "backend app is down: connection refused (%s)",
+		    cases[i].text);
+		log_set_level(LOG_LEVEL_INFO);
+		assert_string_equal(logged(backend, &down, text), expected);
+		log_set_level(LOG_LEVEL_ERROR);
+		backend_drop(backend);
+	}
 	world_finish(&world);
 }
 
@@ -813,6 +854,7 @@ int main(void)
 	    cmocka_unit_test(options_are_copied_and_replaced),
 	    cmocka_unit_test(the_preferred_address_survives_a_new_answer),
 	    cmocka_unit_test(each_change_is_logged_once_with_its_reason),
+	    cmocka_unit_test(a_window_is_logged_as_it_is),
 	    cmocka_unit_test(a_state_carries_its_times),
 	    cmocka_unit_test(people_are_shown_one_word),
 	    cmocka_unit_test(failures_are_counted_and_the_last_ones_remembered),
