@@ -76,13 +76,10 @@ struct exchange {
 	bool down_ended; /* tunnelling: that way is closed */
 
 	struct backend_conn *link; /* of the current try */
-	bool link_reused;          /* it came from the pool */
-	bool fresh_only;           /* the current try had its free second chance */
-	bool was_sent;             /* the one that died then had taken bytes of the request */
+	bool no_pool;              /* the current try is past taking one from the pool */
+	bool was_sent;             /* one from there that died had taken bytes of the request */
 	size_t address; /* number of the one the try is at, and how many it went through */
 	size_t addresses_tried;
-	uint64_t link_sent; /* link->conn.sent when the try began */
-	uint64_t link_received;
 	struct backend_conn
 	    *parked; /* an answer that fell through, kept in case nothing better comes */
 

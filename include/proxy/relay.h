@@ -47,16 +47,17 @@ struct relay {
 	size_t keep_bytes;             /* payload that may be kept */
 	uint64_t chunk_left;           /* payload of the announced chunk still to be sent */
 	uint64_t passed;               /* payload bytes accepted by the receiver */
-	int64_t moved_us;              /* when it last read or sent something */
+	int64_t moved_us;              /* when it last read or sent something, or was aimed */
 };
 
 struct relay_start {
 	struct conn *from;
 	const struct http_head *head; /* framing of the message; classified */
 	const struct http_limits *limits;
-	size_t base;         /* where the content begins in from->in.data */
-	uint64_t max_bytes;  /* 0 = no limit */
-	size_t keep_bytes;   /* 0: nothing is kept */
+	size_t base;        /* where the content begins in from->in.data */
+	uint64_t max_bytes; /* 0 = no limit */
+	size_t keep_bytes;  /* 0: nothing is kept */
+	bool passes_trailers;
 	struct pipes *pipes; /* NULL: nothing is to be spliced */
 };
 

@@ -243,7 +243,8 @@ const char *backend_state_word(const struct backend *backend);
 
 /*
  * A connection to work with: the freshest idle one, or NULL when there is none. It is the caller's
- * until backend_give or backend_close: conn.on_event and holder are to be set.
+ * until backend_give or backend_close: conn.on_event and holder are to be set. What conn.sent and
+ * conn.received count begins anew.
  */
 struct backend_conn *backend_take(struct backend *backend);
 

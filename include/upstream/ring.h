@@ -32,7 +32,6 @@ struct ring {
 	struct backend **backends;
 	size_t count;
 	struct budget budget;
-	uint64_t picks;
 
 	bool is_even;      /* all have the same weight */
 	size_t next;       /* position behind the last pick, where a round of equals goes on */

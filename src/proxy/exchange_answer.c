@@ -65,7 +65,7 @@ static bool waits_for_content(const struct exchange *exchange)
 static enum outcome lost_outcome(const struct exchange *exchange)
 {
 	const struct conn *conn = &exchange->link->conn;
-	if (conn->received == exchange->link_received && exchange->link_reused)
+	if (conn->received == 0 && exchange->link->exchanges > 0)
 		return OUTCOME_STALE;
 	/* Nobody has to wait for ever for a slow client. */
 	bool has_begun = buf_len(&conn->in) > 0;
@@ -193,6 +193,7 @@ bool exchange_start_down(struct exchange *exchange)
 	    .head = answer,
 	    .limits = &exchange->rules->limits.head,
 	    .base = conn->in.begin + answer->length,
+	    .passes_trailers = exchange->request.accepts_trailers,
 	    .pipes = &exchange->with.service->pipes,
 	};
 	relay_start(&exchange->down, &down);
@@ -221,18 +222,8 @@ enum step exchange_begin_answer(struct exchange *exchange)
 		return exchange_reply(exchange, &shortage);
 	}
 	relay_aim(&exchange->down, client, framing);
-	exchange->down.passes_trailers = exchange->request.accepts_trailers;
 	exchange_enter(exchange, EXCHANGE_STREAMING);
 	return STEP_AGAIN;
-}
-
-/* The try whose answer is being passed on: not the last one when that answer had been parked. */
-static struct try_record *answering_try(struct exchange *exchange)
-{
-	struct try_record *try = exchange_current_try(exchange);
-	while (try->backend != exchange->link->backend && try > exchange->tries)
-		try--;
-	return try;
 }
 
 /* The answer is with the client. A connection with bytes beyond the response, or with a request that was not sent whole,
@@ -245,7 +236,7 @@ static void answer_is_sent(struct exchange *exchange)
 	    exchange->down.raw == conn->in.end && buf_len(&conn->out) == 0 &&
 	    /* Whoever answers more than was asked for may have it waiting in the kernel. */
 	    (!conn->readable || net_is_quiet(conn->watch.fd));
-	if (answering_try(exchange)->outcome == OUTCOME_GOOD)
+	if (exchange_current_try(exchange)->outcome == OUTCOME_GOOD)
 		verdict_completed(exchange->link->backend);
 	bool client_may_send = exchange->upload != UPLOAD_DONE || exchange->with.client->readable ||
 			       exchange->up.raw < exchange->with.client->in.end;
@@ -266,17 +257,12 @@ static void break_off(struct exchange *exchange, enum access_end how)
 /* The backend did not finish what it began. */
 static void cut_off(struct exchange *exchange, enum access_end how)
 {
-	struct try_record *try = answering_try(exchange);
-	bool was_good = try->outcome == OUTCOME_GOOD;
-	try->outcome = OUTCOME_CUT_OFF;
-	try->took_us = exchange_now_us(exchange) - exchange->try_us;
-	struct backend_failure failure = {.outcome = OUTCOME_CUT_OFF,
-	    .after_us = try->took_us,
-	    .silent_us = exchange_now_us(exchange) - exchange->down.moved_us};
-	backend_note_failure(try->backend, &failure);
+	struct try_record *try = exchange_current_try(exchange);
 	struct verdict_case request = {.tries = try, .count = 1, .request_id = exchange->number};
 	/* One that falls through was judged as a failure already. */
-	if (was_good)
+	bool is_news = try->outcome == OUTCOME_GOOD;
+	exchange_record_try(exchange, OUTCOME_CUT_OFF);
+	if (is_news)
 		verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
 	break_off(exchange, how);
 }

@@ -59,6 +59,7 @@ enum outcome exchange_silence(const struct exchange *exchange, enum outcome outc
 void exchange_late_connecting(struct exchange *exchange);
 void exchange_late_sending(struct exchange *exchange);
 
+/* The last one, or the one whose answer was parked and is now passed on. */
 struct try_record *exchange_current_try(struct exchange *exchange);
 
 /* Closes the book on the current try. */

@@ -9,13 +9,16 @@
 struct try_record *exchange_current_try(struct exchange *exchange)
 {
 	assert(exchange->try_count > 0);
-	return &exchange->tries[exchange->try_count - 1];
+	struct try_record *try = &exchange->tries[exchange->try_count - 1];
+	while (exchange->was_parked && try->backend != exchange->link->backend)
+		try--;
+	return try;
 }
 
 /* Bytes of the request that the kernel accepted in this try. */
 static bool has_sent(const struct exchange *exchange)
 {
-	return exchange->link && exchange->link->conn.sent > exchange->link_sent;
+	return exchange->link && exchange->link->conn.sent > 0;
 }
 
 bool exchange_take_retry(struct exchange *exchange, bool sent)
@@ -50,7 +53,9 @@ static int64_t silent_us(const struct exchange *exchange)
 	int64_t from_us = exchange->try_us;
 	int64_t handed_us =
 	    exchange->upload == UPLOAD_RUNNING ? exchange->up.moved_us : exchange->sent_us;
-	if (exchange->request.framing != HTTP_FRAMING_NONE && handed_us > from_us)
+	if (exchange->state == EXCHANGE_STREAMING)
+		from_us = exchange->down.moved_us;
+	else if (exchange->request.framing != HTTP_FRAMING_NONE && handed_us > from_us)
 		from_us = handed_us;
 	return exchange_now_us(exchange) - from_us;
 }
@@ -63,7 +68,7 @@ void exchange_record_try(struct exchange *exchange, enum outcome outcome)
 	if (outcome == OUTCOME_GOOD)
 		return;
 	struct backend_failure failure = {.outcome = outcome,
-	    .status = try->status,
+	    .status = outcome == OUTCOME_STATUS ? try->status : 0,
 	    .after_us = try->took_us,
 	    .silent_us = silent_us(exchange)};
 	backend_note_failure(try->backend, &failure);
@@ -108,9 +113,9 @@ enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome)
 	bool repeatable = !sent || (retry_may_repeat(&exchange->rules->retry, &exchange->request) &&
 				       relay_can_repeat(&exchange->up));
 	exchange_drop_link(exchange);
-	if (outcome == OUTCOME_STALE && repeatable && !exchange->fresh_only) {
+	if (outcome == OUTCOME_STALE && repeatable) {
 		/* The pooled connection had died unnoticed: the same backend again, on a fresh one. */
-		exchange->fresh_only = true;
+		exchange->no_pool = true;
 		exchange->was_sent = sent;
 		exchange_enter(exchange, EXCHANGE_PICKING);
 		return open_link(exchange);
@@ -146,7 +151,7 @@ enum step exchange_step_picking(struct exchange *exchange)
 	exchange->try_us = loop_refresh_us(service->loop);
 	exchange->address = backend->addr_first;
 	exchange->addresses_tried = 0;
-	exchange->fresh_only = false;
+	exchange->no_pool = false;
 	exchange->was_sent = false;
 	exchange->connect_took_us = -1;
 	exchange->first_byte_us = -1;
@@ -199,7 +204,6 @@ static enum step start_sending(struct exchange *exchange)
 	parse_init(&exchange->parse, GUARD_RESPONSE);
 	exchange->upload = UPLOAD_RUNNING;
 	exchange->interims = 0;
-	exchange->up.moved_us = exchange_now_us(exchange);
 	link->backend->counters.requests++;
 	exchange_enter(exchange, EXCHANGE_SENDING);
 	return STEP_AGAIN;
@@ -217,10 +221,9 @@ static bool next_address(struct exchange *exchange)
 static enum step open_link(struct exchange *exchange)
 {
 	struct backend *backend = exchange_current_try(exchange)->backend;
-	struct backend_conn *link = exchange->fresh_only ? NULL : take_pooled(exchange, backend);
+	struct backend_conn *link = exchange->no_pool ? NULL : take_pooled(exchange, backend);
 	bool connecting = false;
 	int error = 0;
-	exchange->link_reused = link != NULL;
 	exchange->connect_us = exchange_now_us(exchange);
 	while (!link) {
 		link = backend_connect(backend, exchange->address, &error, &connecting);
@@ -228,8 +231,6 @@ static enum step open_link(struct exchange *exchange)
 			return exchange_try_failed(exchange, backend_connect_outcome(error));
 	}
 	exchange->link = link;
-	exchange->link_sent = link->conn.sent;
-	exchange->link_received = link->conn.received;
 	link->holder = exchange;
 	link->conn.on_event = link_on_event;
 	if (!connecting)
@@ -243,7 +244,7 @@ static enum step connect_failed(struct exchange *exchange, enum outcome outcome)
 	if (!next_address(exchange))
 		return exchange_try_failed(exchange, outcome);
 	exchange_drop_link(exchange);
-	exchange->fresh_only = true;
+	exchange->no_pool = true;
 	return open_link(exchange);
 }
 

@@ -24,6 +24,7 @@ void relay_start(struct relay *relay, const struct relay_start *start)
 	    .raw = start->base,
 	    .keeps = start->keep_bytes > 0,
 	    .keep_bytes = start->keep_bytes,
+	    .passes_trailers = start->passes_trailers,
 	    .pipes = start->pipes,
 	    .moved_us = loop_now_us(start->from->loop),
 	};
@@ -39,6 +40,7 @@ void relay_aim(struct relay *relay, struct conn *to, enum http_framing framing)
 	relay->passed = 0;
 	relay->chunk_left = 0;
 	relay->last_composed = false;
+	relay->moved_us = loop_now_us(relay->from->loop);
 }
 
 void relay_stop(struct relay *relay)

@@ -518,6 +518,8 @@ struct backend_conn *backend_take(struct backend *backend)
 	backend->idle_count--;
 	backend->active++;
 	connection->is_idle = false;
+	connection->conn.sent = 0;
+	connection->conn.received = 0;
 	timer_cancel(&connection->timer);
 	return connection;
 }

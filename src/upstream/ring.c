@@ -403,7 +403,6 @@ bool ring_can_pick(const struct ring *ring, const struct try_record *tries, size
 
 static void ring_note_pick(struct ring *ring, struct backend *picked)
 {
-	ring->picks++;
 	/* It is seldom far from the one before. */
 	while (ring->backends[ring->next] != picked)
 		ring->next = (ring->next + 1) % ring->count;

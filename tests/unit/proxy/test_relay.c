@@ -154,11 +154,13 @@ static void turn(struct stage *stage)
 static void run(
     struct stage *stage, struct str wire, const struct http_head *head, enum http_framing out)
 {
-	struct relay_start start = {
-	    .from = &stage->from, .head = head, .limits = &LIMITS, .pipes = &stage->pipes};
+	struct relay_start start = {.from = &stage->from,
+	    .head = head,
+	    .limits = &LIMITS,
+	    .passes_trailers = true,
+	    .pipes = &stage->pipes};
 	relay_start(&stage->relay, &start);
 	relay_aim(&stage->relay, &stage->to, out);
-	stage->relay.passes_trailers = true;
 	stage->result = RELAY_WAITS;
 	while (stage->result == RELAY_WAITS) {
 		send_piece(stage, &wire);

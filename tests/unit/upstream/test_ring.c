@@ -27,7 +27,6 @@ static void turns_interleave_by_weight(void **state)
 
 		fleet_init(&fleet, cases[i].count, cases[i].weights);
 		fleet_expect(&fleet, cases[i].picks, 1 * S);
-		assert_int_equal(fleet.ring.picks, strlen(cases[i].picks));
 		fleet_finish(&fleet);
 	}
 }
