@@ -282,20 +282,20 @@ void __wrap_verdict_hard(struct ring *ring, const struct try_record *try, int64_
 		check_window(ring, try->backend, &before, now_us);
 }
 
-/* The window of one that is looked at in time has become another, or its trial has begun: what is looked for at the moment,
- * and then the probe itself, may take as long as a connect. */
+/* The window of one that is looked at in time has become another, or its trial has begun: a check that is under way, and then
+ * the probe itself, may take as long as a connect. */
 void judge_look_around(void)
 {
-	for (size_t i = 0; i < world.ring.count; i++) {
+	bool is_excused = net_world.shortages > 0 || world.profile.operator|| world.profile.pauses;
+
+	for (size_t i = 0; i < world.ring.count && !is_excused; i++) {
 		const struct backend *backend = world.ring.backends[i];
 		int64_t late_us = sim_loop_judged_us(world.loop) - backend->until_us;
 
-		if (backend->state != BACKEND_DOWN || backend->reason == OUTCOME_CHECK ||
-		    net_world.shortages > 0 || world.profile.operator)
-			continue;
 		check("who is down is looked at again when his window is over",
-		    late_us < 2 * world.connect_most_us + 1000000, "%s, %lld us late",
-		    backend->name, (long long)late_us);
+		    backend->state != BACKEND_DOWN || backend->reason == OUTCOME_CHECK ||
+			late_us < 2 * world.connect_most_us + 1000000,
+		    "%s, %lld us late", backend->name, (long long)late_us);
 	}
 }
 

@@ -13,9 +13,11 @@ struct given {
 	enum backend_state states[TRIES]; /* of the backends when they were picked */
 	bool had_hard;                    /* one of them was down for a hard reason */
 	bool is_settled;
-	bool found_nobody; /* in the last pick */
-	uint64_t denied;   /* law.denied at the last pick */
-	bool is_promised;  /* ring_can_pick was asked last, and said yes */
+	bool was_good[TRIES]; /* then */
+	bool found_nobody;    /* in the last pick */
+	uint64_t denied;      /* law.denied at the last pick */
+	uint64_t unheard;     /* net_world.unheard at the first */
+	bool is_promised;     /* ring_can_pick was asked last, and said yes */
 	int64_t first_us;
 };
 
@@ -57,18 +59,21 @@ void law_finish(void)
 	    (unsigned long long)world.failed_over, (unsigned long long)law.granted);
 }
 
-/* The exchange whose member at `offset` this is, if it is known. */
-static struct given *find_owner(const void *member, size_t offset)
+/* The exchange of which these are all tries, or one of them, if it is known. */
+static struct given *find_owner(const struct try_record *tries)
 {
-	for (size_t i = 0; i < law.given_count; i++)
-		if ((const char *)law.given[i].exchange + offset == member)
+	for (size_t i = 0; i < law.given_count; i++) {
+		const struct exchange *exchange = law.given[i].exchange;
+
+		if (tries >= exchange->tries && tries < exchange->tries + TRIES)
 			return &law.given[i];
+	}
 	return NULL;
 }
 
 void law_exchange_ends(const struct try_record *tries)
 {
-	struct given *given = find_owner(tries, offsetof(struct exchange, tries));
+	struct given *given = find_owner(tries);
 
 	if (!given)
 		return;
@@ -238,14 +243,15 @@ enum ring_pick_result __wrap_ring_pick(
 	const struct exchange *exchange =
 	    (const struct exchange *)(const void *)((const char *)tries -
 						    offsetof(struct exchange, tries));
-	struct given *given = find_owner(tries, offsetof(struct exchange, tries));
+	struct given *given = find_owner(tries);
 	const struct backend *picked = NULL, *better;
 
 	if (!given) {
 		check(
 		    "the oracle has room", law.given_count < EXCHANGES, "%d exchanges", EXCHANGES);
 		given = &law.given[law.given_count++];
-		*given = (struct given){.exchange = exchange, .first_us = now_us};
+		*given = (struct given){
+		    .exchange = exchange, .unheard = net_world.unheard, .first_us = now_us};
 		note_pick(exchange, now_us);
 	}
 	const struct asking asking = {ring, given, tries, count};
@@ -258,8 +264,12 @@ enum ring_pick_result __wrap_ring_pick(
 	    "who is up is asked first", !better, "%s was passed over", better ? better->name : "");
 	if (picked)
 		check_picked(&asking, picked);
-	if (count > 0)
+	if (count > 0) {
 		check_deadline(given, now_us);
+		check("the next try begins at once",
+		    now_us == exchange->try_us + tries[count - 1].took_us, "%lld us later",
+		    (long long)(now_us - exchange->try_us - tries[count - 1].took_us));
+	}
 	check("who could be picked is picked", picked || !given->is_promised, "%zu tries", count);
 	given->is_promised = false;
 	given->found_nobody = !picked;
@@ -277,7 +287,7 @@ bool __real_ring_can_pick(const struct ring *ring, const struct try_record *trie
 bool __wrap_ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count);
 bool __wrap_ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count)
 {
-	struct given *given = find_owner(tries, offsetof(struct exchange, tries));
+	struct given *given = find_owner(tries);
 	const struct asking asking = {ring, given, tries, count};
 	const struct backend *left = find_better(&asking, NULL);
 	bool can = __real_ring_can_pick(ring, tries, count);
@@ -291,16 +301,29 @@ bool __wrap_ring_can_pick(const struct ring *ring, const struct try_record *trie
 	return can;
 }
 
-/* Its time runs while its client has nothing more to send. */
+/* Is the client still sending it for the first time? Of chunks that is known when a server has them all. */
+static bool is_being_sent(const struct exchange *exchange, const struct request *request)
+{
+	if (request->framing == FRAMING_NONE || request->whole_us > 0)
+		return false;
+	return request->framing == FRAMING_CHUNKED ||
+	       exchange->with.client->received <
+		   request->begins_at + exchange->request.length + request->length;
+}
+
 static bool is_out_of_time(const struct given *given, const struct request *request)
 {
-	int64_t from_us = given->first_us;
+	return !is_being_sent(given->exchange, request) &&
+	       trace_now_us() >= given->first_us + given->exchange->rules->retry.deadline_us;
+}
 
-	if (request->framing != FRAMING_NONE && !request->is_sent)
-		return false;
-	if (request->framing != FRAMING_NONE && request->sent_us > from_us)
-		from_us = request->sent_us;
-	return trace_now_us() >= from_us + given->exchange->rules->retry.deadline_us;
+/* Did the kernel take bytes of it for a server, or of one that no server could tell? */
+static bool may_have_been_sent(const struct given *given, const struct request *request)
+{
+	for (size_t i = 0; i < world.profile.servers; i++)
+		if (world.servers[i].lost_in_head || world.servers[i].outcomes[OUTCOME_STALLED] > 0)
+			return true;
+	return request->visit_count > 0 || net_world.unheard > given->unheard;
 }
 
 /* The last try failed, and there will be no other: is there a reason? */
@@ -314,7 +337,7 @@ static bool has_reason_to_give_up(const struct given *given, const struct verdic
 	    net_world.shortages > 0)
 		return true;
 	return verdict->count >= rules->tries || is_out_of_time(given, request) ||
-	       !oracle_must_repeat(request, rules);
+	       (may_have_been_sent(given, request) && !oracle_must_repeat(request, rules));
 }
 
 /* An outcome after which another server may be asked. */
@@ -326,11 +349,19 @@ static bool is_failure(enum outcome outcome)
 
 void law_check_tries(const struct verdict_case *request)
 {
-	struct given *given = find_owner(request->tries, offsetof(struct exchange, tries));
+	struct given *given = find_owner(request->tries);
 
-	if (!given || given->is_settled)
+	if (!given)
 		return;
+	if (given->is_settled) {
+		check("what has failed is judged once",
+		    given->was_good[request->tries - given->exchange->tries], "as %s",
+		    outcome_word(request->tries[0].outcome));
+		return;
+	}
 	given->is_settled = true;
+	for (size_t i = 0; i < request->count; i++)
+		given->was_good[i] = request->tries[i].outcome == OUTCOME_GOOD;
 	check("every try is judged", given->count == request->count, "%zu of %zu", request->count,
 	    given->count);
 	for (size_t i = 0; i < request->count; i++)

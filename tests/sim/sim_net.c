@@ -409,6 +409,7 @@ ssize_t net_write(int fd, const struct iovec *parts, int count)
 		return any_of(errors);
 	put = channel_write(channel, parts, count);
 	net.progress += put != -EAGAIN;
+	net_world.unheard += channel->to_backend && channel->peer_gone && put > 0;
 	trace("descriptor # written: #", fd, put, 0);
 	return put;
 }

@@ -38,6 +38,7 @@ struct net_world {
 	struct dice *dice;
 	struct net_faults faults;
 	uint64_t shortages;
+	uint64_t unheard; /* what the kernel took for servers that were gone */
 	/* Where a connect leads. */
 	void (*route)(uint32_t ip, struct net_route *route);
 	/* A connection to a server is established: somebody must join it. */
