@@ -13,9 +13,10 @@ POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
 
 
 class Blame(raw.Conversation):
-    def expect_nobody_is_down(self, rondo):
-        self.let_it_turn(rondo)
-        self.assertEqual([line for line in rondo.lines if " is down: " in line], [])
+    @staticmethod
+    def downs(rondo):
+        """What it said of backends that went down; all of it is there when it has ended."""
+        return [line for line in rondo.lines if " is down: " in line]
 
 
 class Poison(Blame):
@@ -41,7 +42,7 @@ class Poison(Blame):
                 self.assertTrue(is_waited_for.wait(PATIENCE))
                 client.reset()
                 self.let_it_turn(rondo)
-            self.expect_nobody_is_down(rondo)
+        self.assertEqual(self.downs(rondo), [])
 
 
 class Suspicions(Blame):
@@ -67,7 +68,7 @@ class Suspicions(Blame):
             self.assertTrue(other.answer()[0].startswith(b"HTTP/1.1 500 "))
             may_break.set()
             self.assertEqual(client.read_to_end(), b"")
-            self.expect_nobody_is_down(rondo)
+        self.assertEqual(self.downs(rondo), [])
 
 
 class Uploads(Blame):
@@ -84,16 +85,13 @@ class Uploads(Blame):
             peer.read(3)
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
 
-        first = self.backend(impatient)
-        with self.rondo(first, self.backend(answers)) as rondo:
+        with self.rondo(self.backend(impatient), self.backend(answers)) as rondo:
             client = self.client(rondo)
             client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n123")
             self.assertTrue(others_turn.wait(PATIENCE))
             client.send(b"456")
             head, _ = client.answer()
-            self.let_it_turn(rondo)
-            downs = [line for line in rondo.lines if f":{first.port} is down: " in line]
-        return head.split()[1], downs
+        return head.split()[1], self.downs(rondo)
 
     def test_a_backend_that_does_not_wait_for_a_slow_client_is_not_to_blame(self):
         def closes(peer, _number):
@@ -124,7 +122,7 @@ class Uploads(Blame):
                 client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n123")
                 head, _ = client.answer()
                 self.assertTrue(head.startswith(b"HTTP/1.1 502 "), head)
-            self.expect_nobody_is_down(rondo)
+        self.assertEqual(self.downs(rondo), [])
 
     def test_a_backend_that_breaks_in_its_answer_is_to_blame_however_slow_the_client(self):
         def breaks(peer, _number):
