@@ -96,7 +96,7 @@ static inline void fleet_switch(struct fleet *fleet, size_t i, bool up)
  * nobody is left. */
 static inline char fleet_pick(struct fleet *fleet, int64_t now_us)
 {
-	struct try_record try;
+	struct try_record try = {0};
 	bool can_pick = ring_can_pick(&fleet->ring, &try, 0);
 
 	switch (ring_pick(&fleet->ring, &try, 0, now_us)) {
