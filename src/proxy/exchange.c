@@ -300,7 +300,7 @@ static void take_request_id(struct exchange *exchange)
 	exchange->request_id[field->value.len] = '\0';
 }
 
-/* Is there nothing left for which the client would be waited for? Of chunks only reading them tells. */
+/* Has the client sent all? Of chunks only reading them tells. */
 static bool is_content_here(const struct exchange *exchange)
 {
 	const struct http_head *request = &exchange->request;

@@ -75,7 +75,7 @@ class Uploads(Blame):
     """Backends that wait for content, and for a client that does not send it."""
 
     def upload_to(self, impatient):
-        """The status for a client whose first backend does not wait for the second half, and what is said of it."""
+        """The status for a client whose first backend does not wait for the rest, and what is said of that."""
         others_turn = threading.Event()
 
         def answers(peer, _number):

@@ -282,8 +282,8 @@ void __wrap_verdict_hard(struct ring *ring, const struct try_record *try, int64_
 		check_window(ring, try->backend, &before, now_us);
 }
 
-/* The window of one that is looked at in time has become another, or its trial has begun: a check that is under way, and then
- * the probe itself, may take as long as a connect. */
+/* Of one that is looked at in time the window has become another, or its trial has begun: a check
+ * that is under way, and then the probe itself, may take as long as a connect. */
 void judge_look_around(void)
 {
 	bool is_excused = net_world.shortages > 0 || world.profile.operator|| world.profile.pauses;

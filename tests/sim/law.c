@@ -301,7 +301,7 @@ bool __wrap_ring_can_pick(const struct ring *ring, const struct try_record *trie
 	return can;
 }
 
-/* Is the client still sending it for the first time? Of chunks that is known when a server has them all. */
+/* Is the client still sending it? Of chunks that is over when a server has them all. */
 static bool is_being_sent(const struct exchange *exchange, const struct request *request)
 {
 	if (request->framing == FRAMING_NONE || request->whole_us > 0)

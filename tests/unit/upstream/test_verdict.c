@@ -152,7 +152,7 @@ static void one_request_is_judged(void **state)
 	    {"T U U", "a=stale a=good", "U U U"},
 	    {"T U U", "a=stale b=good", "T U U"},
 	    {"T U U", "a=cut_off", "S U U"},
-	    /* the trial of another request: one that is here as well, because nobody was up, may decide it */
+	    /* the trial is another request: this one may decide it too, and does not end it */
 	    {"t H H", "a=good", "U H H"},
 	    {"t H H", "a=refused", "H H H"},
 	    {"t H H", "a=status b=good", "S U H"},
@@ -209,7 +209,7 @@ static void a_request_that_was_elsewhere_too_is_no_suspicion(void **state)
 		const char *after;
 	} cases[] = {
 	    {"a=timeout b=status", "U U"},
-	    /* the client had enough, or the request ran out of time, before the second was through */
+	    /* the client, or the request's time, was gone before the second one was through */
 	    {"a=timeout b=client", "U U"},
 	    {"a=timeout b=deadline", "U U"},
 	    /* who did not get the request compares with nobody */
@@ -495,7 +495,7 @@ static void what_began_in_an_earlier_state_is_of_no_interest(void **state)
 	}
 }
 
-/* A request went there because nobody was up; another brought it back, and then it went down anew. */
+/* It went there because nobody was up; another brought the backend back, and it went down anew. */
 static void an_old_good_answer_brings_nobody_back(void **state)
 {
 	struct fleet fleet;
