@@ -46,7 +46,7 @@ struct channel {
 	int error;          /* for rondo to collect */
 	struct queue in, out;
 	int64_t latency_us;
-	int64_t began_us;   /* when rondo began to connect */
+	int64_t began_us;   /* when rondo began to connect, or accepted it */
 	int64_t written_us; /* when rondo's last byte was accepted */
 	uint64_t written;
 	uint64_t read;       /* bytes that rondo took */

@@ -243,6 +243,7 @@ static void begin_tunnel(struct client *client, struct request *request)
 static enum reader_result look_at_head(struct client *client)
 {
 	struct message_answer *answer = &client->answer;
+	int64_t from_us = client->first_us;
 	struct request *request;
 
 	check("nobody answers what was not asked", client->asked_count > 0, "client %td",
@@ -264,11 +265,14 @@ static enum reader_result look_at_head(struct client *client)
 	}
 	request->answer = ANSWER_BEGUN;
 	oracle_answer_begins(request, answer);
+	/* At limits.connections it waits to be let in, for as long as those before it stay. */
+	if (from_us < client->peer.channel->began_us)
+		from_us = client->peer.channel->began_us;
 	/* More than all limits of one request together. */
 	check("no answer takes for ever",
-	    request->is_excused || trace_now_us() - client->first_us < PATIENCE_US,
+	    request->is_excused || trace_now_us() - from_us < PATIENCE_US,
 	    "request %lld waited %lld us", (long long)world_index(request),
-	    (long long)(trace_now_us() - client->first_us));
+	    (long long)(trace_now_us() - from_us));
 	return reader_expect(
 	    &client->reader, answer->framing, answer->length, (uint32_t)answer->visit * 2);
 }

@@ -309,6 +309,7 @@ int net_accept(int listener, struct net_addr *peer)
 		return -EAGAIN;
 	channel->fd = open_fd(&descriptor, STREAM);
 	descriptor->channel = channel;
+	channel->began_us = trace_now_us();
 	fill_addr(peer, INADDR_LOOPBACK + dice_below(net_world.dice, 200), ++net.port);
 	trace("rondo accepts a client as descriptor #", channel->fd, 0, 0);
 	return channel->fd;
