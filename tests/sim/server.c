@@ -174,8 +174,10 @@ static bool is_busy(const struct server_conn *conn)
 {
 	const struct visit *visit = server_visit(conn);
 
-	/* Who left the configuration and came again is somebody new to rondo. */
-	return visit && visit->request >= 0 && visit->began_us >= conn->server->configured_us &&
+	/* Who left the configuration and came again is somebody new to rondo. A request from before
+	 * may belong to the one who left, and even get its free second try there. */
+	return visit && visit->request >= 0 &&
+	       world.requests[visit->request].began_us >= conn->server->configured_us &&
 	       !conn->is_probe && !conn->peer.channel->proxy_gone && !has_given_all(conn);
 }
 
