@@ -188,7 +188,8 @@ static void leave(struct client *client, enum leaving how)
 	trace("client # leaves (way #)", client - clients, how, 0);
 	if (how != STAYS)
 		excuse_all(client);
-	if (how == FALLS_SILENT) {
+	/* Where rondo has left already nobody would ever end that. */
+	if (how == FALLS_SILENT && !client->peer.channel->proxy_gone) {
 		client->state = SILENT;
 		return;
 	}
