@@ -43,7 +43,12 @@ enum exchange_sequel {
 	SEQUEL_RESET   /* the client must notice that the answer is not whole */
 };
 
-enum exchange_upload { UPLOAD_RUNNING, UPLOAD_DONE, UPLOAD_BROKEN };
+enum exchange_upload {
+	UPLOAD_RUNNING,
+	UPLOAD_DONE,
+	UPLOAD_BROKEN, /* the backend takes no more of it */
+	UPLOAD_CUT     /* not by the backend: however its answer ends now, it has not failed */
+};
 
 struct exchange_start {
 	struct service *service;

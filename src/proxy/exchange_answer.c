@@ -257,6 +257,10 @@ static void break_off(struct exchange *exchange, enum access_end how)
 /* The backend did not finish what it began. */
 static void cut_off(struct exchange *exchange, enum access_end how)
 {
+	if (exchange->upload == UPLOAD_CUT) {
+		break_off(exchange, ACCESS_CLIENT_GONE);
+		return;
+	}
 	struct try_record *try = exchange_current_try(exchange);
 	struct verdict_case request = {.tries = try, .count = 1, .request_id = exchange->number};
 	/* One that falls through was judged as a failure already. */
@@ -267,15 +271,34 @@ static void cut_off(struct exchange *exchange, enum access_end how)
 	break_off(exchange, how);
 }
 
+/* Moves on what the client still sends. */
+static void run_upload(struct exchange *exchange)
+{
+	if (exchange->upload != UPLOAD_RUNNING)
+		return;
+	switch (relay_run(&exchange->up)) {
+	case RELAY_WAITS:
+		break;
+	case RELAY_DONE:
+		exchange->upload = UPLOAD_DONE;
+		break;
+	case RELAY_SEND_FAILED:
+		exchange->upload = UPLOAD_BROKEN;
+		break;
+	case RELAY_ENDED:
+	case RELAY_BAD:
+	case RELAY_TOO_LARGE:
+	case RELAY_SHORTAGE:
+		exchange->upload = UPLOAD_CUT;
+		/* A backend that waits for the rest would wait in vain. */
+		net_shutdown_write(exchange->link->conn.watch.fd);
+		break;
+	}
+}
+
 enum step exchange_step_streaming(struct exchange *exchange)
 {
-	if (exchange->upload == UPLOAD_RUNNING) {
-		enum relay_result up = relay_run(&exchange->up);
-		if (up == RELAY_DONE)
-			exchange->upload = UPLOAD_DONE;
-		else if (up != RELAY_WAITS)
-			exchange->upload = UPLOAD_BROKEN;
-	}
+	run_upload(exchange);
 	switch (relay_run(&exchange->down)) {
 	case RELAY_WAITS:
 		return STEP_WAIT;
