@@ -21,7 +21,7 @@ struct write_request {
 	bool client_is_trusted;     /* see write_request_head */
 	struct str client_ip;       /* without brackets */
 	struct str request_id_name; /* empty: none is added */
-	struct str request_id;      /* the value when the client sent none; its own field is kept */
+	struct str request_id;      /* the client's field is kept where it says the same */
 	struct str backend_host;    /* Host for a client that sent none (HTTP/1.0) */
 };
 

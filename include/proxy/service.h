@@ -78,7 +78,8 @@ size_t service_block_size(const struct rules *rules);
 /* The Date of now, made once a second. */
 struct str service_date(struct service *service);
 
-enum { SERVICE_REQUEST_ID_SIZE = 33 };
+/* Room for the ids of others; a UUID has 36 bytes. */
+enum { SERVICE_REQUEST_ID_SIZE = 129 };
 
 /* A new request id: 32 hexadecimal digits, unlike any other. */
 void service_make_request_id(struct service *service, char id[static SERVICE_REQUEST_ID_SIZE]);

@@ -162,6 +162,8 @@ static bool passes(const struct write_request *request, const struct http_field 
 	if (field->hop_by_hop || is_named(field, STR("Host")) ||
 	    is_named(field, STR("Content-Length")))
 		return false;
+	if (is_named(field, request->request_id_name))
+		return str_equals(field->value, request->request_id);
 	if (!is_claim(field->name))
 		return true;
 	return request->client_is_trusted && !is_named(field, chain_name(request));
@@ -266,11 +268,14 @@ static void put_request_line(struct writer *writer, const struct http_head *head
 	put(writer, STR(" HTTP/1.1\r\n"));
 }
 
-/* The request id goes on as the client sent it, unless its own Connection took it away. */
-static bool has_end_to_end(const struct http_head *head, struct str name)
+/* The request id goes on as the client sent it, unless it was not taken over, or its own Connection took it away. */
+static bool passes_request_id(const struct write_request *request)
 {
+	const struct http_head *head = request->head;
+
 	for (size_t i = 0; i < head->field_count; i++)
-		if (!head->fields[i].hop_by_hop && is_named(&head->fields[i], name))
+		if (is_named(&head->fields[i], request->request_id_name) &&
+		    passes(request, &head->fields[i]))
 			return true;
 	return false;
 }
@@ -299,7 +304,7 @@ bool write_request_head(struct buf *out, const struct write_request *request)
 
 	put(&writer, head->minor ? STR("Via: 1.1 rondo\r\n") : STR("Via: 1.0 rondo\r\n"));
 	put_forwarded(&writer, request);
-	if (!has_end_to_end(head, request->request_id_name))
+	if (!passes_request_id(request))
 		put_optional_field(&writer, request->request_id_name, request->request_id);
 
 	if (head->upgrades_websocket) {

@@ -6,6 +6,7 @@ address that a backend can be told.
 """
 
 import socket
+import tempfile
 
 import raw
 from raw import PATIENCE, serve, value
@@ -76,6 +77,30 @@ class Forwarding(raw.Conversation):
             _, request = self.client(rondo).get("/")
         self.assertNotIn(b"forwarded", request.lower())
         self.assertEqual(value(request, b"via"), b"1.1 rondo")
+
+
+class RequestIds(raw.Conversation):
+    """By what a request is known to client, backend and log."""
+
+    TAKEN = (b"mine", b"123e4567-e89b-12d3-a456-426614174000", b"x" * 128)
+    NOT_TAKEN = (b"", b"x" * 129)
+
+    def test_everybody_knows_a_request_by_the_same_id(self):
+        with tempfile.NamedTemporaryFile() as log:
+            settings = ["headers.request_id=X-Request-Id", f"log.access={log.name}"]
+            told = []
+            with self.rondo(self.backend(serve), settings=settings) as rondo:
+                client = self.client(rondo)
+                for theirs in self.TAKEN + self.NOT_TAKEN:
+                    head, request = client.get("/", b"X-Request-Id: " + theirs + b"\r\n")
+                    self.assertEqual(request.lower().count(b"x-request-id:"), 1)
+                    self.assertEqual(value(head, b"x-request-id"), value(request, b"x-request-id"))
+                    told.append(value(request, b"x-request-id"))
+            logged = [line.rpartition(b" id=")[2] for line in log.read().splitlines()]
+        self.assertEqual(logged, told)
+        self.assertEqual(told[:len(self.TAKEN)], list(self.TAKEN))
+        for made in told[len(self.TAKEN):]:
+            self.assertRegex(made, b"^[0-9a-f]{32}$")
 
 
 class Bytes(raw.Conversation):

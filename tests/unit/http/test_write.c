@@ -281,16 +281,21 @@ static void a_client_without_host_has_none_to_forward(void **state)
 				"Forwarded: for=192.0.2.1;proto=http\r\n\r\n");
 }
 
-static void a_request_id_is_made_where_there_is_none(void **state)
+static void backend_and_log_know_a_request_by_one_id(void **state)
 {
 	static const struct {
 		const char *name, *fields, *expected;
 	} cases[] = {
 	    {"X-Id", "Host: h", "Via: 1.1 rondo\r\nX-Id: 42\r\n"},
-	    {"X-Id", "Host: h\nx-id: 7", "x-id: 7\r\nVia: 1.1 rondo\r\n"},
-	    {"X-Id", "x-id: 7\nHost: h", "x-id: 7\r\nVia: 1.1 rondo\r\n"},
-	    {"X-Id", "Host: h\nx-id: 7\nConnection: X-Id", "Via: 1.1 rondo\r\nX-Id: 42\r\n"},
+	    {"X-Id", "Host: h\nx-id: 42", "x-id: 42\r\nVia: 1.1 rondo\r\n"},
+	    {"X-Id", "x-id: 42\nHost: h", "x-id: 42\r\nVia: 1.1 rondo\r\n"},
+	    {"X-Id", "Host: h\nx-id: 42\nConnection: X-Id", "Via: 1.1 rondo\r\nX-Id: 42\r\n"},
+	    /* One that is not taken over is nobody's. */
+	    {"X-Id", "Host: h\nx-id: 7", "Via: 1.1 rondo\r\nX-Id: 42\r\n"},
+	    {"X-Id", "Host: h\nx-id:", "Via: 1.1 rondo\r\nX-Id: 42\r\n"},
+	    {"X-Id", "Host: h\nx-id: 42\nx-id: 7", "x-id: 42\r\nVia: 1.1 rondo\r\n"},
 	    {"", "Host: h", "Via: 1.1 rondo\r\n"},
+	    {"", "Host: h\nx-id: 7", "x-id: 7\r\nVia: 1.1 rondo\r\n"},
 	};
 	struct sample sample;
 
@@ -843,7 +848,7 @@ int main(void)
 	    cmocka_unit_test(targets_go_on_in_origin_form),
 	    cmocka_unit_test(the_client_is_told_to_the_backend),
 	    cmocka_unit_test(a_client_without_host_has_none_to_forward),
-	    cmocka_unit_test(a_request_id_is_made_where_there_is_none),
+	    cmocka_unit_test(backend_and_log_know_a_request_by_one_id),
 	    cmocka_unit_test(an_options_has_one_hop_less),
 	    cmocka_unit_test(responses_are_composed_afresh),
 	    cmocka_unit_test(rondo_names_the_backend_and_the_tries),
