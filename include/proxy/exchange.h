@@ -93,6 +93,7 @@ struct exchange {
 	bool was_parked;          /* the answer passed on is one that fell through before */
 	bool settled;             /* verdict has judged the tries */
 	unsigned interims;        /* 1xx of the current try */
+	bool has_continued;       /* a 100 was among them */
 	unsigned interims_passed; /* to the client, of all tries */
 
 	unsigned status; /* of the answer the client gets; 0 = none begun */

@@ -142,6 +142,7 @@ static enum step pass_interim(struct exchange *exchange)
 	if (passes && !write_interim_head(&client->out, interim))
 		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
 	exchange->interims_passed += passes;
+	exchange->has_continued |= interim->status == 100;
 	buf_consume(&conn->in, interim->length);
 	/* All of the block again for the next head. */
 	buf_compact(&conn->in);
@@ -209,7 +210,9 @@ enum step exchange_begin_answer(struct exchange *exchange)
 	exchange_drop_parked(exchange);
 	enum http_framing framing = client_framing(exchange);
 	exchange->status = answer->status;
-	exchange->answer_keeps_link = answer->keep_alive && !exchange->was_parked;
+	/* Nobody knows whether a backend that did not ask for the content takes it for the next request. */
+	bool expects = exchange->request.expects_continue && !exchange->has_continued;
+	exchange->answer_keeps_link = answer->keep_alive && !exchange->was_parked && !expects;
 	exchange->keep_client = exchange->request.keep_alive && exchange->upload == UPLOAD_DONE &&
 				framing != HTTP_FRAMING_CLOSE && !exchange->with.service->draining;
 	struct write_response response =

@@ -204,6 +204,7 @@ static enum step start_sending(struct exchange *exchange)
 	parse_init(&exchange->parse, GUARD_RESPONSE);
 	exchange->upload = UPLOAD_RUNNING;
 	exchange->interims = 0;
+	exchange->has_continued = false;
 	link->backend->counters.requests++;
 	exchange_enter(exchange, EXCHANGE_SENDING);
 	return STEP_AGAIN;

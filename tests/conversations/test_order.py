@@ -51,6 +51,43 @@ class Reuse(raw.Conversation):
         self.assertEqual(more, [b""])
 
 
+    def asked_for(self, converse):
+        """What each connection to a backend was asked for, in order, while `converse` went on with a client, and then
+        another client came. The backend answers POST before it has the content, and reads that when it has
+        "/read" as its target."""
+        asked = []
+
+        def script(peer, number):
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    head = peer.read_head()
+                    target = head.split()[1]
+                    asked.append((number, target))
+                    peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+                    if target == b"/read":
+                        peer.send(b"go")
+                        peer.read(int(value(head, b"content-length")))
+                        peer.send(b"od")
+                    else:
+                        peer.send(b"good")
+
+        with self.rondo(self.backend(script, is_local=True)) as rondo:
+            converse(self.client(rondo))
+            head, _ = self.client(rondo).get("/other")
+            self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+        return asked
+
+    def test_a_content_that_nobody_asked_for_is_not_read_as_the_next_request(self):
+        content = b"GET /evil HTTP/1.1\r\nHost: a\r\nX: "  # the next request would complete it
+
+        def converse(client):
+            client.send(b"POST /unread HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+                        b"Content-Length: %d\r\n\r\n" % len(content) + content)
+            self.assertEqual(client.answer()[1], b"good")
+
+        self.assertEqual(self.asked_for(converse), [(0, b"/unread"), (1, b"/other")])
+
+
 class Stale(raw.Conversation):
     """Pooled connections that end before the next request is sent."""
 
