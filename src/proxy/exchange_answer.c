@@ -212,7 +212,8 @@ enum step exchange_begin_answer(struct exchange *exchange)
 	exchange->status = answer->status;
 	/* Nobody knows whether a backend that did not ask for the content takes it for the next request. */
 	bool expects = exchange->request.expects_continue && !exchange->has_continued;
-	exchange->answer_keeps_link = answer->keep_alive && !exchange->was_parked && !expects;
+	exchange->answer_keeps_link = answer->keep_alive && exchange->upload == UPLOAD_DONE &&
+				      !exchange->was_parked && !expects;
 	exchange->keep_client = exchange->request.keep_alive && exchange->upload == UPLOAD_DONE &&
 				framing != HTTP_FRAMING_CLOSE && !exchange->with.service->draining;
 	struct write_response response =
@@ -229,14 +230,14 @@ enum step exchange_begin_answer(struct exchange *exchange)
 	return STEP_AGAIN;
 }
 
-/* The answer is with the client. A connection with bytes beyond the response, or with a request that was not sent whole,
- * cannot be used again. */
+/* The answer is with the client. A connection with bytes beyond the response, or with a request that was not sent whole
+ * before the answer began, cannot be used again. */
 static void answer_is_sent(struct exchange *exchange)
 {
 	struct conn *conn = &exchange->link->conn;
 	exchange->link_is_reusable =
-	    exchange->answer_keeps_link && exchange->upload == UPLOAD_DONE && !conn->ended &&
-	    exchange->down.raw == conn->in.end && buf_len(&conn->out) == 0 &&
+	    exchange->answer_keeps_link && !conn->ended && exchange->down.raw == conn->in.end &&
+	    buf_len(&conn->out) == 0 &&
 	    /* Whoever answers more than was asked for may have it waiting in the kernel. */
 	    (!conn->readable || net_is_quiet(conn->watch.fd));
 	if (exchange_current_try(exchange)->outcome == OUTCOME_GOOD)

@@ -87,6 +87,15 @@ class Reuse(raw.Conversation):
 
         self.assertEqual(self.asked_for(converse), [(0, b"/unread"), (1, b"/other")])
 
+    def test_a_connection_whose_answer_came_before_the_whole_request_is_not_used_again(self):
+        def converse(client):
+            client.send(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+            client.read_until(b"\r\n\r\ngo")
+            client.send(b"def")
+            client.read_until(b"od")
+
+        self.assertEqual(self.asked_for(converse), [(0, b"/read"), (1, b"/other")])
+
 
 class Stale(raw.Conversation):
     """Pooled connections that end before the next request is sent."""
