@@ -120,7 +120,10 @@ bool exchange_run(struct exchange *exchange);
 /* The deadline armed on the timer passed. exchange_run is to be called afterwards. */
 void exchange_on_due(struct exchange *exchange);
 
-/* The client's connection is broken, or a stop cannot wait any longer. The exchange is over. */
+/* The client's connection is broken. exchange_run is to be called afterwards. */
+void exchange_on_broken(struct exchange *exchange);
+
+/* A stop cannot wait any longer. The exchange is over. */
 void exchange_abort(struct exchange *exchange);
 
 /* Frees it; it must be over. */

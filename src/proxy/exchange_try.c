@@ -162,7 +162,10 @@ static void link_on_event(struct conn *conn, unsigned events)
 {
 	struct backend_conn *link = container_of(conn, struct backend_conn, conn);
 	struct exchange *exchange = link->holder;
-	(void)events;
+
+	/* Nobody reads any more from the end of a tunnel that has ended its side. */
+	if ((events & LOOP_BROKEN) && exchange->down_ended)
+		exchange->upload = UPLOAD_DONE;
 	if (link != exchange->parked)
 		exchange->with.run_owner(exchange->with.owner);
 }

@@ -215,11 +215,9 @@ static void session_run(struct session *session)
 static void on_event(struct conn *conn, unsigned events)
 {
 	struct session *session = container_of(conn, struct session, client);
-	/* A client that only ended its side still gets its answer; one that is gone does not need it. In a tunnel
-	 * both sides may be ended while bytes are still on their way: there, reading and sending tell. */
-	if ((events & LOOP_BROKEN) && session->state == SESSION_EXCHANGING &&
-	    session->exchange->state != EXCHANGE_TUNNELLING)
-		exchange_abort(session->exchange);
+
+	if ((events & LOOP_BROKEN) && session->state == SESSION_EXCHANGING)
+		exchange_on_broken(session->exchange);
 	session_run(session);
 }
 

@@ -177,6 +177,49 @@ class Breakage(raw.Conversation):
         self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
         self.assertNotIn(b"\r\n0\r\n", answer)
 
+    def test_a_tunnel_ends_when_one_that_has_ended_its_side_resets(self):
+        for first in ("client", "backend"):
+            with self.subTest(first=first):
+                self.reset_half_closed_tunnel(first)
+
+    def reset_half_closed_tunnel(self, first):
+        is_told, is_over = threading.Event(), threading.Event()
+
+        def script(peer, _number):
+            peer.read_head()
+            peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                      b"Upgrade: websocket\r\n\r\n")
+            if first == "backend":
+                peer.sock.shutdown(socket.SHUT_WR)
+                is_told.wait(PATIENCE)
+                peer.reset()
+            else:
+                peer.read_to_end()
+                is_told.set()
+            is_over.wait(2 * PATIENCE)  # its end would end the tunnel, too
+
+        with self.rondo(self.backend(script)) as rondo:
+            client = self.client(rondo)
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n"
+                        b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            client.read_head()
+            with_tunnel = rondo.descriptors()
+            if first == "client":
+                client.sock.shutdown(socket.SHUT_WR)
+                self.assertTrue(is_told.wait(PATIENCE))
+                client.reset()
+            else:
+                self.assertEqual(client.read_to_end(), b"")
+                is_told.set()
+            self.wait_for_descriptors(rondo, with_tunnel - 2)
+            is_over.set()
+
+    def wait_for_descriptors(self, rondo, most):
+        end = time.monotonic() + PATIENCE
+        while rondo.descriptors() > most and time.monotonic() < end:
+            time.sleep(0.01)
+        self.assertLessEqual(rondo.descriptors(), most)
+
     def test_clients_that_reset_leave_nothing_behind(self):
         with self.rondo(self.backend(serve)) as rondo:
             self.client(rondo).get()
@@ -189,11 +232,8 @@ class Breakage(raw.Conversation):
                     client.reset()
             head, _ = self.client(rondo).get()
             self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
-            end = time.monotonic() + PATIENCE
             # One more client, and at most some idle connections to the backend.
-            while rondo.descriptors() > before + 22 and time.monotonic() < end:
-                time.sleep(0.01)
-            self.assertLessEqual(rondo.descriptors(), before + 22)
+            self.wait_for_descriptors(rondo, before + 22)
 
 
 class Choosing(raw.Conversation):
