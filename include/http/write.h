@@ -19,7 +19,7 @@ struct write_request {
 	const struct http_head *head;
 	enum write_forwarded forwarded;
 	bool client_is_trusted;     /* see write_request_head */
-	struct str client_ip;       /* without brackets */
+	struct str client_ip;       /* without brackets; empty: it has none */
 	struct str request_id_name; /* empty: none is added */
 	struct str request_id;      /* the client's field is kept where it says the same */
 	struct str backend_host;    /* Host for a client that sent none (HTTP/1.0) */

@@ -192,11 +192,13 @@ static enum step start_sending(struct exchange *exchange)
 	bool trusted = false;
 	for (size_t i = 0; i < headers->trusted_count && !trusted; i++)
 		trusted = net_block_contains(&headers->trusted[i], exchange->with.peer);
+	/* What the logs call a client of a Unix socket is no address. RFC 7239, 6. */
+	bool has_address = exchange->with.peer->any.sa_family != AF_UNIX;
 	struct write_request request = {
 	    .head = &exchange->request,
 	    .forwarded = headers->forwarded,
 	    .client_is_trusted = trusted,
-	    .client_ip = str_from(exchange->with.client_ip),
+	    .client_ip = str_from(has_address ? exchange->with.client_ip : ""),
 	    .request_id_name = str_from(headers->request_id),
 	    .request_id = str_from(exchange->request_id),
 	    .backend_host = str_from(link->backend->authority),

@@ -76,7 +76,8 @@ class Peer:
 
 class Client(Peer):
     def __init__(self, rondo, address="127.0.0.1"):
-        super().__init__(socket.create_connection(("127.0.0.1", rondo.port), PATIENCE, (address, 0)))
+        to = "::1" if ":" in address else "127.0.0.1"
+        super().__init__(socket.create_connection((to, rondo.port), PATIENCE, (address, 0)))
 
     def get(self, target="/", fields=b""):
         self.send(b"GET " + target.encode() + b" HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
@@ -195,12 +196,13 @@ class Conversation(unittest.TestCase):
         return backend
 
     @contextlib.contextmanager
-    def rondo(self, *backends, settings=(), config=""):
+    def rondo(self, *backends, settings=(), config="", listen="127.0.0.1:0"):
         urls = [backend if isinstance(backend, str) else backend.url for backend in backends]
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
             file.write(config)
             file.flush()
-            rondo = harness.Rondo(self.binary, urls, settings, file.name if config else None)
+            rondo = harness.Rondo(
+                self.binary, urls, settings, file.name if config else None, listen)
         with rondo:
             yield rondo
             # A stop gives idle clients a moment; none of these needs it.

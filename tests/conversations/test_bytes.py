@@ -72,6 +72,13 @@ class Forwarding(raw.Conversation):
                          {b"for=127.0.0.1", b"host=a", b"proto=http"})
         self.assertNotIn(b"1.2.3.4", request)
 
+    def test_a_chain_of_rfc_7239_is_extended_by_a_client_of_ipv6(self):
+        config = 'headers: { forwarded = "rfc7239"; trusted_proxies = ["::1"]; };\n'
+        with self.rondo(self.backend(serve), config=config, listen="[::1]:0") as rondo:
+            _, request = self.client(rondo, "::1").get("/", self.FORGED)
+        self.assertEqual(value(request, b"forwarded"),
+                         b'for=1.2.3.4, for="[::1]";host="a";proto=http')
+
     def test_nothing_is_told_when_that_is_wanted(self):
         with self.rondo(self.backend(serve), settings=["headers.forwarded=none"]) as rondo:
             _, request = self.client(rondo).get("/")

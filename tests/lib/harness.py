@@ -64,11 +64,11 @@ class Report:
 class Rondo:
     """A running daemon. Use it as a context manager, or call stop()."""
 
-    def __init__(self, binary, backends, settings=(), config=None):
+    def __init__(self, binary, backends, settings=(), config=None, listen="127.0.0.1:0"):
         command = [binary]
         if config:
             command += ["-c", config]
-        command += ["--listen", "127.0.0.1:0"]
+        command += ["--listen", listen]
         for url in backends:
             command += ["--backend", url]
         for setting in settings:
