@@ -102,13 +102,20 @@ static bool begin_exchange(struct session *session)
 	return true;
 }
 
+/* Have bytes of a request come? The empty lines that are forgiven before it are none: whoever sends one too many after
+ * its last request waits for no answer. RFC 9112, 2.2. */
+static bool has_request(const struct session *session)
+{
+	return !str_starts_with(STR("\r\n\r\n"), buf_content(&session->client.in));
+}
+
 /* The first bytes of a request begin an exchange; true when one was begun. */
 static bool run_idle(struct session *session)
 {
 	struct conn *client = &session->client;
-	if (buf_len(&client->in) > 0) {
-		buf_compact(&client->in);
-	} else {
+
+	buf_compact(&client->in);
+	while (!has_request(session)) {
 		enum io io = conn_read(client, EXCHANGE_READ_BYTES);
 		if (io == IO_AGAIN) {
 			become_idle(session);
@@ -203,7 +210,7 @@ static void session_run(struct session *session)
 		if (served == EXCHANGES_PER_RUN) {
 			/* What else was pipelined waits for the next turn, or for its event. */
 			become_idle(session);
-			if (buf_len(&session->client.in) > 0)
+			if (has_request(session))
 				arm(session, now_us(session));
 			return;
 		}
@@ -224,7 +231,7 @@ static void on_event(struct conn *conn, unsigned events)
 static void on_due(struct timer *timer)
 {
 	struct session *session = container_of(timer, struct session, timer);
-	bool has_next = session->state == SESSION_IDLE && buf_len(&session->client.in) > 0;
+	bool has_next = session->state == SESSION_IDLE && has_request(session);
 	if (session->state != SESSION_EXCHANGING && !has_next) {
 		end(session, false);
 		return;

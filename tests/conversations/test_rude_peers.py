@@ -7,6 +7,7 @@ script can have.
 
 import contextlib
 import socket
+import tempfile
 import threading
 import time
 
@@ -100,6 +101,37 @@ class Silence(raw.Conversation):
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             client.sock.shutdown(socket.SHUT_WR)
             self.assertTrue(client.read_to_end().endswith(b"\r\n\r\nok"))
+
+    def test_empty_lines_after_a_request_do_not_begin_another(self):
+        """Who sends nothing else is an idle client: it is not told that a head did not come in time."""
+        settings = ["timeouts.request_head=100ms", "timeouts.keep_alive=400ms"]
+        for empty in (b"\r", b"\r\n", b"\r\n\r", b"\r\n\r\n"):
+            with self.subTest(empty=empty), tempfile.NamedTemporaryFile() as log:
+                with self.rondo(self.backend(serve),
+                                settings=[*settings, f"log.access={log.name}"]) as rondo:
+                    idle, slow = self.client(rondo), self.client(rondo)
+                    idle.get()
+                    idle.send(empty)
+                    slow.send(b"\r\nG")
+                    self.assertTrue(slow.read_head().startswith(b"HTTP/1.1 408 "))
+                    self.assertEqual(idle.read_to_end(), b"")
+                statuses = sorted(line.split(b'" ')[1][:3] for line in log.read().splitlines())
+                self.assertEqual(statuses, [b"200", b"408"])
+
+    def test_a_request_may_follow_empty_lines_of_an_idle_client(self):
+        for empty in (b"\r", b"\r\n", b"\r\n\r", b"\r\n\r\n"):
+            with self.subTest(empty=empty), self.rondo(self.backend(serve)) as rondo:
+                client = self.client(rondo)
+                client.get()
+                client.send(empty)
+                self.let_it_turn(rondo)
+                client.send(b"\n"[:len(empty) % 2])
+                head, _ = client.get()
+                self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+                client.send(b"\r\n\r\n")
+                self.let_it_turn(rondo)
+                client.send(b"\r\n")
+                self.assertTrue(client.answer()[0].startswith(b"HTTP/1.1 400 "))
 
     def test_either_end_of_a_tunnel_can_half_close(self):
         for first in ("client", "backend"):
