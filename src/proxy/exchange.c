@@ -211,7 +211,8 @@ enum step exchange_reply(struct exchange *exchange, const struct retry_answer *a
 	    .proxy_error = str_from(answer->proxy_error),
 	    .retry_after_s = answer->retry_after_s,
 	    .keep_alive = exchange->keep_client,
-	    .without_content = exchange->request.method == HTTP_METHOD_HEAD,
+	    /* Of a head that is refused, or not complete, nothing else is known. */
+	    .without_content = str_starts_with(buf_content(&client->in), STR("HEAD ")),
 	    .date = service_date(exchange->with.service),
 	    .attempts_name = str_from(headers->attempts),
 	    .attempts = exchange_attempts_value(exchange, attempts),

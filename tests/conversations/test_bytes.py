@@ -113,6 +113,29 @@ class RequestIds(raw.Conversation):
 class Bytes(raw.Conversation):
     """What exactly goes over the wire."""
 
+    def test_a_head_that_is_refused_gets_no_content_where_it_shows_that_it_is_one(self):
+        host = b" HTTP/1.1\r\nHost: a\r\n"
+        refused = {
+            b"400": b" /" + host + b"X Y: 1\r\n\r\n",
+            b"408": b" /" + host,
+            b"414": b" /" + b"y" * 9000 + host + b"\r\n",
+            b"417": b" /" + host + b"Expect: x\r\n\r\n",
+            b"431": b" /" + host + b"X: " + b"y" * 20000 + b"\r\n\r\n",
+            b"505": b" / HTTP/2.0\r\nHost: a\r\n\r\n",
+        }
+        settings = ["timeouts.request_head=100ms"]
+        with self.rondo(self.backend(serve), settings=settings) as rondo:
+            for status, rest in refused.items():
+                for method in (b"HEAD", b"GET"):
+                    with self.subTest(status=status, method=method):
+                        client = self.client(rondo)
+                        client.send(b"\r\n" + method + rest)
+                        head = client.read_head()
+                        self.assertTrue(head.startswith(b"HTTP/1.1 " + status), head)
+                        length = 0 if method == b"HEAD" else int(value(head, b"content-length"))
+                        client.sock.shutdown(socket.SHUT_WR)
+                        self.assertEqual(len(client.read_to_end()), length)
+
     FIELDS = b"B: 2\r\na: 1\r\nB:\t1 \r\nX-Obs: \xff caf\xe9\r\nX-Empty:\r\nx-mIxEd: \"q\\\"\r\n"
     SAME = b"B: 2\r\na: 1\r\nB: 1\r\nX-Obs: \xff caf\xe9\r\nX-Empty: \r\nx-mIxEd: \"q\\\"\r\n"
 

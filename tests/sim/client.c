@@ -213,8 +213,9 @@ static void answer_is_whole(struct client *client)
 	request->answer = ANSWER_WHOLE;
 	oracle_answered(request, answer, &client->reader);
 	client->is_deaf = client->is_early && request->upgrades && !client->tunnels;
-	/* Before its head was whole, rondo cannot know that this must have no content. */
-	client->is_deaf |= request->method == HEAD && answer->is_own && answer->closes;
+	/* Before its method was there, rondo cannot know that this must have no content. */
+	client->is_deaf |= request->method == HEAD && answer->is_own &&
+			   client->peer.channel->read < request->begins_at + 5;
 	client->is_over |= client->is_deaf || answer->closes || request->fault != FAULT_NONE;
 	client->asked_count--;
 	client->first_us = trace_now_us();
