@@ -51,6 +51,18 @@ static void no_header_makes_a_post_idempotent_when_none_is_configured(void **sta
 	assert_false(retry_may_repeat(&rules, &head));
 }
 
+static void a_key_that_no_backend_is_shown_makes_nothing_idempotent(void **state)
+{
+	/* Connection named it. */
+	struct http_field field = {.name = KEY.name, .value = KEY.value, .hop_by_hop = true};
+	struct http_head head = {.method = HTTP_METHOD_POST, .fields = &field, .field_count = 1};
+	struct rules_retry rules = {
+	    .methods = RETRY_IDEMPOTENT, .idempotency_header = "Idempotency-Key"};
+
+	(void)state;
+	assert_false(retry_may_repeat(&rules, &head));
+}
+
 static void only_the_listed_statuses_fall_through(void **state)
 {
 	struct rules_retry rules = {.statuses = {500, 503}, .status_count = 2};
@@ -146,6 +158,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_may_be_sent_twice_depends_on_method_header_and_setting),
 	    cmocka_unit_test(no_header_makes_a_post_idempotent_when_none_is_configured),
+	    cmocka_unit_test(a_key_that_no_backend_is_shown_makes_nothing_idempotent),
 	    cmocka_unit_test(only_the_listed_statuses_fall_through),
 	    cmocka_unit_test(the_most_informative_failure_is_told),
 	    cmocka_unit_test(attempts_name_every_try_and_never_overflow),
