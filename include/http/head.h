@@ -62,7 +62,7 @@ struct http_head {
 	 * begins with the "?" then: the "/" before it is for the writer to put. */
 	struct str path;
 	bool expects_continue; /* request: Expect: 100-continue */
-	bool accepts_trailers; /* request: TE: trailers, named in Connection */
+	bool accepts_trailers; /* request: TE: trailers */
 	/* A websocket upgrade is asked for, or granted by a 101. RFC 6455, 4. */
 	bool upgrades_websocket;
 

@@ -210,7 +210,7 @@ enum { OPTIONS_MAX = 100 };
 struct findings {
 	unsigned hosts, lengths, codings, upgrades, options;
 	struct str host, length, coding;
-	bool closes, keeps_alive, names_upgrade, names_te;
+	bool closes, keeps_alive, names_upgrade;
 	bool names_fields; /* Connection has other options than the usual ones */
 	bool takes_trailers;
 	bool offers_websocket; /* an element of Upgrade */
@@ -243,9 +243,7 @@ static void find_options(struct findings *found, struct str options)
 			found->keeps_alive = true;
 		else if (str_equals_nocase(option, STR("upgrade")))
 			found->names_upgrade = true;
-		else if (str_equals_nocase(option, STR("te")))
-			found->names_te = true;
-		else
+		else if (!str_equals_nocase(option, STR("te")))
 			found->names_fields = true;
 	}
 }
@@ -494,7 +492,7 @@ enum http_fault http_head_classify_request(struct http_head *head)
 		return HTTP_FAULT_EXPECTATION;
 
 	head->expects_continue = found.expects_continue;
-	head->accepts_trailers = head->minor == 1 && found.takes_trailers && found.names_te;
+	head->accepts_trailers = head->minor == 1 && found.takes_trailers;
 	head->upgrades_websocket = head->method == HTTP_METHOD_GET && head->minor == 1 &&
 				   found.names_upgrade && found.offers_websocket &&
 				   !found.codings && head->content_length == 0;

@@ -222,7 +222,12 @@ class Bytes(raw.Conversation):
         return head, content
 
     def test_trailers_of_a_response_pass_to_a_client_that_takes_them(self):
-        _, content = self.download(b"Connection: TE\r\nTE: trailers\r\n")
+        for fields in (b"Connection: TE\r\nTE: trailers\r\n", b"TE: trailers\r\n"):
+            with self.subTest(fields=fields):
+                self.assert_trailers_pass(fields)
+
+    def assert_trailers_pass(self, fields):
+        _, content = self.download(fields)
         self.assertIn(b"0\r\nX-Sum: 1\r\n", content)
         self.assertIn(b"\r\nx-two: 2\r\n", content)
         self.assertNotIn(b"Content-Length", content)
