@@ -324,11 +324,11 @@ static bool find_all(struct findings *found, struct http_head *head)
 	return true;
 }
 
-/* What both directions have in common: at most one of the two, once, and well-formed. RFC 9112,
- * 6. */
-static bool framing_is_sound(const struct findings *found, uint64_t *length)
+/* What both directions have in common: at most one of the two, once, and well-formed. HTTP/1.0 has no
+ * codings: others on the way may have read on to the end of the stream. RFC 9112, 6 and 6.1. */
+static bool framing_is_sound(const struct findings *found, unsigned minor, uint64_t *length)
 {
-	if (found->lengths + found->codings > 1)
+	if (found->lengths + found->codings > 1 || (found->codings && minor == 0))
 		return false;
 	if (found->lengths)
 		return str_to_number(found->length, length);
@@ -477,7 +477,7 @@ enum http_fault http_head_classify_request(struct http_head *head)
 	if (head->method == HTTP_METHOD_CONNECT || head->method == HTTP_METHOD_TRACE)
 		return HTTP_FAULT_METHOD_FORBIDDEN;
 
-	if (!framing_is_sound(&found, &head->content_length) || (found.codings && head->minor == 0))
+	if (!framing_is_sound(&found, head->minor, &head->content_length))
 		return HTTP_FAULT_FRAMING;
 	head->has_content_length = found.lengths > 0;
 	head->framing = found.codings   ? HTTP_FRAMING_CHUNKED
@@ -506,7 +506,7 @@ enum http_fault http_head_classify_response(struct http_head *head, const struct
 
 	if (!find_all(&found, head))
 		return HTTP_FAULT_HEAD_TOO_LARGE;
-	if (!framing_is_sound(&found, &length))
+	if (!framing_is_sound(&found, head->minor, &length))
 		return HTTP_FAULT_FRAMING;
 	if (head->status == 101) {
 		if (!request->upgrades_websocket || head->minor == 0 || !found.names_upgrade ||
@@ -529,9 +529,7 @@ enum http_fault http_head_classify_response(struct http_head *head, const struct
 	else
 		head->framing = found.lengths ? HTTP_FRAMING_LENGTH : HTTP_FRAMING_CLOSE;
 
-	/* Transfer-Encoding from HTTP/1.0 is faulty framing: take it, but trust nothing after it.
-	 * RFC 9112, 6.1. */
-	if (head->framing == HTTP_FRAMING_CLOSE || (found.codings && head->minor == 0))
+	if (head->framing == HTTP_FRAMING_CLOSE)
 		head->keep_alive = false;
 	return HTTP_FAULT_NONE;
 }
