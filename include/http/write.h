@@ -79,6 +79,9 @@ struct write_error {
  * 200 for an OPTIONS that went no further: it has Allow and no content. RFC 9110, 9.3.7. */
 bool write_error_response(struct buf *out, const struct write_error *error);
 
+/* Bytes of its content. */
+size_t write_error_content_length(const struct write_error *error);
+
 /* "Bad Gateway" for 502; "Unknown" for a status nobody registered. */
 struct str write_reason(unsigned status);
 

@@ -440,6 +440,12 @@ static const char problem_title[] = ",\"title\":\"";
 static const char problem_detail[] = "\",\"detail\":\"";
 static const char problem_end[] = "\"}\n";
 
+/* An OPTIONS that went no further has no problem. */
+static bool is_problem(const struct write_error *error)
+{
+	return error->status != 200;
+}
+
 static size_t problem_length(const struct write_error *error)
 {
 	return sizeof(problem_status) + sizeof(problem_title) + sizeof(problem_detail) +
@@ -461,14 +467,14 @@ static void put_problem(struct writer *writer, const struct write_error *error)
 bool write_error_response(struct buf *out, const struct write_error *error)
 {
 	struct writer writer = open_writer(out);
-	bool is_problem = error->status != 200;
 
-	assert(!is_problem || (error->status >= 400 && error->status <= 599));
+	assert(!is_problem(error) || (error->status >= 400 && error->status <= 599));
 	put_status_line(&writer, error->status, write_reason(error->status));
 	put_optional_field(&writer, STR("Date"), error->date);
-	if (is_problem)
+	if (is_problem(error))
 		put(&writer, STR("Content-Type: application/problem+json\r\n"));
-	put_number_field(&writer, STR("Content-Length"), is_problem ? problem_length(error) : 0);
+	put_number_field(
+	    &writer, STR("Content-Length"), is_problem(error) ? problem_length(error) : 0);
 	if (error->status == 405 || error->status == 200)
 		put_field(&writer, STR("Allow"),
 		    error->allow.len ? error->allow
@@ -486,9 +492,14 @@ bool write_error_response(struct buf *out, const struct write_error *error)
 	put(&writer,
 	    error->keep_alive ? STR("Connection: keep-alive\r\n") : STR("Connection: close\r\n"));
 	put_end(&writer);
-	if (is_problem && !error->without_content)
+	if (is_problem(error) && !error->without_content)
 		put_problem(&writer, error);
 	return close_writer(&writer);
+}
+
+size_t write_error_content_length(const struct write_error *error)
+{
+	return is_problem(error) && !error->without_content ? problem_length(error) : 0;
 }
 
 struct str write_reason(unsigned status)

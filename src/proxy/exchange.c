@@ -84,6 +84,16 @@ void exchange_settle(struct exchange *exchange)
 	verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
 }
 
+/* Bytes of content that the client's kernel accepted. */
+static uint64_t content_sent(const struct exchange *exchange)
+{
+	size_t left = buf_len(&exchange->with.client->out);
+
+	if (exchange->state != EXCHANGE_REPLYING)
+		return exchange->down.passed;
+	return exchange->reply_bytes > left ? exchange->reply_bytes - left : 0;
+}
+
 static void note_end(struct exchange *exchange)
 {
 	struct service *service = exchange->with.service;
@@ -101,7 +111,7 @@ static void note_end(struct exchange *exchange)
 	    .client = exchange->with.peer,
 	    .request = exchange->request.length > 0 ? &exchange->request : NULL,
 	    .status = exchange->status,
-	    .content_bytes = exchange->down.passed,
+	    .content_bytes = content_sent(exchange),
 	    .began_us = exchange->began_us,
 	    .ended_us = exchange_now_us(exchange),
 	    .connect_us = exchange->connect_took_us,
@@ -226,6 +236,7 @@ enum step exchange_reply(struct exchange *exchange, const struct retry_answer *a
 		exchange_end(exchange, ACCESS_LIMIT, SEQUEL_RESET);
 		return STEP_AGAIN;
 	}
+	exchange->reply_bytes = write_error_content_length(&error);
 	exchange_enter(exchange, EXCHANGE_REPLYING);
 	return STEP_AGAIN;
 }
@@ -251,7 +262,7 @@ enum step exchange_reply_timeout(struct exchange *exchange)
 	    .status = 408,
 	    .detail = "The request did not arrive in time.",
 	    .proxy_error = "http_request_error",
-	    .end = ACCESS_LIMIT,
+	    .end = ACCESS_TIMEOUT,
 	};
 	return exchange_reply(exchange, &answer);
 }

@@ -110,6 +110,40 @@ class RequestIds(raw.Conversation):
             self.assertRegex(made, b"^[0-9a-f]{32}$")
 
 
+class OwnAnswers(raw.Conversation):
+    """What the access log has to tell of them."""
+
+    def test_the_log_tells_how_long_they_were_and_why_they_were_sent(self):
+        requests = {
+            b"GET": b"GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n",
+            b"HEAD": b"HEAD / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n",
+            b"POST": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+            b"OPTIONS": b"OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n",
+        }
+        told = {}
+        with tempfile.NamedTemporaryFile() as log:
+            settings = [f"log.access={log.name}", "timeouts.request_body=100ms"]
+            patient = self.backend(lambda peer, _number: peer.read_to_end())
+            with self.rondo(patient, settings=settings) as rondo:
+                for method, request in requests.items():
+                    client = self.client(rondo)
+                    client.send(request)
+                    head = client.read_head()
+                    client.sock.shutdown(socket.SHUT_WR)
+                    told[method] = head[9:12], len(client.read_to_end())
+            lines = log.read().splitlines()
+        logged = {}
+        for line in lines:
+            _, request, numbers = line.split(b'"')[:3]
+            status, size = numbers.split()
+            logged[request.split()[0]] = status, int(size)
+        self.assertEqual(logged, told)
+        self.assertEqual([status for status, _ in told.values()], [b"417", b"417", b"408", b"200"])
+        self.assertGreater(told[b"GET"][1], 0)
+        ends = [line.partition(b" end=")[2].split()[0] for line in lines]
+        self.assertEqual(ends, [b"limit", b"limit", b"timeout", b"ok"])
+
+
 class Bytes(raw.Conversation):
     """What exactly goes over the wire."""
 
