@@ -161,6 +161,15 @@ static void run_lingering(struct session *session)
 		arm(session, now_us(session) + LINGER_SILENCE_US);
 }
 
+/* Could a reset overtake what is still on its way to the client? It answers whatever comes after a close, and a close
+ * that leaves bytes unread. */
+static bool has_to_linger(const struct conn *client)
+{
+	int fd = client->watch.fd;
+
+	return net_is_sending(fd) || !(client->ended || net_is_quiet(fd));
+}
+
 /* Goes on with the client as the exchange left it; true when it may send another request. */
 static bool follow_sequel(struct session *session)
 {
@@ -175,9 +184,7 @@ static bool follow_sequel(struct session *session)
 		linger(session);
 		break;
 	case SEQUEL_CLOSE:
-		/* Whatever the client sends after a close is answered by a reset, which would overtake what is
-		 * still on its way to it. */
-		if (net_is_sending(session->client.watch.fd))
+		if (has_to_linger(&session->client))
 			linger(session);
 		else
 			end(session, false);

@@ -305,6 +305,30 @@ class Ends(raw.Conversation):
             self.assertEqual(client.read_to_end(), b"")
 
 
+    def test_what_a_client_sends_after_a_last_request_gets_no_reset(self):
+        asked, may_answer = threading.Event(), threading.Event()
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
+
+        def script(peer, _number):
+            peer.read_head()
+            asked.set()
+            may_answer.wait(PATIENCE)
+            peer.send(answer)
+            peer.read_to_end()
+
+        with self.rondo(self.backend(script, is_local=True)) as rondo:
+            client = self.client(rondo)
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            self.assertTrue(asked.wait(PATIENCE))
+            client.send(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n")
+            may_answer.set()
+            self.backends[0].threads[0].join(PATIENCE)
+            # What was there to be sent or reset is sent, or reset.
+            self.let_it_turn(rondo)
+            self.assertEqual(client.answer()[1], b"good")
+            self.assertEqual(client.sock.recv(1), b"")
+
+
 class Interims(raw.Conversation):
     def test_interim_answers_that_come_all_at_once_may_be_more_than_a_buffer_holds(self):
         interim = b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * 15000 + b"\r\n\r\n"
