@@ -220,10 +220,10 @@ enum step exchange_begin_answer(struct exchange *exchange)
 	    response_facts(exchange, exchange_attempts_value(exchange, text));
 	response.framing = framing;
 	if (!write_response_head(&client->out, &response)) {
-		exchange->status = 0;
-		struct retry_answer shortage = {500, "The answer's head does not fit.",
-		    "proxy_internal_error", 0, ACCESS_LIMIT};
-		return exchange_reply(exchange, &shortage);
+		/* A client that takes no interim answers has left no room. */
+		struct try_record shortage = {.outcome = OUTCOME_SHORTAGE};
+		struct retry_answer own = retry_final_answer(&shortage, 1, RING_PICKED);
+		return exchange_reply(exchange, &own);
 	}
 	relay_aim(&exchange->down, client, framing);
 	exchange_enter(exchange, EXCHANGE_STREAMING);

@@ -347,6 +347,40 @@ class Interims(raw.Conversation):
         self.assertEqual(content, b"ok")
 
 
+    def test_an_answer_whose_head_does_not_fit_is_a_shortage(self):
+        """Interim answers fill the way to a client that does not read; each client gets one more than the one
+        before. For one of them the last of these still fits, and the answer does not."""
+        has_said_all = threading.Semaphore(0)
+
+        def script(peer, _number):
+            with contextlib.suppress(EOFError, OSError):
+                interims = int(peer.read_head().split()[1][1:])
+                try:
+                    for _ in range(interims):
+                        peer.send(b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * 900000 + b"\r\n\r\n")
+                    peer.send(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000000 + b"\r\n"
+                              b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+                finally:
+                    has_said_all.release()
+
+        config = 'limits: { header_bytes = "1m"; };\n'
+        answers = []
+        with self.rondo(self.backend(script), config=config) as rondo:
+            for interims in range(1, 13):
+                client = self.client(rondo)
+                client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
+                client.send(b"GET /%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % interims)
+                self.assertTrue(has_said_all.acquire(timeout=PATIENCE))
+                self.let_it_turn(rondo)
+                heads = client.read_to_end().split(b"\r\n\r\n")
+                head = next(head for head in heads if not head.startswith(b"HTTP/1.1 103 "))
+                answers.append((head.split()[1], value(head, b"retry-after"),
+                                value(head, b"proxy-status")))
+        self.assertLessEqual(set(answers), {
+            (b"200", None, None), (b"503", b"1", b"rondo; error=proxy_internal_error")})
+        self.assertIn(b"503", [status for status, _, _ in answers])
+
+
 class Trials(raw.Conversation):
     ATTEMPTS = 12
 

@@ -161,8 +161,6 @@ static bool is_allowed_own(const struct request *request, unsigned status)
 		return true;
 	if (request->fault != FAULT_NONE && request->fault < FAULT_CHUNK)
 		return false;
-	if (status == 500)
-		return net_world.shortages > 0;
 	if (status < 502 || status > 504)
 		return false;
 	if (net_world.shortages > 0 || request->is_tainted)
