@@ -38,17 +38,26 @@ struct write_request {
  */
 bool write_request_head(struct buf *out, const struct write_request *request);
 
+/* The trailers of a response that may pass: what http_trailer_is_allowed lets, but for fields that
+ * rondo itself sets and those that Connection names. */
+struct write_trailers {
+	struct str head; /* of the response, as it came */
+	struct str app_url_name, attempts_name, request_id_name;
+};
+
 /* How the content of a response goes to the client. */
 struct write_response {
 	const struct http_head *head;    /* the backend's */
 	const struct http_head *request; /* the client's */
 	enum http_framing framing;       /* towards the client */
 	bool keep_alive;                 /* towards the client; else Connection: close */
-	/* A field with an empty name or value is not added; else it replaces the backend's. */
+	/* A field with an empty name or value is not added; the backend's of that name never
+	 * passes. */
 	struct str app_url_name, app_url;
 	struct str attempts_name, attempts;
 	struct str request_id_name, request_id;
-	struct str date; /* for a response without Date: an IMF-fixdate */
+	struct str date;                       /* for a response without Date: an IMF-fixdate */
+	const struct write_trailers *trailers; /* that are announced; NULL: none may pass */
 };
 
 /*
@@ -58,8 +67,9 @@ struct write_response {
  */
 bool write_response_head(struct buf *out, const struct write_response *response);
 
-/* An interim response (1xx but 101) as the backend sent it, hop-by-hop fields dropped. */
-bool write_interim_head(struct buf *out, const struct http_head *head);
+/* An interim response (1xx but 101) as the backend sent it, without hop-by-hop fields and those
+ * that only rondo sets. */
+bool write_interim_head(struct buf *out, const struct write_response *response);
 
 /* One of rondo's own answers. */
 struct write_error {
@@ -90,7 +100,8 @@ enum { WRITE_DATE_SIZE = 30 };
 /* "Sun, 06 Nov 1994 08:49:37 GMT". Returns the slice of `text`. RFC 9110, 5.6.7. */
 struct str write_date(char text[static WRITE_DATE_SIZE], int64_t unix_seconds);
 
-/* The last chunk, with those trailers of the checked `section` that may pass (an empty section: none). */
-bool write_last_chunk(struct buf *out, struct str section);
+/* The last chunk, with those trailers of the checked `section` that may pass. `trailers` is not
+ * needed for an empty one. */
+bool write_last_chunk(struct buf *out, struct str section, const struct write_trailers *trailers);
 
 #endif

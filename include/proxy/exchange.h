@@ -96,8 +96,9 @@ struct exchange {
 	bool has_continued;       /* a 100 was among them */
 	unsigned interims_passed; /* to the client, of all tries */
 
-	unsigned status;    /* of the answer the client gets; 0 = none begun */
-	size_t reply_bytes; /* content of an answer of rondo's own */
+	unsigned status;                /* of the answer the client gets; 0 = none begun */
+	size_t reply_bytes;             /* content of an answer of rondo's own */
+	struct write_trailers trailers; /* of that answer, should the client take them */
 	bool answer_keeps_link;
 	bool link_is_reusable; /* nothing is left on it */
 	bool keep_client;

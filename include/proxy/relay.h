@@ -20,6 +20,7 @@
 
 #include "http/body.h"
 #include "http/conn.h"
+#include "http/write.h"
 
 enum relay_result {
 	RELAY_WAITS,       /* for one of the ends; relay_wants_* tell for what */
@@ -36,29 +37,29 @@ struct relay {
 	struct conn *to; /* NULL until relay_aim */
 	const struct http_limits *limits;
 	struct body body;
-	enum http_framing framing; /* towards the receiver */
-	bool passes_trailers;
-	bool keeps;                    /* everything since `base` is still there */
-	bool last_composed;            /* the end of the chunked message is on its way */
-	struct pipes *pipes;           /* NULL: nothing is spliced */
-	struct pipe *pipe;             /* payload that follows `ready`; NULL = none */
-	size_t last_read;              /* bytes that came at once */
-	size_t base, sent, ready, raw; /* positions in from->in.data */
-	size_t keep_bytes;             /* payload that may be kept */
-	uint64_t chunk_left;           /* payload of the announced chunk still to be sent */
-	uint64_t passed;               /* payload bytes accepted by the receiver */
-	int64_t moved_us;              /* when it last read or sent something, or was aimed */
+	enum http_framing framing;             /* towards the receiver */
+	const struct write_trailers *trailers; /* that pass; NULL: none */
+	bool keeps;                            /* everything since `base` is still there */
+	bool last_composed;                    /* the end of the chunked message is on its way */
+	struct pipes *pipes;                   /* NULL: nothing is spliced */
+	struct pipe *pipe;                     /* payload that follows `ready`; NULL = none */
+	size_t last_read;                      /* bytes that came at once */
+	size_t base, sent, ready, raw;         /* positions in from->in.data */
+	size_t keep_bytes;                     /* payload that may be kept */
+	uint64_t chunk_left;                   /* payload of the announced chunk still to be sent */
+	uint64_t passed;                       /* payload bytes accepted by the receiver */
+	int64_t moved_us;                      /* when it last read or sent, or was aimed */
 };
 
 struct relay_start {
 	struct conn *from;
 	const struct http_head *head; /* framing of the message; classified */
 	const struct http_limits *limits;
-	size_t base;        /* where the content begins in from->in.data */
-	uint64_t max_bytes; /* 0 = no limit */
-	size_t keep_bytes;  /* 0: nothing is kept */
-	bool passes_trailers;
-	struct pipes *pipes; /* NULL: nothing is to be spliced */
+	size_t base;                           /* where the content begins in from->in.data */
+	uint64_t max_bytes;                    /* 0 = no limit */
+	size_t keep_bytes;                     /* 0: nothing is kept */
+	const struct write_trailers *trailers; /* that pass; NULL: none. Not copied */
+	struct pipes *pipes;                   /* NULL: nothing is to be spliced */
 };
 
 /* Content bytes that already arrived stay where they are. */

@@ -338,10 +338,58 @@ static void put_status_line(struct writer *writer, unsigned status, struct str r
 /* Is the field of a response one that rondo writes itself? */
 static bool is_replaced(const struct write_response *response, const struct http_field *field)
 {
-	return is_named(field, STR("Content-Length")) ||
-	       (response->app_url.len && is_named(field, response->app_url_name)) ||
-	       (response->attempts.len && is_named(field, response->attempts_name)) ||
-	       (response->request_id.len && is_named(field, response->request_id_name));
+	return is_named(field, STR("Content-Length")) || is_named(field, response->app_url_name) ||
+	       is_named(field, response->attempts_name) ||
+	       is_named(field, response->request_id_name);
+}
+
+static bool trailer_passes(const struct write_trailers *trailers, const struct http_field *trailer)
+{
+	struct str lines = trailers->head;
+	struct http_field field;
+
+	if (!http_trailer_is_allowed(trailer->name) || is_named(trailer, trailers->app_url_name) ||
+	    is_named(trailer, trailers->attempts_name) ||
+	    is_named(trailer, trailers->request_id_name))
+		return false;
+	/* The status line passes for a field of another name. */
+	while (body_next_trailer(&lines, &field))
+		if (is_named(&field, STR("Connection")) &&
+		    http_list_has(field.value, trailer->name))
+			return false;
+	return true;
+}
+
+static bool is_token(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!http_is_token_byte(text.data[i]))
+			return false;
+	return text.len > 0;
+}
+
+/* Trailer with the names that the backend announced and that may pass. */
+static void put_announcement(struct writer *writer, const struct write_response *response)
+{
+	const struct http_head *head = response->head;
+	bool is_empty = true;
+
+	for (size_t i = 0; response->trailers && i < head->field_count; i++) {
+		struct str names = head->fields[i].value;
+
+		while (is_named(&head->fields[i], STR("Trailer")) && names.data) {
+			struct http_field trailer = {.name = str_trim(str_split(&names, ','))};
+
+			if (!is_token(trailer.name) ||
+			    !trailer_passes(response->trailers, &trailer))
+				continue;
+			put(writer, is_empty ? STR("Trailer: ") : STR(", "));
+			put(writer, trailer.name);
+			is_empty = false;
+		}
+	}
+	if (!is_empty)
+		put_end(writer);
 }
 
 static void put_response_framing(struct writer *writer, const struct write_response *response)
@@ -377,19 +425,20 @@ bool write_response_head(struct buf *out, const struct write_response *response)
 	put_optional_field(&writer, response->app_url_name, response->app_url);
 	put_optional_field(&writer, response->attempts_name, response->attempts);
 	put_optional_field(&writer, response->request_id_name, response->request_id);
+	put_announcement(&writer, response);
 	put_response_framing(&writer, response);
 	put_end(&writer);
 	return close_writer(&writer);
 }
 
-bool write_interim_head(struct buf *out, const struct http_head *head)
+bool write_interim_head(struct buf *out, const struct write_response *response)
 {
+	const struct http_head *head = response->head;
 	struct writer writer = open_writer(out);
 
 	put_status_line(&writer, head->status, head->reason);
 	for (size_t i = 0; i < head->field_count; i++)
-		if (!head->fields[i].hop_by_hop &&
-		    !is_named(&head->fields[i], STR("Content-Length")))
+		if (!head->fields[i].hop_by_hop && !is_replaced(response, &head->fields[i]))
 			put_field(&writer, head->fields[i].name, head->fields[i].value);
 	put_end(&writer);
 	return close_writer(&writer);
@@ -606,14 +655,14 @@ struct str write_date(char text[static WRITE_DATE_SIZE], int64_t unix_seconds)
 	return (struct str){text, WRITE_DATE_SIZE - 1};
 }
 
-bool write_last_chunk(struct buf *out, struct str section)
+bool write_last_chunk(struct buf *out, struct str section, const struct write_trailers *trailers)
 {
 	struct writer writer = open_writer(out);
 	struct http_field trailer;
 
 	put(&writer, STR("0\r\n"));
 	while (body_next_trailer(&section, &trailer))
-		if (http_trailer_is_allowed(trailer.name))
+		if (trailer_passes(trailers, &trailer))
 			put_field(&writer, trailer.name, trailer.value);
 	put_end(&writer);
 	return close_writer(&writer);

@@ -129,35 +129,6 @@ void exchange_late_waiting(struct exchange *exchange)
 	    exchange, exchange_silence(exchange, is_late ? OUTCOME_LATE : OUTCOME_DEADLINE));
 }
 
-/* Passes a 1xx on, to clients that know them; a 100 only to one that waits for it. */
-static enum step pass_interim(struct exchange *exchange)
-{
-	struct conn *client = exchange->with.client;
-	struct conn *conn = &exchange->link->conn;
-	const struct http_head *interim = &exchange->with.service->response;
-	if (++exchange->interims > MAX_INTERIMS)
-		return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
-	bool passes = exchange->request.minor >= 1 && exchange->interims_passed < MAX_INTERIMS &&
-		      (interim->status != 100 || exchange->request.expects_continue);
-	if (passes && !write_interim_head(&client->out, interim))
-		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
-	exchange->interims_passed += passes;
-	exchange->has_continued |= interim->status == 100;
-	buf_consume(&conn->in, interim->length);
-	/* All of the block again for the next head. */
-	buf_compact(&conn->in);
-	if (buf_len(&conn->in) == 0)
-		buf_release(&conn->in);
-	parse_init(&exchange->parse, GUARD_RESPONSE);
-	if (exchange->state == EXCHANGE_HEADING)
-		exchange_enter(exchange, EXCHANGE_WAITING);
-	if (passes && conn_flush(client) == IO_ERROR)
-		exchange_end_by_client(exchange);
-	return STEP_AGAIN;
-}
-
-/* ---- passing the answer on */
-
 static struct write_response response_facts(struct exchange *exchange, struct str attempts)
 {
 	const struct rules_headers *headers = &exchange->rules->headers;
@@ -176,6 +147,36 @@ static struct write_response response_facts(struct exchange *exchange, struct st
 	};
 }
 
+/* Passes a 1xx on, to clients that know them; a 100 only to one that waits for it. */
+static enum step pass_interim(struct exchange *exchange)
+{
+	struct conn *client = exchange->with.client;
+	struct conn *conn = &exchange->link->conn;
+	const struct http_head *interim = &exchange->with.service->response;
+	if (++exchange->interims > MAX_INTERIMS)
+		return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
+	bool passes = exchange->request.minor >= 1 && exchange->interims_passed < MAX_INTERIMS &&
+		      (interim->status != 100 || exchange->request.expects_continue);
+	struct write_response response = response_facts(exchange, (struct str){NULL, 0});
+	if (passes && !write_interim_head(&client->out, &response))
+		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
+	exchange->interims_passed += passes;
+	exchange->has_continued |= interim->status == 100;
+	buf_consume(&conn->in, interim->length);
+	/* All of the block again for the next head. */
+	buf_compact(&conn->in);
+	if (buf_len(&conn->in) == 0)
+		buf_release(&conn->in);
+	parse_init(&exchange->parse, GUARD_RESPONSE);
+	if (exchange->state == EXCHANGE_HEADING)
+		exchange_enter(exchange, EXCHANGE_WAITING);
+	if (passes && conn_flush(client) == IO_ERROR)
+		exchange_end_by_client(exchange);
+	return STEP_AGAIN;
+}
+
+/* ---- passing the answer on */
+
 /* What the client understands: a 1.0 client knows no chunks, and then only the end of the connection ends the content. */
 static enum http_framing client_framing(const struct exchange *exchange)
 {
@@ -183,6 +184,23 @@ static enum http_framing client_framing(const struct exchange *exchange)
 	if (framing != HTTP_FRAMING_CHUNKED && framing != HTTP_FRAMING_CLOSE)
 		return framing;
 	return exchange->request.minor >= 1 ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_CLOSE;
+}
+
+/* The trailers of that answer which the client takes, or NULL. */
+static const struct write_trailers *passing_trailers(struct exchange *exchange)
+{
+	const struct rules_headers *headers = &exchange->rules->headers;
+	const struct buf *in = &exchange->link->conn.in;
+	if (!exchange->request.accepts_trailers || client_framing(exchange) != HTTP_FRAMING_CHUNKED)
+		return NULL;
+	exchange->trailers = (struct write_trailers){
+	    /* It stays where it is until the content was passed on. */
+	    .head = {in->data + in->begin, exchange->with.service->response.length},
+	    .app_url_name = str_from(headers->app_url),
+	    .attempts_name = str_from(headers->attempts),
+	    .request_id_name = str_from(headers->request_id),
+	};
+	return &exchange->trailers;
 }
 
 bool exchange_start_down(struct exchange *exchange)
@@ -194,7 +212,7 @@ bool exchange_start_down(struct exchange *exchange)
 	    .head = answer,
 	    .limits = &exchange->rules->limits.head,
 	    .base = conn->in.begin + answer->length,
-	    .passes_trailers = exchange->request.accepts_trailers,
+	    .trailers = passing_trailers(exchange),
 	    .pipes = &exchange->with.service->pipes,
 	};
 	relay_start(&exchange->down, &down);
@@ -219,6 +237,7 @@ enum step exchange_begin_answer(struct exchange *exchange)
 	struct write_response response =
 	    response_facts(exchange, exchange_attempts_value(exchange, text));
 	response.framing = framing;
+	response.trailers = exchange->down.trailers;
 	if (!write_response_head(&client->out, &response)) {
 		/* A client that takes no interim answers has left no room. */
 		struct try_record shortage = {.outcome = OUTCOME_SHORTAGE};

@@ -1,7 +1,5 @@
 #include "proxy/relay.h"
 
-#include "http/write.h"
-
 #include <assert.h>
 
 /* Rounds of reading and sending for one event: more is reported again by the loop, after everybody else had a turn. */
@@ -24,7 +22,7 @@ void relay_start(struct relay *relay, const struct relay_start *start)
 	    .raw = start->base,
 	    .keeps = start->keep_bytes > 0,
 	    .keep_bytes = start->keep_bytes,
-	    .passes_trailers = start->passes_trailers,
+	    .trailers = start->trailers,
 	    .pipes = start->pipes,
 	    .moved_us = loop_now_us(start->from->loop),
 	};
@@ -121,10 +119,10 @@ bool relay_wants_write(const struct relay *relay)
 	return relay->to && (buf_len(&relay->to->out) > 0 || unsent(relay) > 0);
 }
 
-/* The trailer section of a complete message that may go on, or nothing. */
-static struct str trailers(const struct relay *relay)
+/* The trailer section of a complete message of which fields may go on, or nothing. */
+static struct str trailer_section(const struct relay *relay)
 {
-	if (!relay->passes_trailers || relay->body.trailer_bytes == 0)
+	if (!relay->trailers || relay->body.trailer_bytes == 0)
 		return (struct str){NULL, 0};
 	return (struct str){relay->from->in.data + relay->raw - relay->body.trailer_bytes,
 	    relay->body.trailer_bytes};
@@ -143,7 +141,7 @@ static bool compose_chunk(struct relay *relay)
 			return false;
 		relay->chunk_left = unsent(relay);
 	} else if (relay->body.done) {
-		if (!write_last_chunk(out, trailers(relay)))
+		if (!write_last_chunk(out, trailer_section(relay), relay->trailers))
 			return false;
 		relay->last_composed = true;
 	}
@@ -152,7 +150,8 @@ static bool compose_chunk(struct relay *relay)
 
 static bool ends_message(const struct relay *relay)
 {
-	return relay->body.done && relay->chunk_left == unsent(relay) && trailers(relay).len == 0;
+	return relay->body.done && relay->chunk_left == unsent(relay) &&
+	       trailer_section(relay).len == 0;
 }
 
 /* What follows the payload of the chunk in the same write: its CRLF, so that the receiver has it whole before more

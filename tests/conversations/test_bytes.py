@@ -242,9 +242,10 @@ class Bytes(raw.Conversation):
         """An answer with trailers; returns its head and all that follows."""
         def script(peer, _number):
             peer.read_head()
-            peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+            peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Host\r\n"
+                      b"Connection: X-Hop\r\n\r\n"
                       b"5;a=b\r\nhello\r\n0\r\nX-Sum: 1\r\nContent-Length: 7\r\nSet-Cookie: a\r\n"
-                      b"Connection: close\r\nx-two: 2\r\n\r\n")
+                      b"Connection: close\r\nX-App-Url: evil\r\nx-hop: evil\r\nx-two: 2\r\n\r\n")
 
         with self.rondo(self.backend(script)) as rondo:
             client = self.client(rondo)
@@ -261,7 +262,9 @@ class Bytes(raw.Conversation):
                 self.assert_trailers_pass(fields)
 
     def assert_trailers_pass(self, fields):
-        _, content = self.download(fields)
+        head, content = self.download(fields)
+        self.assertEqual(value(head, b"trailer"), b"X-Sum")
+        self.assertNotIn(b"evil", content)
         self.assertIn(b"0\r\nX-Sum: 1\r\n", content)
         self.assertIn(b"\r\nx-two: 2\r\n", content)
         self.assertNotIn(b"Content-Length", content)
@@ -272,6 +275,22 @@ class Bytes(raw.Conversation):
         head, content = self.download(b"")
         self.assert_chunks(content, b"hello")
         self.assertNotIn(b"X-Sum", head)
+        self.assertIsNone(value(head, b"trailer"))
+
+    def test_an_interim_answer_does_not_say_which_backend_it_is_from(self):
+        def script(peer, _number):
+            peer.read_head()
+            peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n"
+                      b"X-App-Url: evil\r\nX-Id: evil\r\n\r\n"
+                      b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        settings = ["headers.request_id=x-id"]
+        with self.rondo(self.backend(script), settings=settings) as rondo:
+            client = self.client(rondo)
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertEqual(client.read_head(),
+                             b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+            self.assertIsNotNone(value(client.read_head(), b"x-app-url"))
 
     def test_a_request_may_come_byte_by_byte(self):
         with self.rondo(self.backend(serve)) as rondo:

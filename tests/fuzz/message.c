@@ -157,7 +157,7 @@ static void forward(
 	if (!rules->request)
 		written = write_request_head(&out, &request);
 	else if (head->status < 200 && head->status != 101)
-		written = write_interim_head(&out, head);
+		written = write_interim_head(&out, &response);
 	else
 		written = write_response_head(&out, &response);
 	assert(written);
@@ -257,6 +257,7 @@ void message_assert_same(const struct message *a, const struct message *b)
 /* Payload and trailers in chunks, the last of them as rondo writes it. */
 static void encode(struct buf *out, const struct message_content *content)
 {
+	static const struct write_trailers trailers = {.app_url_name = {"x-app-url", 9}};
 	struct str section = {content->trailers, content->trailers_len};
 	size_t at = 0;
 	bool written = true;
@@ -273,7 +274,7 @@ static void encode(struct buf *out, const struct message_content *content)
 			  buf_append(out, STR("\r\n"));
 		at += n;
 	}
-	written = written && write_last_chunk(out, section);
+	written = written && write_last_chunk(out, section, &trailers);
 	assert(written);
 }
 

@@ -433,6 +433,10 @@ void message_check_answer(
 			url = value;
 		else if (str_equals_nocase(name, STR("Proxy-Status")))
 			is_own = true;
+		else if (str_equals_nocase(name, STR("Trailer")))
+			check("trailers are announced to those who take them",
+			    request->takes_trailers && str_equals(value, STR("X-End")),
+			    "request %lld: %.*s", (long long)world_index(request), STR_ARGS(value));
 		else if (!take_framing(&framing, name, value) &&
 			 !str_equals_nocase(name, STR("Date")) &&
 			 !str_equals_nocase(name, STR("x-attempts")) &&

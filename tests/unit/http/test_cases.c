@@ -154,7 +154,7 @@ static void check_composed(struct reader *reader)
 	} else {
 		assert_true(head->status >= 200 || head->status == 101
 				? write_response_head(&out, &down)
-				: write_interim_head(&out, head));
+				: write_interim_head(&out, &down));
 		assert_int_equal(parse_response(&parse, &rules, &out, &again), PARSE_DONE);
 	}
 	assert_int_equal(again.length, buf_len(&out));

@@ -433,6 +433,39 @@ static void rondo_names_the_backend_and_the_tries(void **state)
 	    "Content-Length: 0\r\n\r\n");
 }
 
+static void trailers_that_may_pass_are_announced(void **state)
+{
+	static const struct {
+		const char *fields, *announced;
+	} cases[] = {
+	    {"X: y", ""},
+	    {"Trailer: A", "Trailer: A\r\n"},
+	    {"Trailer: A, ,b\nTrailer: C", "Trailer: A, b, C\r\n"},
+	    {"Trailer: Content-Length, Host, x-app-url, Set-Cookie, not a name, Connection", ""},
+	    {"Trailer: Host, A, x-app-url", "Trailer: A\r\n"},
+	};
+	const struct http_head request = {.method = HTTP_METHOD_GET, .minor = 1};
+	const struct write_trailers trailers = {.app_url_name = STR("X-App-Url")};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(*cases); i++) {
+		bool passes = i % 2;
+		struct sample sample;
+		const struct write_response response = {.head = &sample.head,
+		    .request = &request,
+		    .framing = HTTP_FRAMING_CHUNKED,
+		    .keep_alive = true,
+		    .trailers = passes ? &trailers : NULL};
+		char expected[256];
+
+		open_response(&sample, 200, cases[i / 2].fields, &request);
+		snprintf(expected, sizeof(expected),
+		    "HTTP/1.1 200 OK\r\n%s%sTransfer-Encoding: chunked\r\n\r\n",
+		    i / 2 == 0 ? "X: y\r\n" : "", passes ? cases[i / 2].announced : "");
+		check_response(&response, expected);
+	}
+}
+
 static void answers_to_head_tell_the_length(void **state)
 {
 	const struct http_head request = {.method = HTTP_METHOD_HEAD, .minor = 1};
@@ -524,12 +557,18 @@ static void interim_responses_are_passed_on(void **state)
 	const struct http_head request = {.method = HTTP_METHOD_GET, .minor = 1};
 	struct sample sample;
 	struct output output;
+	const struct write_response response = {.head = &sample.head,
+	    .app_url_name = STR("x-app-url"),
+	    .attempts_name = STR("x-tries"),
+	    .request_id_name = STR("X-Id")};
 
 	(void)state;
 	open_response(&sample, 103,
-	    "Link: </a>\nConnection: X\nX: y\nContent-Length: 5\nLink: </b>", &request);
+	    "Link: </a>\nConnection: X\nX: y\nContent-Length: 5\nLink: </b>\nX-App-Url: evil\n"
+	    "X-Tries: 9\nx-id: 7",
+	    &request);
 	open_output(&output, BLOCK_SIZE);
-	assert_true(write_interim_head(&output.buf, &sample.head));
+	assert_true(write_interim_head(&output.buf, &response));
 	check_output(
 	    &output, "103", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nLink: </b>\r\n\r\n");
 	close_output(&output);
@@ -628,14 +667,23 @@ static void chunked_messages_are_ended(void **state)
 	    {"\r\n", "0\r\n\r\n"},
 	    {"A: b\r\nC:\t d \r\nE:\r\n\r\n", "0\r\nA: b\r\nC: d\r\nE: \r\n\r\n"},
 	    {"Content-Length: 5\r\nA: b\r\nHost: x\r\nSet-Cookie: y\r\n\r\n", "0\r\nA: b\r\n\r\n"},
+	    /* What is rondo's own, and what Connection named in the head. */
+	    {"X-App-Url: c\r\nA: b\r\nx-tries: 1\r\nX-ID: 2\r\n\r\n", "0\r\nA: b\r\n\r\n"},
+	    {"x-hop: c\r\nA: b\r\nX-Hop2: d\r\nY: e\r\n\r\n", "0\r\nA: b\r\nY: e\r\n\r\n"},
 	};
+	const struct write_trailers trailers = {
+	    .head = STR("HTTP/1.1 200 Connection: a\r\nConnection: close, X-Hop\r\nX: a\r\n"
+			"connection:X-Hop2\r\nNo-Connection: Y\r\n\r\n"),
+	    .app_url_name = STR("x-app-url"),
+	    .attempts_name = STR("x-tries"),
+	    .request_id_name = STR("X-Id")};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct output output;
 
 		open_output(&output, BLOCK_SIZE);
-		assert_true(write_last_chunk(&output.buf, str_from(cases[i].section)));
+		assert_true(write_last_chunk(&output.buf, str_from(cases[i].section), &trailers));
 		check_output(&output, cases[i].section, cases[i].expected);
 		close_output(&output);
 	}
@@ -769,6 +817,7 @@ static bool compose(struct buf *out, int composer)
 	    .date = STR("now")};
 	const struct write_error error = {
 	    .status = 503, .detail = STR("No \"."), .retry_after_s = 1};
+	const struct write_trailers trailers = {.head = {NULL, 0}};
 
 	open_request(&request, 1, "Host: h\nX: y\nContent-Length: 3");
 	open_response(
@@ -779,11 +828,11 @@ static bool compose(struct buf *out, int composer)
 	case 1:
 		return write_response_head(out, &down);
 	case 2:
-		return write_interim_head(out, &response.head);
+		return write_interim_head(out, &down);
 	case 3:
 		return write_error_response(out, &error);
 	default:
-		return write_last_chunk(out, STR("Trailer-Sum: b\r\n\r\n"));
+		return write_last_chunk(out, STR("Trailer-Sum: b\r\n\r\n"), &trailers);
 	}
 }
 
@@ -852,6 +901,7 @@ int main(void)
 	    cmocka_unit_test(an_options_has_one_hop_less),
 	    cmocka_unit_test(responses_are_composed_afresh),
 	    cmocka_unit_test(rondo_names_the_backend_and_the_tries),
+	    cmocka_unit_test(trailers_that_may_pass_are_announced),
 	    cmocka_unit_test(answers_to_head_tell_the_length),
 	    cmocka_unit_test(clients_of_http_1_0_are_told_of_keep_alive),
 	    cmocka_unit_test(a_granted_upgrade_is_passed_on),

@@ -18,6 +18,7 @@
 enum { BLOCK = 4096, LONG_BLOCK = 40000, MAX_WIRE = 512 * 1024 };
 
 static const struct http_limits LIMITS = {1024, 10, 1024};
+static const struct write_trailers TRAILERS = {.head = {NULL, 0}};
 
 struct setting {
 	uint32_t piece_max, chunk_max;
@@ -157,7 +158,7 @@ static void run(
 	struct relay_start start = {.from = &stage->from,
 	    .head = head,
 	    .limits = &LIMITS,
-	    .passes_trailers = true,
+	    .trailers = &TRAILERS,
 	    .pipes = &stage->pipes};
 	relay_start(&stage->relay, &start);
 	relay_aim(&stage->relay, &stage->to, out);
