@@ -120,14 +120,18 @@ class Place:
 
     def client(self, path="/"):
         """The status of one request through the proxy; 0 when it was cut off."""
+        return self.answer(path)[0]
+
+    def answer(self, path="/"):
+        """Status and fields of the answer to one request through the proxy; 0 when it was cut off."""
         connection = http.client.HTTPConnection("127.0.0.1", self.rondo.port, timeout=30)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
             answer.read()
-            return answer.status
+            return answer.status, answer.headers
         except (http.client.HTTPException, OSError):
-            return 0
+            return 0, {}
         finally:
             connection.close()
 

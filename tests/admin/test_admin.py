@@ -297,6 +297,20 @@ def what_the_operator_changes_survives_a_reload():
             assert wanted in texts, texts
 
 
+def when_all_are_drained_clients_are_told_to_come_again():
+    one, two = Backend(), Backend()
+    with Place(BINARY, [one.url, two.url]) as place:
+        for backend in one, two:
+            equal(place.client(), 200, "before")
+            equal(place.rondoctl("drain", backend.url.rpartition("/")[2])[0], 0, "drain")
+        status, fields = place.answer()
+        equal(status, 503, "all are drained")
+        equal(fields["Retry-After"], "1", "Retry-After")
+        equal(fields["Proxy-Status"], "rondo; error=destination_unavailable", "Proxy-Status")
+        place.rondoctl("undrain", one.url.rpartition("/")[2])
+        equal(place.client(), 200, "one is back")
+
+
 def a_bad_configuration_is_told_with_its_faults():
     good = Backend()
     text = f'backends = ( "{good.url}" );\n'
@@ -459,6 +473,7 @@ TESTS = [
     failed_checks_are_seen_everywhere,
     every_state_is_seen_everywhere,
     what_the_operator_changes_survives_a_reload,
+    when_all_are_drained_clients_are_told_to_come_again,
     a_bad_configuration_is_told_with_its_faults,
     logs_are_opened_again,
     the_socket_is_for_its_owner_and_group,

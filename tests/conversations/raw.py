@@ -229,6 +229,12 @@ class Conversation(unittest.TestCase):
             rondo.process.poll()
             time.sleep(0.005)
 
+    def wait_for_descriptors(self, rondo, most):
+        end = time.monotonic() + PATIENCE
+        while rondo.descriptors() > most and time.monotonic() < end:
+            time.sleep(0.01)
+        self.assertLessEqual(rondo.descriptors(), most)
+
 
 def main(usage):
     """Runs the tests of the program that calls this."""

@@ -5,6 +5,7 @@ Conversations in which every byte counts: varnishtest reads messages, and only o
 address that a backend can be told.
 """
 
+import json
 import socket
 import tempfile
 
@@ -111,7 +112,52 @@ class RequestIds(raw.Conversation):
 
 
 class OwnAnswers(raw.Conversation):
-    """What the access log has to tell of them."""
+    """What rondo says of a request, and what the access log tells of that."""
+
+    HOST = b" HTTP/1.1\r\nHost: a\r\n"
+    REFUSED = {
+        b"400": b"GET /" + HOST + b"X Y: 1\r\n\r\n",
+        b"405": b"TRACE /" + HOST + b"\r\n",
+        b"408": b"GET /" + HOST,
+        b"413": b"PUT /" + HOST + b"Content-Length: 2000\r\n\r\n",
+        b"414": b"GET /" + b"y" * 9000 + HOST + b"\r\n",
+        b"417": b"GET /" + HOST + b"Expect: x\r\n\r\n",
+        b"431": b"GET /" + HOST + b"X: " + b"y" * 20000 + b"\r\n\r\n",
+        b"501": b"FOO /" + HOST + b"\r\n",
+        b"505": b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+    }
+
+    def test_every_refusal_says_in_registered_words_that_the_request_is_to_blame(self):
+        settings = ["timeouts.request_head=100ms", "limits.body_bytes=1k"]
+        with self.rondo(self.backend(serve), settings=settings) as rondo:
+            for status, request in self.REFUSED.items():
+                with self.subTest(status=status):
+                    client = self.client(rondo)
+                    client.send(request)
+                    head, content = client.answer()
+                    error = b"http_request_denied" if status == b"405" else b"http_request_error"
+                    self.assertTrue(head.startswith(b"HTTP/1.1 " + status + b" "), head)
+                    self.assertEqual(value(head, b"proxy-status"), b"rondo; error=" + error)
+                    self.assertEqual(value(head, b"content-type"), b"application/problem+json")
+                    problem = json.loads(content)
+                    self.assertEqual(set(problem), {"status", "title", "detail"})
+                    self.assertEqual(problem["status"], int(status))
+
+    def test_a_head_that_is_refused_gets_no_content_where_it_shows_that_it_is_one(self):
+        refused = {status: request[3:] for status, request in self.REFUSED.items()
+                   if request.startswith(b"GET ")}
+        settings = ["timeouts.request_head=100ms"]
+        with self.rondo(self.backend(serve), settings=settings) as rondo:
+            for status, rest in refused.items():
+                for method in (b"HEAD", b"GET"):
+                    with self.subTest(status=status, method=method):
+                        client = self.client(rondo)
+                        client.send(b"\r\n" + method + rest)
+                        head = client.read_head()
+                        self.assertTrue(head.startswith(b"HTTP/1.1 " + status), head)
+                        length = 0 if method == b"HEAD" else int(value(head, b"content-length"))
+                        client.sock.shutdown(socket.SHUT_WR)
+                        self.assertEqual(len(client.read_to_end()), length)
 
     def test_the_log_tells_how_long_they_were_and_why_they_were_sent(self):
         requests = {
@@ -146,29 +192,6 @@ class OwnAnswers(raw.Conversation):
 
 class Bytes(raw.Conversation):
     """What exactly goes over the wire."""
-
-    def test_a_head_that_is_refused_gets_no_content_where_it_shows_that_it_is_one(self):
-        host = b" HTTP/1.1\r\nHost: a\r\n"
-        refused = {
-            b"400": b" /" + host + b"X Y: 1\r\n\r\n",
-            b"408": b" /" + host,
-            b"414": b" /" + b"y" * 9000 + host + b"\r\n",
-            b"417": b" /" + host + b"Expect: x\r\n\r\n",
-            b"431": b" /" + host + b"X: " + b"y" * 20000 + b"\r\n\r\n",
-            b"505": b" / HTTP/2.0\r\nHost: a\r\n\r\n",
-        }
-        settings = ["timeouts.request_head=100ms"]
-        with self.rondo(self.backend(serve), settings=settings) as rondo:
-            for status, rest in refused.items():
-                for method in (b"HEAD", b"GET"):
-                    with self.subTest(status=status, method=method):
-                        client = self.client(rondo)
-                        client.send(b"\r\n" + method + rest)
-                        head = client.read_head()
-                        self.assertTrue(head.startswith(b"HTTP/1.1 " + status), head)
-                        length = 0 if method == b"HEAD" else int(value(head, b"content-length"))
-                        client.sock.shutdown(socket.SHUT_WR)
-                        self.assertEqual(len(client.read_to_end()), length)
 
     FIELDS = b"B: 2\r\na: 1\r\nB:\t1 \r\nX-Obs: \xff caf\xe9\r\nX-Empty:\r\nx-mIxEd: \"q\\\"\r\n"
     SAME = b"B: 2\r\na: 1\r\nB: 1\r\nX-Obs: \xff caf\xe9\r\nX-Empty: \r\nx-mIxEd: \"q\\\"\r\n"

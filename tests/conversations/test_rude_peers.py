@@ -181,6 +181,18 @@ class Silence(raw.Conversation):
         self.assertTrue(answer.endswith(b"}") or answer.endswith(b"}\n"), answer[-200:])
 
 
+    def test_a_client_that_does_not_close_after_its_last_answer_is_closed_after_two_seconds(self):
+        with self.rondo(self.backend(serve)) as rondo:
+            before = rondo.descriptors()
+            client = self.client(rondo)
+            began = time.monotonic()
+            client.send(b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.answer()
+            self.assertEqual(client.read_to_end(), b"")
+            self.wait_for_descriptors(rondo, before)
+            self.assertGreaterEqual(time.monotonic() - began, 2)
+
+
 class Breakage(raw.Conversation):
     """Peers that reset."""
 
@@ -245,12 +257,6 @@ class Breakage(raw.Conversation):
                 is_told.set()
             self.wait_for_descriptors(rondo, with_tunnel - 2)
             is_over.set()
-
-    def wait_for_descriptors(self, rondo, most):
-        end = time.monotonic() + PATIENCE
-        while rondo.descriptors() > most and time.monotonic() < end:
-            time.sleep(0.01)
-        self.assertLessEqual(rondo.descriptors(), most)
 
     def test_clients_that_reset_leave_nothing_behind(self):
         with self.rondo(self.backend(serve)) as rondo:

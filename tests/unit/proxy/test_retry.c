@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -98,6 +99,8 @@ static void the_most_informative_failure_is_told(void **state)
 	    {{OUTCOME_IMPATIENT}, 1, RING_NOBODY, 502, "connection_terminated", ACCESS_RESET},
 	    {{OUTCOME_REFUSED, OUTCOME_BAD_RESPONSE}, 2, RING_NOBODY, 502, "http_protocol_error",
 		ACCESS_BAD_RESPONSE},
+	    {{OUTCOME_STATUS}, 1, RING_NOBODY, 502, "http_response_incomplete",
+		ACCESS_BAD_RESPONSE},
 	    {{OUTCOME_LATE, OUTCOME_REFUSED, OUTCOME_RESET}, 3, RING_NOBODY, 504,
 		"http_response_timeout", ACCESS_TIMEOUT},
 	    {{OUTCOME_REFUSED, OUTCOME_CONNECT_TIMEOUT}, 2, RING_NOBODY, 504, "connection_timeout",
@@ -117,6 +120,33 @@ static void the_most_informative_failure_is_told(void **state)
 		assert_string_equal(answer.proxy_error, cases[i].proxy_error);
 		assert_int_equal(answer.end, cases[i].end);
 		assert_int_equal(answer.retry_after_s > 0, answer.status == 503);
+	}
+}
+
+static void every_error_that_is_told_is_registered(void **state)
+{
+	/* RFC 9209, 2.3, without those of TLS. */
+	static const char registered[] =
+	    " dns_timeout dns_error destination_not_found destination_unavailable"
+	    " destination_ip_prohibited destination_ip_unroutable connection_refused"
+	    " connection_terminated connection_timeout connection_read_timeout"
+	    " connection_write_timeout connection_limit_reached http_request_error"
+	    " http_request_denied http_response_incomplete"
+	    " http_response_header_section_size http_response_header_size"
+	    " http_response_body_size http_response_trailer_section_size"
+	    " http_response_trailer_size http_response_transfer_coding"
+	    " http_response_content_coding http_response_timeout http_upgrade_failed"
+	    " http_protocol_error proxy_internal_response proxy_internal_error"
+	    " proxy_configuration_error proxy_loop_detected ";
+
+	(void)state;
+	for (int outcome = 0; outcome < OUTCOMES; outcome++) {
+		const struct try_record try = {.outcome = (enum outcome)outcome};
+		struct retry_answer answer = retry_final_answer(&try, 1, RING_NOBODY);
+		char word[64];
+
+		snprintf(word, sizeof(word), " %s ", answer.proxy_error);
+		assert_non_null(strstr(registered, word));
 	}
 }
 
@@ -161,6 +191,7 @@ int main(void)
 	    cmocka_unit_test(a_key_that_no_backend_is_shown_makes_nothing_idempotent),
 	    cmocka_unit_test(only_the_listed_statuses_fall_through),
 	    cmocka_unit_test(the_most_informative_failure_is_told),
+	    cmocka_unit_test(every_error_that_is_told_is_registered),
 	    cmocka_unit_test(attempts_name_every_try_and_never_overflow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
