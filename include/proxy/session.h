@@ -1,10 +1,11 @@
 /*
  * session - the life of a client's connection: idle, exchanging, lingering.
  *
- * Owns the connection and its one timer, and between requests nothing else: an idle session has no buffer, but for
- * empty lines that came before a request. The first byte of a request begins an exchange, and session_run goes on from
- * there until everything waits: the one way in for events of the client, of the backend and of the clock. Requests that
- * were pipelined are served one after the other.
+ * Owns the connection and its one timer, and between requests nothing else: an idle session has no
+ * buffer, but for empty lines that came before a request. The first byte of a request begins an
+ * exchange, and session_run goes on from there until everything waits: the one way in for events
+ * of the client, of the backend and of the clock. Requests that were pipelined are served one after
+ * the other.
  *
  * Lingering: after an answer to a client that may still be sending, rondo ends its own side, and reads and drops for a
  * while what comes, so that a reset does not destroy the answer on its way. RFC 9112, 9.6.

@@ -324,8 +324,8 @@ static bool find_all(struct findings *found, struct http_head *head)
 	return true;
 }
 
-/* What both directions have in common: at most one of the two, once, and well-formed. HTTP/1.0 has no
- * codings: others on the way may have read on to the end of the stream. RFC 9112, 6 and 6.1. */
+/* What both directions have in common: at most one of the two, once, and well-formed. HTTP/1.0 has
+ * no codings: others on the way may have read on to the end of the stream. RFC 9112, 6 and 6.1. */
 static bool framing_is_sound(const struct findings *found, unsigned minor, uint64_t *length)
 {
 	if (found->lengths + found->codings > 1 || (found->codings && minor == 0))

@@ -268,7 +268,8 @@ static void put_request_line(struct writer *writer, const struct http_head *head
 	put(writer, STR(" HTTP/1.1\r\n"));
 }
 
-/* The request id goes on as the client sent it, unless it was not taken over, or its own Connection took it away. */
+/* The request id goes on as the client sent it, unless it was not taken over, or its own Connection
+ * took it away. */
 static bool passes_request_id(const struct write_request *request)
 {
 	const struct http_head *head = request->head;

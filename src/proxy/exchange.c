@@ -173,9 +173,9 @@ void exchange_end_by_client(struct exchange *exchange)
 
 void exchange_on_broken(struct exchange *exchange)
 {
-	/* A client that only ended its side still gets its answer; one that is gone does not need it. In a
-	 * tunnel both sides may be ended while bytes are still on their way: there, reading and sending tell,
-	 * but nobody reads from a client that has ended its side. */
+	/* A client that only ended its side still gets its answer; one that is gone does not need
+	 * it. In a tunnel both sides may be ended while bytes are still on their way: there,
+	 * reading and sending tell, but nobody reads from a client that has ended its side. */
 	if (exchange->state != EXCHANGE_TUNNELLING)
 		exchange_abort(exchange);
 	else if (exchange->upload == UPLOAD_DONE)

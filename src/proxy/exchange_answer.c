@@ -228,7 +228,8 @@ enum step exchange_begin_answer(struct exchange *exchange)
 	exchange_drop_parked(exchange);
 	enum http_framing framing = client_framing(exchange);
 	exchange->status = answer->status;
-	/* Nobody knows whether a backend that did not ask for the content takes it for the next request. */
+	/* Nobody knows whether a backend that did not ask for the content takes it for the next
+	 * request. */
 	bool expects = exchange->request.expects_continue && !exchange->has_continued;
 	exchange->answer_keeps_link = answer->keep_alive && exchange->upload == UPLOAD_DONE &&
 				      !exchange->was_parked && !expects;
@@ -249,8 +250,8 @@ enum step exchange_begin_answer(struct exchange *exchange)
 	return STEP_AGAIN;
 }
 
-/* The answer is with the client. A connection with bytes beyond the response, or with a request that was not sent whole
- * before the answer began, cannot be used again. */
+/* The answer is with the client. A connection with bytes beyond the response, or with a request
+ * that was not sent whole before the answer began, cannot be used again. */
 static void answer_is_sent(struct exchange *exchange)
 {
 	struct conn *conn = &exchange->link->conn;

@@ -102,8 +102,8 @@ static bool begin_exchange(struct session *session)
 	return true;
 }
 
-/* Have bytes of a request come? The empty lines that are forgiven before it are none: whoever sends one too many after
- * its last request waits for no answer. RFC 9112, 2.2. */
+/* Have bytes of a request come? The empty lines that are forgiven before it are none: whoever sends
+ * one too many after its last request waits for no answer. RFC 9112, 2.2. */
 static bool has_request(const struct session *session)
 {
 	return !str_starts_with(STR("\r\n\r\n"), buf_content(&session->client.in));
@@ -161,8 +161,8 @@ static void run_lingering(struct session *session)
 		arm(session, now_us(session) + LINGER_SILENCE_US);
 }
 
-/* Could a reset overtake what is still on its way to the client? It answers whatever comes after a close, and a close
- * that leaves bytes unread. */
+/* Could a reset overtake what is still on its way to the client? It answers whatever comes after a
+ * close, and a close that leaves bytes unread. */
 static bool has_to_linger(const struct conn *client)
 {
 	int fd = client->watch.fd;

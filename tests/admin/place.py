@@ -123,7 +123,7 @@ class Place:
         return self.answer(path)[0]
 
     def answer(self, path="/"):
-        """Status and fields of the answer to one request through the proxy; 0 when it was cut off."""
+        """Status and fields of an answer through the proxy; 0 when it was cut off."""
         connection = http.client.HTTPConnection("127.0.0.1", self.rondo.port, timeout=30)
         try:
             connection.request("GET", path)

@@ -50,11 +50,10 @@ class Reuse(raw.Conversation):
             self.backends[0].threads[0].join(PATIENCE)
         self.assertEqual(more, [b""])
 
-
     def asked_for(self, converse):
-        """What each connection to a backend was asked for, in order, while `converse` went on with a client, and then
-        another client came. The backend answers POST before it has the content, and reads that when it has
-        "/read" as its target."""
+        """What each connection to a backend was asked for, in order, while `converse` went on with a
+        client, and then another client came. The backend answers before it has the content, and reads
+        that when "/read" is asked for."""
         asked = []
 
         def script(peer, number):
@@ -348,8 +347,8 @@ class Interims(raw.Conversation):
 
 
     def test_an_answer_whose_head_does_not_fit_is_a_shortage(self):
-        """Interim answers fill the way to a client that does not read; each client gets one more than the one
-        before. For one of them the last of these still fits, and the answer does not."""
+        """Interim answers fill the way to a client that does not read; each client gets one more than
+        the one before. For one of them the last of these still fits, and the answer does not."""
         has_said_all = threading.Semaphore(0)
 
         def script(peer, _number):
