@@ -24,7 +24,11 @@ struct loop {
 	struct task_queue tasks;
 	struct task_queue burials;
 	size_t watches;
-	size_t full_turns; /* in a row, that brought as many events as fit */
+
+	/* Turns until all that was watched at its beginning, round_us, has had its turn. */
+	size_t round_turns; /* so far */
+	size_t round_watches;
+	int64_t round_us;
 
 	/* The longest turn of the window that began at window_us, and of the one before it. */
 	int64_t window_us;
@@ -251,17 +255,28 @@ void loop_destroy(struct loop *loop)
 	free(loop);
 }
 
-/*
- * May deadlines that passed before the wait be held against those who are silent? Only when all
- * input that was there has been handed out: the wait brought less than fits, or, with so many busy
- * descriptors that it never does, each had its turn since (the kernel goes around).
- */
-static bool is_input_handled(struct loop *loop)
+static void round_begin(struct loop *loop, int64_t waited_us)
 {
-	if (loop->ready == LOOP_EVENTS && ++loop->full_turns <= loop->watches / LOOP_EVENTS)
-		return false;
-	loop->full_turns = 0;
-	return true;
+	if (loop->round_turns++ > 0)
+		return;
+	loop->round_us = waited_us;
+	loop->round_watches = loop->watches;
+}
+
+/*
+ * Until when silence counts: all input that was there by then has been handed out. That is the wait,
+ * when it brought less than fits; or, with so many busy descriptors that it never does, the first
+ * wait of a round in which each had its turn (the kernel goes around, and what comes meanwhile
+ * comes behind).
+ */
+static int64_t judge_until_us(struct loop *loop, int64_t waited_us)
+{
+	bool is_full = loop->ready == LOOP_EVENTS;
+
+	if (is_full && loop->round_turns <= loop->round_watches / LOOP_EVENTS)
+		return 0;
+	loop->round_turns = 0;
+	return is_full ? loop->round_us : waited_us;
 }
 
 static int turn(struct loop *loop)
@@ -269,6 +284,7 @@ static int turn(struct loop *loop)
 	int64_t waited_us = loop_refresh_us(loop);
 	int64_t began_us;
 
+	round_begin(loop, waited_us);
 	loop->next = 0;
 	loop->ready = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS, wait_ms(loop));
 	if (loop->ready < 0) {
@@ -285,8 +301,7 @@ static int turn(struct loop *loop)
 	}
 	/* Deadlines are judged by the clock before the wait: a process that was stopped since must
 	 * look at its input first. One that passed during the wait comes with the next turn. */
-	if (is_input_handled(loop))
-		timers_run(&loop->timers, waited_us);
+	timers_run(&loop->timers, judge_until_us(loop, waited_us));
 	run_tasks(loop);
 	loop_refresh_us(loop);
 	note_turn(loop, began_us);

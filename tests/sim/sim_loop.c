@@ -20,7 +20,7 @@ struct loop {
 	struct timers timers;
 	struct task_queue tasks, burials;
 	size_t watches;
-	size_t full_turns;
+	size_t round_turns, round_watches; /* as in the real one */
 	int64_t round_us;
 	struct sim_pace pace;
 	struct dice *dice;
@@ -234,16 +234,22 @@ static void take_time(struct loop *loop)
 		run_peers_until(trace_now_us());
 }
 
+static void round_begin(struct loop *loop, int64_t waited_us)
+{
+	if (loop->round_turns++ > 0)
+		return;
+	loop->round_us = waited_us;
+	loop->round_watches = loop->watches;
+}
+
 /* As the real one: what came before this clock has had its turn. */
 static int64_t judge_until_us(struct loop *loop, int64_t waited_us)
 {
 	bool full = loop->ready == loop->pace.events;
 
-	if (loop->full_turns++ == 0)
-		loop->round_us = waited_us;
-	if (full && loop->full_turns <= loop->watches / loop->pace.events)
+	if (full && loop->round_turns <= loop->round_watches / loop->pace.events)
 		return 0;
-	loop->full_turns = 0;
+	loop->round_turns = 0;
 	return full ? loop->round_us : waited_us;
 }
 
@@ -284,6 +290,7 @@ static void turn(struct loop *loop)
 	int64_t judge_us;
 
 	wait(loop);
+	round_begin(loop, waited_us);
 	/* The clock of a turn stands still but for those who read it anew. */
 	dispatch(loop);
 	judge_us = judge_until_us(loop, waited_us);

@@ -574,12 +574,10 @@ static void failed_waits_end_the_run(void **state)
 
 enum { CROWD = 1100 }; /* more than two turns' worth */
 
-static void with_more_input_than_a_turn_holds_deadlines_wait_but_not_for_ever(void **state)
+/* Duplicates of one end: all are always ready for writing. */
+static void crowd_open(struct peer *crowd, struct loop *loop)
 {
-	static struct peer crowd[CROWD];
-	struct loop *loop = *state;
 	struct rlimit limit;
-	struct deadline deadline;
 
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	if (limit.rlim_cur < CROWD + 100) {
@@ -587,13 +585,27 @@ static void with_more_input_than_a_turn_holds_deadlines_wait_but_not_for_ever(vo
 		if (setrlimit(RLIMIT_NOFILE, &limit))
 			skip();
 	}
-	/* Duplicates of one end: all are always ready for writing. */
 	peer_open(&crowd[0], loop, LOOP_WRITE);
 	for (int i = 1; i < CROWD; i++) {
 		crowd[i] = (struct peer){.loop = loop, .far = -1, .watch.on_event = on_peer_event};
 		assert_int_equal(
 		    loop_watch(loop, &crowd[i].watch, dup(crowd[0].watch.fd), LOOP_WRITE), 0);
 	}
+}
+
+static void crowd_close(struct peer *crowd)
+{
+	for (int i = 0; i < CROWD; i++)
+		peer_close(&crowd[i]);
+}
+
+static void with_more_input_than_a_turn_holds_deadlines_wait_but_not_for_ever(void **state)
+{
+	static struct peer crowd[CROWD];
+	struct loop *loop = *state;
+	struct deadline deadline;
+
+	crowd_open(crowd, loop);
 	deadline_init(&deadline, loop, loop_now_us(loop) - 1);
 	one_turn(loop);
 	assert_int_equal(deadline.runs, 0);
@@ -603,8 +615,69 @@ static void with_more_input_than_a_turn_holds_deadlines_wait_but_not_for_ever(vo
 	assert_int_equal(deadline.runs, 1);
 	for (int i = 0; i < CROWD; i++)
 		assert_in_range(crowd[i].calls, 1, 2);
-	for (int i = 0; i < CROWD; i++)
-		peer_close(&crowd[i]);
+	crowd_close(crowd);
+}
+
+/* Takes a second, in which somebody else's byte comes. */
+static void be_slow_while_another_sends(struct peer *peer)
+{
+	peer_sends(peer->other);
+	world.now_us += 1000000;
+	peer->act = NULL;
+}
+
+static void what_came_within_a_round_of_turns_is_heard_before_it_is_judged(void **state)
+{
+	static struct peer crowd[CROWD];
+	struct loop *loop = *state;
+	struct guarded guarded;
+
+	peer_open(&guarded.peer, loop, LOOP_READ);
+	guarded.peer.act = push_deadline_away;
+	crowd_open(crowd, loop);
+	crowd[0].act = be_slow_while_another_sends;
+	crowd[0].other = &guarded.peer;
+	deadline_init(&guarded.deadline, loop, loop_refresh_us(loop) + 500000);
+	for (int i = 0; i < 2 * (CROWD / 512 + 1); i++)
+		one_turn(loop);
+	assert_int_equal(guarded.peer.calls, 1);
+	assert_int_equal(guarded.deadline.runs, 0);
+	crowd_close(crowd);
+	/* Silence after that does count. */
+	guarded.deadline.stops = true;
+	assert_int_equal(loop_run(loop), 0);
+	assert_int_equal(guarded.deadline.runs, 1);
+	peer_close(&guarded.peer);
+}
+
+static void leave(struct peer *peer)
+{
+	int fd = peer->watch.fd;
+
+	loop_unwatch(peer->loop, &peer->watch);
+	close(fd);
+}
+
+static void who_leaves_within_a_round_of_turns_does_not_shorten_it(void **state)
+{
+	static struct peer crowd[CROWD];
+	struct loop *loop = *state;
+	struct guarded guarded;
+
+	crowd_open(crowd, loop);
+	for (int i = 0; i < 512; i++)
+		crowd[i].act = leave;
+	peer_open(&guarded.peer, loop, LOOP_READ);
+	guarded.peer.act = push_deadline_away;
+	peer_sends(&guarded.peer);
+	deadline_init(&guarded.deadline, loop, loop_refresh_us(loop) - 1);
+	for (int i = 0; i < CROWD / 512 + 1; i++)
+		one_turn(loop);
+	assert_int_equal(guarded.peer.calls, 1);
+	assert_int_equal(guarded.deadline.runs, 0);
+	timer_remove(loop_timers(loop), &guarded.deadline.timer);
+	peer_close(&guarded.peer);
+	crowd_close(crowd);
 }
 
 static void now_is_read_once_a_turn(void **state)
@@ -798,6 +871,8 @@ int main(void)
 	    loop_test(interrupted_waits_do_not_matter),
 	    loop_test(failed_waits_end_the_run),
 	    loop_test(with_more_input_than_a_turn_holds_deadlines_wait_but_not_for_ever),
+	    loop_test(what_came_within_a_round_of_turns_is_heard_before_it_is_judged),
+	    loop_test(who_leaves_within_a_round_of_turns_does_not_shorten_it),
 	    loop_test(now_is_read_once_a_turn),
 	    loop_test(lag_is_the_longest_turn_of_the_last_second),
 	    loop_test(tasks_come_in_order_and_burials_last),
