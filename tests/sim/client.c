@@ -306,11 +306,12 @@ static void read_bytes(struct client *client, struct str bytes)
 static void take(struct client *client)
 {
 	struct str bytes = peer_content(&client->peer);
+	size_t piece = dice_piece(client->take.bytes, bytes.len);
 
 	if (bytes.len == 0 || trace_now_us() < client->take.next_us)
 		return;
-	if (bytes.len > client->take.bytes)
-		bytes.len = client->take.bytes;
+	if (bytes.len > piece)
+		bytes.len = piece;
 	client->take.next_us = trace_now_us() + client->take.gap_us;
 	client->all_taken += bytes.len;
 	trace("client # takes # bytes", client - clients, (int64_t)bytes.len, 0);
@@ -366,12 +367,13 @@ static void note_sent(struct client *client)
 static void give(struct client *client)
 {
 	struct str bytes = {client->wire.data + client->sent, client->wire.len - client->sent};
+	size_t piece = dice_piece(client->give.bytes, client->wire.len);
 	size_t n;
 
 	if (bytes.len == 0 || trace_now_us() < client->give.next_us)
 		return;
-	if (bytes.len > client->give.bytes)
-		bytes.len = client->give.bytes;
+	if (bytes.len > piece)
+		bytes.len = piece;
 	/* Too late for an idle connection: the reset that answers it may destroy what was not read yet. */
 	if (client->peer.channel->proxy_gone && !client->is_over)
 		excuse_all(client);

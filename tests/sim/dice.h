@@ -53,4 +53,11 @@ static inline int64_t dice_skewed(struct dice *dice, int64_t least, int64_t most
 	return dice_between(dice, least, high);
 }
 
+/* How many of `len` bytes go at once where it is to be so few: one by one only what is short, because a thousand pieces of the
+ * same show all that more of them would. */
+static inline size_t dice_piece(size_t few, size_t len)
+{
+	return few > len / 1000 ? few : len / 1000;
+}
+
 #endif

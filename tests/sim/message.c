@@ -96,6 +96,12 @@ void message_put_content(
 	text_put(wire, STR("\r\n"));
 }
 
+/* Most names differ in their length already. */
+static inline bool is_called(struct str name, struct str wanted)
+{
+	return name.len == wanted.len && str_equals_nocase(name, wanted);
+}
+
 /* ---- requests */
 
 static void put_target(struct text *wire, const struct request *request)
@@ -204,7 +210,7 @@ static bool is_added(struct str name)
 	    {"X-Request-Id", 12}};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (str_equals_nocase(name, names[i]))
+		if (is_called(name, names[i]))
 			return true;
 	return false;
 }
@@ -218,29 +224,26 @@ struct framing_fields {
 /* What frames a message, and may therefore stand in it once. False for any other field. */
 static bool take_framing(struct framing_fields *framing, struct str name, struct str value)
 {
-	if (str_equals_nocase(name, STR("Content-Length"))) {
+	if (is_called(name, STR("Content-Length"))) {
 		check("messages are framed once", framing->framing == FRAMING_NONE, "%.*s",
 		    STR_ARGS(value));
 		check("messages are framed once", str_to_number(value, &framing->length), "%.*s",
 		    STR_ARGS(value));
 		framing->framing = FRAMING_LENGTH;
-	} else if (str_equals_nocase(name, STR("Transfer-Encoding"))) {
+	} else if (is_called(name, STR("Transfer-Encoding"))) {
 		check("messages are framed once",
 		    framing->framing == FRAMING_NONE && str_equals(value, STR("chunked")), "%.*s",
 		    STR_ARGS(value));
 		framing->framing = FRAMING_CHUNKED;
-	} else if (str_equals_nocase(name, STR("Connection"))) {
-		framing->closes |= str_equals_nocase(value, STR("close"));
-		framing->upgrades |= str_equals_nocase(value, STR("upgrade"));
+	} else if (is_called(name, STR("Connection"))) {
+		framing->closes |= is_called(value, STR("close"));
+		framing->upgrades |= is_called(value, STR("upgrade"));
 		check("fields of one connection do not pass",
-		    str_equals_nocase(value, STR("close")) ||
-			str_equals_nocase(value, STR("upgrade")) ||
-			str_equals_nocase(value, STR("TE")) ||
-			str_equals_nocase(value, STR("keep-alive")),
+		    is_called(value, STR("close")) || is_called(value, STR("upgrade")) ||
+			is_called(value, STR("TE")) || is_called(value, STR("keep-alive")),
 		    "Connection: %.*s", STR_ARGS(value));
 	} else {
-		return str_equals_nocase(name, STR("TE")) ||
-		       str_equals_nocase(name, STR("Upgrade"));
+		return is_called(name, STR("TE")) || is_called(name, STR("Upgrade"));
 	}
 	return true;
 }
@@ -253,11 +256,10 @@ static void check_request_fields(
 
 	while (reader_next_field(&fields, &name, &value)) {
 		check("fields of one connection do not pass",
-		    !str_equals_nocase(name, STR("X-Hop")) &&
-			!str_equals_nocase(name, STR("Keep-Alive")) &&
-			!str_equals_nocase(name, STR("Proxy-Authorization")),
+		    !is_called(name, STR("X-Hop")) && !is_called(name, STR("Keep-Alive")) &&
+			!is_called(name, STR("Proxy-Authorization")),
 		    "%.*s at a server", STR_ARGS(name));
-		if (str_equals_nocase(name, STR("Host")))
+		if (is_called(name, STR("Host")))
 			check("fields pass", str_equals(value, STR("sim.example")), "Host: %.*s",
 			    STR_ARGS(value));
 		if (!take_framing(framing, name, value) && !is_added(name))
@@ -421,26 +423,24 @@ void message_check_answer(
 	answer->status = (unsigned)status;
 	while (reader_next_field(&fields, &name, &value)) {
 		check("fields of one connection do not pass",
-		    !str_equals_nocase(name, STR("X-Hop")) &&
-			!str_equals_nocase(name, STR("Keep-Alive")),
+		    !is_called(name, STR("X-Hop")) && !is_called(name, STR("Keep-Alive")),
 		    "%.*s at a client", STR_ARGS(name));
 		if (str_equals(name, STR("X-Sim")) && str_equals(value, STR("what nobody asked")))
 			check("answers are whole", world.tainted > 0, "%.*s", STR_ARGS(value));
 		else if (str_equals(name, STR("X-Sim")))
 			check("answers are whole", read_origin(answer, value), "X-Sim: %.*s",
 			    STR_ARGS(value));
-		else if (str_equals_nocase(name, STR("x-app-url")))
+		else if (is_called(name, STR("x-app-url")))
 			url = value;
-		else if (str_equals_nocase(name, STR("Proxy-Status")))
+		else if (is_called(name, STR("Proxy-Status")))
 			is_own = true;
-		else if (str_equals_nocase(name, STR("Trailer")))
+		else if (is_called(name, STR("Trailer")))
 			check("trailers are announced to those who take them",
 			    request->takes_trailers && str_equals(value, STR("X-End")),
 			    "request %lld: %.*s", (long long)world_index(request), STR_ARGS(value));
-		else if (!take_framing(&framing, name, value) &&
-			 !str_equals_nocase(name, STR("Date")) &&
-			 !str_equals_nocase(name, STR("x-attempts")) &&
-			 !str_equals_nocase(name, STR("X-Request-Id")))
+		else if (!take_framing(&framing, name, value) && !is_called(name, STR("Date")) &&
+			 !is_called(name, STR("x-attempts")) &&
+			 !is_called(name, STR("X-Request-Id")))
 			hash = field_hash(hash, name, value);
 	}
 	answer->is_own = is_own && answer->visit < 0;

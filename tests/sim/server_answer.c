@@ -246,7 +246,8 @@ static void answer_is_given(struct server_conn *conn)
 void server_give(struct server_conn *conn)
 {
 	size_t left = conn->limit - conn->sent;
-	size_t n = left < conn->piece ? left : conn->piece;
+	size_t piece = dice_piece(conn->piece, conn->wire.len);
+	size_t n = left < piece ? left : piece;
 
 	if (trace_now_us() < conn->act_us) {
 		peer_wake(&conn->peer, conn->act_us);

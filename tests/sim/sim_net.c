@@ -33,7 +33,7 @@ struct net_world net_world;
 
 static struct {
 	struct descriptor table[DESCRIPTORS];
-	int lowest_free;
+	int lowest_free, never_used; /* no descriptor from there on was ever open */
 	size_t open;
 	int queue[DESCRIPTORS]; /* may be ready, the longest waiting first; goes around */
 	size_t first, queued;
@@ -44,8 +44,9 @@ static struct {
 void net_open(struct dice *dice)
 {
 	net_world = (struct net_world){.dice = dice};
-	memset(net.table, 0, sizeof(net.table));
+	memset(net.table, 0, sizeof(*net.table) * (size_t)net.never_used);
 	net.lowest_free = FIRST_FD;
+	net.never_used = 0;
 	net.open = net.first = net.queued = 0;
 	net.progress = 0;
 	net.port = 1024;
@@ -53,7 +54,7 @@ void net_open(struct dice *dice)
 
 void net_finish(void)
 {
-	for (int fd = FIRST_FD; fd < DESCRIPTORS; fd++)
+	for (int fd = FIRST_FD; fd < net.never_used; fd++)
 		check("nothing is left", net.table[fd].kind == CLOSED, "descriptor %d is open", fd);
 }
 
@@ -104,6 +105,8 @@ static int open_fd(struct descriptor **opened, enum kind kind)
 		fd++;
 	check("descriptors are closed", fd < DESCRIPTORS, "all are open");
 	net.lowest_free = fd + 1;
+	if (fd >= net.never_used)
+		net.never_used = fd + 1;
 	*opened = &net.table[fd];
 	**opened = (struct descriptor){.kind = kind, .is_queued = net.table[fd].is_queued};
 	net.open++;
