@@ -117,6 +117,11 @@ ssize_t recv(int fd, void *data, size_t len, int flags)
 	return syscall(SYS_recvfrom, fd, data, at_most(len), flags, NULL, NULL);
 }
 
+ssize_t send(int fd, const void *data, size_t len, int flags)
+{
+	return syscall(SYS_sendto, fd, data, at_most(len), flags, NULL, 0);
+}
+
 ssize_t splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t len, unsigned flags)
 {
 	return syscall(SYS_splice, in, in_at, out, out_at, at_most(len), flags);

@@ -119,12 +119,12 @@ def accept_fails_for_ever(world):
 
 def backend_call_fails(rule):
     def test(world):
-        proxy = world.proxy([world.backend("b"), world.backend("b")], "retry_window=1h")
+        proxy = world.proxy([world.backend()], "retry_window=1h")
         assert_served(proxy, 4, "/close")
         base = proxy.descriptors()
         with world.inject(proxy, rule):
             answers = [ask(proxy, "/close")[0] for _ in range(30)]
-        assert set(answers) == {200, 503} or set(answers) == {200}, answers
+        assert set(answers) == {200, 503}, answers
         assert proxy.count_log(DOWN) == 0, proxy.tail()
         assert_served(proxy)
         proxy.wait_descriptors(base)
@@ -135,10 +135,10 @@ def backend_call_fails(rule):
 
 
 for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"):
-    fault("F27", f"a socket to a backend fails with {name}: 503 at worst, and nobody is marked")(
+    fault("F27", f"a socket to the only backend fails with {name}: that request gets 503, and nobody is marked")(
         backend_call_fails(f"socket:error={name}:when=2+3"))
 for name in ("EADDRNOTAVAIL", "ENOBUFS"):
-    fault("F28", f"connect fails with {name}: 503 at worst, and nobody is marked")(
+    fault("F28", f"connect fails with {name}: that request gets 503, and nobody is marked")(
         backend_call_fails(f"connect:error={name}:when=2+3"))
 
 
@@ -193,24 +193,34 @@ def source_ports_run_out(world):
 # ---- calls that fail now and then
 
 
-@fault("F30", "a connection that cannot be watched is closed, and the others are served")
-def epoll_has_no_room(world):
-    proxy = world.proxy([world.backend()])
-    assert_served(proxy)
-    base = proxy.descriptors()
-    with world.inject(proxy, "epoll_ctl:error=ENOSPC:when=2+3"):
-        ends = ends_of(proxy, 30)
-    assert_served(proxy)
-    proxy.wait_descriptors(base)
-    assert proxy.count_log(DOWN) == 0, proxy.tail()
-    proxy.stop()
-    world.tell(str(ends))
+def epoll_has_no_room(rule):
+    """A client, or the connection to its backend, cannot be watched, or not for what is wanted now."""
+
+    def test(world):
+        proxy = world.proxy([world.backend()])
+        assert_served(proxy)
+        base = proxy.descriptors()
+        with world.inject(proxy, "epoll_ctl:" + rule):
+            ends = ends_of(proxy, 30)
+        assert_served(proxy)
+        proxy.wait_descriptors(base)
+        assert proxy.count_log(DOWN) == 0, proxy.tail()
+        proxy.stop()
+        world.tell(str(ends))
+
+    return test
+
+
+for name in ("ENOSPC", "ENOMEM"):
+    for when in ("1+3", "2+3", "3+3"):
+        fault("F30", f"a connection that cannot be watched is closed, others are served ({name}, {when})")(
+            epoll_has_no_room(f"error={name}:when={when}"))
 
 
 @fault("F34", "interrupted calls change nothing")
 def calls_are_interrupted(world):
     proxy = world.proxy([world.backend()], "log.access=" + world.path("access"))
-    calls = ("epoll_wait", "epoll_pwait", "accept4", "recvfrom", "sendmsg", "write", "read", "splice")
+    calls = ("?epoll_wait,epoll_pwait", "accept4", "recvfrom", "sendto", "sendmsg", "write", "splice")
     with world.inject(proxy, *(f"{call}:error=EINTR:when=1+2" for call in calls)):
         assert_served(proxy, 20, "/close")
         with connect(proxy) as client:
@@ -250,7 +260,7 @@ def writes_fail(world):
     base = proxy.descriptors()
     told = []
     for error in ("EPIPE", "ECONNRESET"):
-        with world.inject(proxy, f"sendmsg:error={error}:when=3+7"):
+        with world.inject(proxy, f"sendto,sendmsg:error={error}:when=3+7"):
             ends = ends_of(proxy, 30)
         assert_served(proxy)
         proxy.wait_descriptors(base)
@@ -263,7 +273,7 @@ def writes_fail(world):
 @fault("F36", "a socket that says it is full when it is not loses and stops nothing")
 def sockets_claim_to_be_full(world):
     proxy = world.proxy([world.backend()])
-    calls = ("sendmsg", "recvfrom", "splice")
+    calls = ("sendto", "sendmsg", "recvfrom", "splice")
     with world.inject(proxy, *(f"{call}:error=EAGAIN:when=1+2" for call in calls)):
         assert_served(proxy, 20, "/close")
         content = os.urandom(300_000)
