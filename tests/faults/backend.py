@@ -12,6 +12,7 @@ it has read and one when it has answered. The target says what it does:
     /part, /chunks  begins an answer, counted or chunked, and never ends it
     /big/BYTES    as much content as that
     /late/BYTES   the same, but reads the content of the request first
+    /tunnel       switches to another protocol, in which it says what it hears
 """
 
 import asyncio
@@ -48,6 +49,12 @@ async def answer(reader, writer, target, content):
     if what == "chunks":
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nchunk\r\n")
         await reader.read()
+        return False
+    if what == "tunnel":
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
         return False
     if what in ("big", "late"):
         left = int(rest[0])

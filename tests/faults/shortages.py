@@ -2,9 +2,11 @@
 
 import contextlib
 import http.client
+import itertools
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -341,6 +343,7 @@ def start_with_failing_call(memory, backend, number, last):
     proxy = memory.world.proxy([backend], environment=memory.environment, wait=False)
     wait_until("ready, or the end", lambda: proxy.process.poll() is not None or
                proxy.count_log("ready: listening on"))
+    assert memory.read()[0] >= number, f"call {number} was never made"
     if proxy.process.poll() is None:
         memory.write(0, 0, 0)
         proxy.stop()
@@ -362,10 +365,9 @@ def every_call_fails(world, last):
     calls = memory.read()[0]
     proxy.stop()
     assert calls > 20, f"only {calls} calls of malloc were seen"
-    step = max(1, calls // 120)
     ends = [start_with_failing_call(memory, backend, number, last or number)
-            for number in range(1, calls + 1, step)]
-    world.tell(f"{len(ends)} of {calls} calls: " + str({end: ends.count(end) for end in ends}))
+            for number in range(1, calls + 1)]
+    world.tell(f"{calls} calls: " + str({end: ends.count(end) for end in ends}))
 
 
 @fault("F31", "a start with any one malloc failing comes up, or ends with status and reason")
@@ -378,27 +380,106 @@ def all_mallocs_fail_at_start(world):
     every_call_fails(world, 1 << 60)
 
 
-@fault("F31", "any one malloc that fails while it runs costs at most a request")
-def one_malloc_fails_at_run_time(world):
-    memory = Memory(world)
-    proxy = world.proxy([world.backend()], environment=memory.environment)
-    base = proxy.descriptors()
-    crowd = []
-    for number in range(1, 40):
-        memory.fail(number, number)
-        with contextlib.suppress(OSError):  # refused
-            for _ in range(3):  # new ones, so that slabs grow
-                client = world.keep(connect(proxy))
-                crowd.append(client)
-                client.sendall(b"GET / HTTP/1.1\r\n")
-        ends_of(proxy, 1)
-    memory.fail(0, 0)
-    for client in crowd:
-        client.close()
-    assert_served(proxy)
-    proxy.wait_descriptors(base)
-    assert proxy.count_log(DOWN) == 0, proxy.tail()
-    proxy.stop()
+class Step:
+    """A fresh rondo, and the first time that it does one thing."""
+
+    def __init__(self, world, memory, backend):
+        self.log, self.config = world.path("access"), world.path("rondo.conf")
+        self.backend = backend
+        self.configure("")
+        self.proxy = world.proxy([], config=self.config, environment=memory.environment)
+        self.client = None
+        self.base = self.proxy.descriptors()
+
+    def configure(self, other):
+        with open(self.config, "w", encoding="ascii") as file:
+            file.write(f'backends = ( "{self.backend.url}"{other} );\nlog = {{ access = "{self.log}"; }};\n')
+
+    def exchange(self, sent):
+        """An answer, whichever, or an end."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self.client = self.client or connect(self.proxy)
+            self.client.sendall(sent)
+            receive(self.client)
+
+    def accept(self, begin):
+        begin()
+        self.exchange(b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n")  # rondo answers that itself
+
+    def connect_backend(self, begin):
+        self.client = connect(self.proxy)
+        self.client.sendall(b"G")
+        wait_until("a client inside", lambda: self.proxy.descriptors() > self.base)
+        begin()
+        self.exchange(request()[1:])
+
+    def tunnel(self, begin):
+        self.client = connect(self.proxy)
+        begin()
+        with contextlib.suppress(OSError):
+            self.client.sendall(request("/tunnel", fields="Connection: Upgrade\r\nUpgrade: websocket\r\n"))
+            if self.client.recv(4096).startswith(b"HTTP/1.1 101 "):
+                self.client.sendall(b"t" * 300_000)
+                self.client.shutdown(socket.SHUT_WR)
+                read_to_end(self.client)
+
+    def reload(self, begin):
+        self.exchange(request())
+        self.configure(', { url = "127.0.0.1:1"; backup = true; }')
+        begin()
+        self.proxy.signal(signal.SIGHUP)
+        self.proxy.wait_log("reloaded: |the old (one|configuration) stays|given up")
+        self.exchange(request())
+
+    def reopen(self, begin):
+        self.exchange(request())
+        os.rename(self.log, self.log + ".old")
+        begin()
+        self.proxy.signal(signal.SIGUSR1)
+        wait_until("the log again, or a word about it", lambda: os.path.exists(self.log) or
+                   self.proxy.count_log("could not be opened again"))
+        self.exchange(request())
+
+    def end(self):
+        if self.client:
+            self.client.close()
+        assert_served(self.proxy, 3)
+        assert self.proxy.count_log(DOWN) == 0, self.proxy.tail()
+        self.proxy.stop()
+
+
+def one_malloc_of_a_step_fails(name, least):
+    """One after the other, until the step makes fewer calls than that."""
+
+    def test(world):
+        memory, backend = Memory(world), world.backend()
+        for number in itertools.count(1):
+            memory.fail(0, 0)
+            step, calls = Step(world, memory, backend), []
+
+            def begin(number=number, calls=calls):
+                calls.append(memory.read()[0])
+                memory.fail(number, number)
+
+            getattr(step, name)(begin)
+            made = memory.read()[0] - calls[0]
+            memory.fail(0, 0)
+            step.end()
+            if made < number:
+                break
+        assert number > least, f"only {number - 1} calls failed"
+        world.tell(f"{number - 1} calls failed")
+
+    return test
+
+
+for each, words, some in (("accept", "a first client is let in", 1),
+                          ("connect_backend", "a first request goes to a backend", 1),
+                          ("tunnel", "a first tunnel is made", 1),
+                          ("reload", "another configuration is read", 20),
+                          ("reopen", "the log is opened again", 0)):
+    fault("F31", f"any one malloc that fails while {words} costs at most that")(
+        one_malloc_of_a_step_fails(each, some))
 
 
 @fault("F32", "when memory is gone rondo stays, refuses what needs more, and recovers")
