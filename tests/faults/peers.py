@@ -7,8 +7,8 @@ import signal
 import socket
 import time
 
-from world import (Skip, allow_descriptors, ask, connect, fault, read_to_end, receive, request, reset,
-                   wait_until)
+from world import (Skip, allow_descriptors, ask, connect, fault, free_port, read_to_end, receive, request,
+                   reset, wait_until)
 
 DOWN = r"backend .* is down"
 UNHURRIED = ("max_delay_response=60s", "timeouts.connect=60s")  # where the backend has too much to do
@@ -75,9 +75,7 @@ fault("F09", "a backend killed in the middle of chunks: no last chunk is made up
 
 @fault("F20", "a backend that is rondo itself ends in an answer, not in all connections there are")
 def a_loop(world):
-    probe = world.proxy(["127.0.0.1:1"])
-    port = probe.port
-    probe.stop()
+    port = free_port()
     proxy = world.proxy([f"http://127.0.0.1:{port}"], f"log.access={world.path('access')}",
                         listen=f"127.0.0.1:{port}")
     status, _, _ = ask(proxy, "/loop")
@@ -91,10 +89,13 @@ def a_loop(world):
 
 @fault("F52", "a backend whose Unix socket is missing fails alone")
 def a_missing_unix_socket(world):
-    proxy = world.proxy(["unix:" + world.path("nobody"), world.backend()])
+    proxy = world.proxy(["unix:" + world.path("nobody"), world.backend()], "retry_window=200ms",
+                        "retry_window_max=200ms")
     assert_served(proxy)
-    late = world.backend("late", world.path("nobody"))
-    assert late.url
+    proxy.wait_log(DOWN)
+    world.backend("late", world.path("nobody"))
+    wait_until("the late one in turn", lambda: ask(proxy)[2] == b"late /")
+    assert_served(proxy)
     proxy.stop()
 
 
@@ -254,10 +255,10 @@ def spread(proxy, count):
     return [connect(proxy, (f"127.0.0.{2 + number // 20000}", 0)) for number in range(count)]
 
 
-def cpu_of_request(proxy, count=300):
-    before = proxy.cpu_seconds()
-    times(proxy, count)
-    return (proxy.cpu_seconds() - before) / count
+def assert_not_slower(beside, alone):
+    """Medians; a busy machine makes any request slow, but not most of them."""
+    assert beside[0] < 10 * alone[0] + 0.005, \
+        f"{beside[0] * 1e3:.2f} ms beside the crowd, {alone[0] * 1e3:.2f} ms alone"
 
 
 @fault("F24", "10,000 idle connections, or as many as may be, cost little, and new requests are served")
@@ -279,6 +280,7 @@ def idle_crowd(world):
     share_before = proxy.cpu_seconds()
     select.select([], [], [], 0.5)
     idle = (proxy.cpu_seconds() - share_before) / 0.5
+    assert_not_slower(beside, alone)
     assert each < 2048, f"{each:.0f} bytes for each"
     assert idle < 0.05, f"{idle:.0%} of a processor"
     for client in crowd:
@@ -300,7 +302,7 @@ def slow_content(client):
 
 def slow_reading(client):
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.sendall(request("/big/200000"))
+    client.sendall(request("/big/20000000"))  # more than all queues on the way hold
 
 
 def slow_step(client, make):
@@ -317,8 +319,8 @@ def slow_step(client, make):
 @fault("F23", "2,000 slow clients do not slow down others, and end in time")
 def slow_crowd(world):
     count = min(2000, allow_descriptors(2000))
-    proxy = world.proxy([world.backend()], 'timeouts.request_head=3s', 'timeouts.request_body=2s',
-                        'timeouts.send=2s', 'timeouts.keep_alive=3s', *UNHURRIED, f"limits.connections={count + 100}")
+    proxy = world.proxy([world.backend()], 'timeouts.request_head=6s', 'timeouts.request_body=4s',
+                        'timeouts.send=4s', 'timeouts.keep_alive=6s', *UNHURRIED, f"limits.connections={count + 100}")
     alone = times(proxy)
     base = proxy.descriptors()
     before = proxy.rss_kib()
@@ -330,6 +332,7 @@ def slow_crowd(world):
     beside = times(proxy)
     grown = (proxy.rss_kib() - before) / count
     assert all(stepping), "ended too soon"
+    assert_not_slower(beside, alone)
     heads = [client for client, make in crowd if make is slow_head]
     for client in heads[:50]:
         assert client.recv(100).startswith(b"HTTP/1.1 408"), "a head that never ends is no 408"
@@ -337,6 +340,9 @@ def slow_crowd(world):
     for client in contents[:50]:
         assert client.recv(100).startswith(b"HTTP/1.1 408"), "content that stops is no 408"
     wait_until("the slow ones ended", lambda: proxy.descriptors() <= base + 20)
+    for client in [client for client, make in crowd if make is slow_reading][:50]:
+        data, in_order = read_to_end(client)
+        assert not in_order and len(data) < 20_000_000, f"a reader that stopped got {len(data)} bytes"
     assert proxy.count_log(DOWN) == 0, proxy.tail()
     for client, _ in crowd:
         client.close()
@@ -353,7 +359,7 @@ def slow_crowd(world):
 @fault("F56", "a rondo that was stopped reads what has come before it judges who was late")
 def rondo_is_stopped(world):
     backends = [world.backend("a"), world.backend("b")]
-    proxy = world.proxy(backends, 'max_delay_response=1500ms', 'retry_window=1h')
+    proxy = world.proxy(backends, 'max_delay_response=5s', 'retry_window=1h')
     clients = [world.keep(connect(proxy)) for _ in range(60)]
     for client in clients:
         client.sendall(request("/after/150"))
@@ -361,7 +367,7 @@ def rondo_is_stopped(world):
     proxy.signal(signal.SIGSTOP)
     wait_until("all answered",
                lambda: sum(b.count("answered /after/150") for b in backends) == 60)
-    select.select([], [], [], 1.8)  # now every limit is over
+    select.select([], [], [], 5.3)  # now every limit is over
     proxy.signal(signal.SIGCONT)
     for client in clients:
         status, _, content = receive(client)
@@ -373,8 +379,8 @@ def rondo_is_stopped(world):
 
 @fault("F56", "clients that wrote while rondo was stopped are not late")
 def clients_of_a_stopped_rondo(world):
-    proxy = world.proxy([world.backend()], 'timeouts.request_head=1s', 'timeouts.keep_alive=1s',
-                        'timeouts.request_body=1s')
+    proxy = world.proxy([world.backend()], 'timeouts.request_head=5s', 'timeouts.keep_alive=5s',
+                        'timeouts.request_body=5s')
     heads = [world.keep(connect(proxy)) for _ in range(20)]
     idle = [world.keep(connect(proxy)) for _ in range(20)]
     bodies = [world.keep(connect(proxy)) for _ in range(20)]
@@ -388,7 +394,7 @@ def clients_of_a_stopped_rondo(world):
     for client, sent in [*((one, whole[10:]) for one in heads), *((one, whole) for one in idle),
                          *((one, whole[-5:]) for one in bodies)]:
         client.sendall(sent)
-    select.select([], [], [], 1.3)
+    select.select([], [], [], 5.3)  # now every limit is over
     proxy.signal(signal.SIGCONT)
     for client in heads + idle + bodies:
         status, _, content = receive(client)

@@ -7,8 +7,9 @@ import select
 import signal
 import socket
 import threading
+import time
 
-from world import (PATIENCE, ask, connect, cpu_share, fault, read_to_end, receive, request, reset,
+from world import (PATIENCE, Strace, ask, connect, cpu_share, fault, read_to_end, receive, request, reset,
                    wait_until)
 
 DOWN = r"backend .* is down"
@@ -62,11 +63,18 @@ def everybody_is_gone(world):
     assert ask(proxy)[0] == 200
     for backend in backends:
         backend.close()
+    tracing = Strace(proxy.pid, "connect") if world.can_inject else None
+    begin = time.monotonic()
     for _ in range(50):
         status, _, _ = ask(proxy)
         assert status in (502, 503), status
     share = cpu_share(proxy)
+    windows = (time.monotonic() - begin) / 0.2
     assert share < 0.1, f"{share:.0%} of a processor while nobody asks"
+    if tracing:  # one for a request once all are down, and one for each window of each
+        connects, most = tracing.stop().count("connect("), 3 + 50 + 3 * (windows + 2)
+        assert 3 <= connects <= most, f"{connects} connects, {most:.0f} at the most"
+        world.tell(f"{connects} connects")
     again = [world.backend("b", backend.place) for backend in backends]
     wait_until("all of them", lambda: ask(proxy)[0] == 200 and all(b.count("got /") for b in again))
     proxy.wait_descriptors(base)
@@ -123,6 +131,40 @@ def half_closed_before_the_answer(world):
     alone = world.proxy([rude])
     assert ask(alone)[0] == 502
     alone.stop()
+
+
+EARLY = b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+def ends_in_an_upload(end):
+    """An early answer and the end of its stream are there before rondo sends more of the content: that fails."""
+
+    def test(world):
+        asked, may_answer, has_ended = threading.Event(), threading.Event(), threading.Event()
+
+        def script(connection):
+            read_head(connection)
+            asked.set()
+            may_answer.wait(PATIENCE)
+            connection.sendall(EARLY)
+            end(connection)
+            has_ended.set()
+
+        proxy = world.proxy([Script(world, script)], "retry_window=1h")
+        with connect(proxy) as client:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc")
+            assert asked.wait(PATIENCE)
+            proxy.signal(signal.SIGSTOP)
+            client.sendall(b"x" * 20000)
+            may_answer.set()
+            assert has_ended.wait(PATIENCE)
+            proxy.signal(signal.SIGCONT)
+            status, _, _ = receive(client)
+        assert status == 413, status
+        assert proxy.count_log(DOWN) == 0, proxy.tail()
+        proxy.stop()
+
+    return test
 
 
 def ends_behind(end, framing):
@@ -198,6 +240,18 @@ fault("F60", "an end that comes with the last bytes does not overtake them")(
 fault("F60", "content that the end of the stream ends is whole when both come at once")(
     ends_behind(lambda connection: connection.close(), TO_THE_END))
 fault("F60", "a reset behind a whole answer does not take it away")(ends_behind(reset, COUNTED))
+
+
+def end_and_reset(connection):
+    """Who writes on gets EPIPE, not ECONNRESET."""
+    connection.shutdown(socket.SHUT_WR)
+    reset(connection)
+
+
+for each, words in ((lambda connection: connection.close(), "an end"), (reset, "a reset"),
+                    (end_and_reset, "an end with a reset")):
+    fault("F60", f"{words} behind an answer that comes before the whole request does not take it away")(
+        ends_in_an_upload(each))
 
 
 @fault("F08", "a failing answer that is passed on for want of a better one, and cut off, is its backend's fault")

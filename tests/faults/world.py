@@ -210,21 +210,13 @@ def quietly_injects():
             victim.kill()
 
 
-class Injection:
-    """strace makes system calls of a running process fail: "accept4:error=EMFILE:when=1+2".
+class Strace:
+    """strace looks at some system calls of a running process."""
 
-    Several calls may share a rule ("sendto,sendmsg:..."), and one that this machine does not have is
-    marked by "?". Leaving it raises where a rule made no call fail: then nothing was tested.
-    """
-
-    def __init__(self, pid, *rules):
-        self.rules = rules
+    def __init__(self, pid, calls, *options):
         self.output = tempfile.NamedTemporaryFile(mode="r", prefix="rondo-strace.", encoding="ascii",
                                                   errors="replace")
-        calls = ",".join(rule.partition(":")[0] for rule in rules)
-        command = ["strace", "-f", "-e", "trace=" + calls, "-o", self.output.name, "-p", str(pid)]
-        for rule in rules:
-            command[2:2] = ["-e", "inject=" + rule]
+        command = ["strace", "-f", *options, "-e", "trace=" + calls, "-o", self.output.name, "-p", str(pid)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         said = self.process.stderr.readline()
@@ -235,23 +227,36 @@ class Injection:
             raise AssertionError("strace: " + said)
 
     def stop(self):
-        """Ends it; the calls that it made fail, as "NAME ERROR"."""
+        """Ends it; the calls there were, a line each."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait()
         self.process.stderr.close()
         with self.output as output:
-            lines = re.findall(r"^(?:\d+ +)?(\w+)\(.* = -1 (\w+) .*\(INJECTED\)$", output.read(), re.M)
-        return [" ".join(line) for line in lines]
+            return output.read()
+
+
+class Injection(Strace):
+    """strace makes system calls fail: "accept4:error=EMFILE:when=1+2".
+
+    Several calls may share a rule ("sendto,sendmsg:..."), and one that this machine does not have is
+    marked by "?". Leaving it raises where a rule made no call fail: then nothing was tested.
+    """
+
+    def __init__(self, pid, *rules):
+        self.rules = rules
+        options = [word for rule in rules for word in ("-e", "inject=" + rule)]
+        super().__init__(pid, ",".join(rule.partition(":")[0] for rule in rules), *options)
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, *_):
-        injected = self.stop()
+        lines = re.findall(r"^(?:\d+ +)?(\w+)\(.* = -1 (\w+) .*\(INJECTED\)$", self.stop(), re.M)
+        injected = {" ".join(line) for line in lines}
         for rule in self.rules if kind is None else ():
             names, error = re.match(r"([^:]+):error=(\w+)", rule).groups()
             wanted = {f"{name.lstrip('?')} {error}" for name in names.split(",")}
-            assert wanted & set(injected), f"{rule} made no call fail: {set(injected)}"
+            assert wanted & injected, f"{rule} made no call fail: {injected}"
         return False
 
 
