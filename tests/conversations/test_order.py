@@ -139,7 +139,7 @@ class Deadlines(raw.Conversation):
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
 
         backends = [self.backend(breaks), self.backend(answers)]
-        with self.rondo(*backends, settings=["retry.deadline=1s", "max_delay_response=900ms"]) as rondo:
+        with self.rondo(*backends, settings=["retry.deadline=3s", "max_delay_response=2900ms"]) as rondo:
             client = self.client(rondo)
             client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
             self.assertTrue(is_reached.wait(PATIENCE))
@@ -147,7 +147,7 @@ class Deadlines(raw.Conversation):
                 client.send(b"123")
                 may_break.set()
                 backends[0].threads[0].join(PATIENCE)
-            time.sleep(1.2)  # the client's time
+            time.sleep(3.2)  # the client's time
             client.send(b"456")
             head, content = client.answer()
         self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
