@@ -3,7 +3,7 @@
 # and clang-tidy (14, by .clang-tidy). BUILD has to be configured already, unless it is build/analyze, which is
 # what is taken without it. One that is not installed is skipped with a line. The last line is
 # "N passed, N failed", an analyzer each.
-set -u
+set -u -o pipefail
 export LC_ALL=C
 
 cd "$(dirname "$0")/.." || exit 1
@@ -33,6 +33,10 @@ judge() {
 }
 
 mapfile -t sources < <(find src mock_backends -name '*.c' | sort)
+[ ${#sources[@]} -gt 0 ] || {
+    echo 'there are no sources'
+    exit 1
+}
 
 # What gcc 12 is wrong about: it loses memory that is kept in an array that has moved (config_text, config_errors), in a list behind
 # an arena (config_syntax, entrances), and the value of a pointer whose bytes are copied (setting_value).
@@ -71,9 +75,13 @@ analyze() {
 export -f analyze without_for
 
 if command -v gcc > /dev/null; then
+    mapfile -t calls < <(commands)
     # shellcheck disable=SC2016 # the inner shell expands it
-    commands | tr '\n' '\0' | xargs -0 -P "$(nproc)" -n 1 bash -c 'analyze "$0"' > "$log"
-    judge 'gcc -fanalyzer' $?
+    printf '%s\0' "${calls[@]}" | xargs -0 -r -P "$(nproc)" -n 1 bash -c 'analyze "$0"' > "$log"
+    status=$?
+    [ ${#calls[@]} -eq ${#sources[@]} ] ||
+        echo "${#calls[@]} calls for ${#sources[@]} sources: python3 ended early" >> "$log"
+    judge 'gcc -fanalyzer' $status
 else
     echo 'skipped gcc -fanalyzer: gcc is not installed'
 fi
@@ -92,7 +100,7 @@ else
 fi
 
 if command -v clang-tidy > /dev/null && clang-tidy --version | grep -q 'version 14\.'; then
-    printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p "$build" 2> /dev/null > "$log"
+    printf '%s\n' "${sources[@]}" | xargs -r -P "$(nproc)" -n 4 clang-tidy --quiet -p "$build" 2> /dev/null > "$log"
     judge clang-tidy $?
 else
     echo 'skipped clang-tidy: version 14 is not installed'
