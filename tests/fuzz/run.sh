@@ -5,9 +5,9 @@
 #   RONDO_FUZZ_BUILD   where to build; build/fuzz
 #   RONDO_FUZZ_CORPUS  where inputs that reach something new are kept from run to run; in the build
 #
-# It starts from tests/http/cases.tsv, tests/config and conf. An input that breaks a promise is left in
-# RONDO_FUZZ_BUILD/found, and the command that shows it again is printed. The last line is "N passed, N failed",
-# a target each.
+# It starts from tests/http/cases.tsv, tests/config and conf, and from finds/TARGET: what has ever broken a promise. An input
+# that does is left in RONDO_FUZZ_BUILD/found, and the command that shows it again is printed: it belongs into finds. The
+# last line is "N passed, N failed", a target each.
 set -u
 export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
 
@@ -36,13 +36,15 @@ python3 tests/fuzz/seeds.py "$build/seeds" || exit 1
 
 # fuzz NAME: one target; its output goes to a file.
 fuzz() {
-    local words=http
+    local words=http finds=tests/fuzz/finds/$1
     [ "$1" = config ] && words=config
+    [ -d "$finds" ] || finds= # none yet
     mkdir -p "$corpus/$1"
     # The limit for one input is wide: it goes by the wall clock, and a machine may be busy.
     "$build/tests/fuzz/fuzz_$1" -max_total_time="$seconds" -max_len=4096 -timeout=100 -rss_limit_mb=2048 \
         -print_final_stats=1 -verbosity=1 -dict="$build/seeds/$words.dict" \
-        -artifact_prefix="$build/found/$1-" "$corpus/$1" "$build/seeds/$1" > "$build/fuzz_$1.log" 2>&1
+        -artifact_prefix="$build/found/$1-" "$corpus/$1" "$build/seeds/$1" ${finds:+"$finds"} \
+        > "$build/fuzz_$1.log" 2>&1
 }
 
 pids=()

@@ -1,0 +1,121 @@
+#include "reference.h"
+
+#include <assert.h>
+
+struct reading {
+	struct reference *reference;
+	bool complete;
+	bool in_name;
+};
+
+/* A token that is told in pieces, which are neighbours. */
+static void join(struct str *piece, const char *at, size_t len)
+{
+	assert(!piece->data || piece->data + piece->len == at);
+	if (!piece->data)
+		piece->data = at;
+	piece->len += len;
+}
+
+static int on_target(llhttp_t *parser, const char *at, size_t len)
+{
+	const struct reading *reading = parser->data;
+
+	join(&reading->reference->target, at, len);
+	return HPE_OK;
+}
+
+static int on_name(llhttp_t *parser, const char *at, size_t len)
+{
+	struct reading *reading = parser->data;
+	struct reference *reference = reading->reference;
+
+	if (!reading->in_name) {
+		assert(reference->field_count < MESSAGE_FIELDS);
+		reference->fields[reference->field_count++] = (struct reference_field){0};
+	}
+	reading->in_name = true;
+	join(&reference->fields[reference->field_count - 1].name, at, len);
+	return HPE_OK;
+}
+
+static int on_value(llhttp_t *parser, const char *at, size_t len)
+{
+	struct reading *reading = parser->data;
+	struct reference *reference = reading->reference;
+
+	reading->in_name = false;
+	join(&reference->fields[reference->field_count - 1].value, at, len);
+	return HPE_OK;
+}
+
+static int on_head(llhttp_t *parser)
+{
+	struct reading *reading = parser->data;
+	struct reference *reference = reading->reference;
+
+	assert(parser->http_major == 1);
+	reference->minor = parser->http_minor;
+	reference->status = parser->status_code;
+	if (reference->type == HTTP_REQUEST)
+		reference->method = llhttp_method_name(parser->method);
+	reference->chunked = parser->flags & F_CHUNKED;
+	reference->has_length = parser->flags & F_CONTENT_LENGTH;
+	reference->content_length = reference->has_length ? parser->content_length : 0;
+	reference->closes = parser->flags & F_CONNECTION_CLOSE;
+	reference->upgrades = parser->upgrade;
+	reading->complete = true;
+	return HPE_OK;
+}
+
+void reference_read(struct reference *reference, llhttp_type_t type, struct str head)
+{
+	const llhttp_settings_t settings = {.on_url = on_target,
+	    .on_header_field = on_name,
+	    .on_header_value = on_value,
+	    .on_headers_complete = on_head};
+	struct reading reading = {.reference = reference};
+	llhttp_t parser;
+	llhttp_errno_t error;
+
+	*reference = (struct reference){.type = type};
+	llhttp_init(&parser, type, &settings);
+	parser.data = &reading;
+	assert(head.len > 0);
+	error = llhttp_execute(&parser, head.data, head.len - 1);
+	assert(error == HPE_OK && !reading.complete);
+	error = llhttp_execute(&parser, head.data + head.len - 1, 1);
+	assert((error == HPE_OK || error == HPE_PAUSED_UPGRADE) && reading.complete);
+	assert(!reference->chunked || !reference->has_length);
+}
+
+size_t reference_count(const struct reference *reference, struct str name)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < reference->field_count; i++)
+		count += str_equals_nocase(reference->fields[i].name, name);
+	return count;
+}
+
+struct str reference_value(const struct reference *reference, struct str name)
+{
+	for (size_t i = 0; i < reference->field_count; i++)
+		if (str_equals_nocase(reference->fields[i].name, name))
+			return reference->fields[i].value;
+	return (struct str){NULL, 0};
+}
+
+bool reference_has_token(const struct reference *reference, struct str name, struct str token)
+{
+	for (size_t i = 0; i < reference->field_count; i++) {
+		struct str list = reference->fields[i].value;
+
+		if (!str_equals_nocase(reference->fields[i].name, name))
+			continue;
+		while (list.data)
+			if (str_equals_nocase(str_trim(str_split(&list, ',')), token))
+				return true;
+	}
+	return false;
+}
