@@ -134,6 +134,12 @@ release_lane() {
     other_llhttp
 }
 
+# Of the faults those in which most is given back in a hurry.
+asan_lane() {
+    both asan build/asan
+    step 'faults, asan' sh tests/faults/run.sh build/asan/rondo F05 F08 F16 F21 F26 F30 F34 F54
+}
+
 # What hangs on no clock takes the time that the others spend waiting.
 patient_lane() {
     renice -n 19 $BASHPID > /dev/null
@@ -186,9 +192,10 @@ export LLHTTP_SOURCE_DIR=${prepare_llhttp_option#*=} # once is enough
 prepare_build build/asan -DCMAKE_BUILD_TYPE=Debug -DRONDO_SANITIZE=ON ||
     failed_to 'the build with sanitizers failed'
 style
+step 'planted bugs can be planted' bash tests/sim/planted.sh --check
 release_lane &
 patient_lane &
-both asan build/asan
+asan_lane
 wait
 echo "after $((SECONDS - started)) seconds:"
 finish

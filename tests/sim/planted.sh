@@ -3,6 +3,7 @@
 # sources, builds the simulator and lets it run until it fails, for at most $REQUESTS requests (1,000,000).
 #
 #	planted.sh [NAME...]     all, or those whose file name contains one of the words
+#	planted.sh --check       only looks whether the patches still apply to the sources
 #
 # Prints a line for each: the bug, the property that broke, and after how many requests. The last line is
 # "N passed, N failed"; status 0 when every bug was caught and the sources as they are break nothing.
@@ -12,6 +13,22 @@ export LC_ALL=C
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
+
+if [ "${1-}" = --check ]; then
+    passed=0 failed=0
+    for file in "$here"/planted/*.patch; do
+        if patch --dry-run -s -f -p1 -d "$root" < "$file" > /dev/null 2>&1; then
+            passed=$((passed + 1))
+        else
+            echo "STALE   ${file##*/}: $(head -n 1 "$file")"
+            failed=$((failed + 1))
+        fi
+    done
+    echo "$passed passed, $failed failed"
+    [ $failed -eq 0 ]
+    exit
+fi
+
 work=$(mktemp -d "${TMPDIR:-/tmp}/rondo-planted.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
