@@ -47,6 +47,7 @@ struct client {
 	enum leaving leaving;
 	uint64_t leave_sent, leave_taken; /* when so many bytes were sent or taken */
 	int64_t ask_us;
+	uint64_t shortages_before;    /* net_world.shortages when it dialled or asked last */
 	int64_t dialled_us, first_us; /* since when the first of those asked is the first */
 };
 
@@ -101,6 +102,9 @@ static void ask(struct client *client)
 	struct request *request = world_add_request();
 
 	client->left--;
+	/* Its connection may be about to be closed for what happened to the request before. */
+	request->shortages_before = client->shortages_before;
+	client->shortages_before = net_world.shortages;
 	request->begins_at = client->all_sent + client->wire.len - client->sent;
 	request->method = client->depth == DEPTH ? GET : any_method();
 	request->fault = any_fault(client);
@@ -340,7 +344,8 @@ static void stream_ends(struct client *client, bool reset)
 
 	trace("client # sees the end (reset #)", client - clients, reset, 0);
 	if (client->asked_count == 0 && !client->is_over && !client->has_ended)
-		oracle_idle_client_ends(written_us > 0 ? written_us : client->dialled_us);
+		oracle_idle_client_ends(
+		    written_us > 0 ? written_us : client->dialled_us, client->shortages_before);
 	if (client->tunnels)
 		tunnel_is_closed(client, reset);
 	else if (!reset && client->asked_count > 0 && reader_end(&client->reader))
@@ -470,6 +475,7 @@ static void dial(struct client *client)
 	    false;
 	client->ask_us = 0;
 	client->dialled_us = trace_now_us();
+	client->shortages_before = net_world.shortages;
 	choose_ways(client);
 	trace("client # connects", client - clients, 0, 0);
 	peer_wake(&client->peer, trace_now_us() + dice_skewed(&world.dice, 0, 200));

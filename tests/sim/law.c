@@ -334,7 +334,7 @@ static bool has_reason_to_give_up(const struct given *given, const struct verdic
 	const struct request *request = oracle_find_request(exchange->request.target);
 
 	if (!request || given->found_nobody || given->denied < law.denied ||
-	    net_world.shortages > 0)
+	    oracle_was_short(request))
 		return true;
 	return verdict->count >= rules->tries || is_out_of_time(given, request) ||
 	       (may_have_been_sent(given, request) && !oracle_must_repeat(request, rules));

@@ -46,6 +46,11 @@ bool oracle_must_repeat(const struct request *request, const struct rules_retry 
 	return is_kept && is_repeatable(request, rules);
 }
 
+bool oracle_was_short(const struct request *request)
+{
+	return net_world.shortages > request->shortages_before;
+}
+
 /* The second visit to the same server: only where the first died unheard on a connection from the pool. */
 static void check_second_visit(const struct visit *first, const struct visit *visit)
 {
@@ -156,14 +161,14 @@ static bool is_allowed_own(const struct request *request, unsigned status)
 	/* Its time goes on while the process stands still, and the kernel does not take a whole head meanwhile. */
 	if (status == 408)
 		return request->is_excused || request->fault != FAULT_NONE ||
-		       world.profile.pauses || net_world.shortages > 0;
+		       world.profile.pauses || oracle_was_short(request);
 	if (request->fault != FAULT_NONE && status == faults[request->fault])
 		return true;
 	if (request->fault != FAULT_NONE && request->fault < FAULT_CHUNK)
 		return false;
 	if (status < 502 || status > 504)
 		return false;
-	if (net_world.shortages > 0 || request->is_tainted)
+	if (oracle_was_short(request) || request->is_tainted)
 		return true;
 	return (request->own_status == 0 || status == request->own_status) &&
 	       !request->has_fallen_through;
@@ -218,15 +223,27 @@ void oracle_answered(
 	    (long long)world_index(request));
 }
 
-/* Somebody else may have had a reason: the last server that was asked did not answer in full. */
+static bool is_retry_status(const struct request *request, unsigned status)
+{
+	ANY_RULES(request, rules)
+	if (retry_is_status(&rules->retry, status))
+		return true;
+	return false;
+}
+
+/* Somebody else may have had a reason: the last server that was asked did not answer in full, or one whose answer fell through, and
+ * was passed on for want of a better one. */
 static bool has_broken_visit(const struct request *request)
 {
-	const struct visit *last;
+	for (unsigned i = 0; i < request->visit_count; i++) {
+		const struct visit *visit = &world.visits[request->visits[i]];
+		bool is_last = i + 1 == request->visit_count;
 
-	if (request->visit_count == 0)
-		return false;
-	last = &world.visits[request->visits[request->visit_count - 1]];
-	return last->is_cut || last->is_bad_content || last->is_lost;
+		if ((is_last || is_retry_status(request, visit->status)) &&
+		    (visit->is_cut || visit->is_bad_content || visit->is_lost))
+			return true;
+	}
+	return false;
 }
 
 void oracle_unanswered(const struct request *request, int64_t visit_index)
@@ -235,7 +252,7 @@ void oracle_unanswered(const struct request *request, int64_t visit_index)
 
 	world.cut++;
 	trace("request # has no whole answer (visit #)", world_index(request), visit_index, 0);
-	if (request->is_excused || net_world.shortages > 0 || world.is_ending)
+	if (request->is_excused || oracle_was_short(request) || world.is_ending)
 		return;
 	check("an answer is cut only where it must be",
 	    !visit || visit->is_cut || visit->is_bad_content || visit->is_lost,
@@ -245,11 +262,11 @@ void oracle_unanswered(const struct request *request, int64_t visit_index)
 	    (long long)world_index(request));
 }
 
-void oracle_idle_client_ends(int64_t idle_us)
+void oracle_idle_client_ends(int64_t idle_us, uint64_t shortages_before)
 {
 	int64_t least_us = INT64_MAX;
 
-	if (net_world.shortages > 0 || world.is_draining || world.is_ending)
+	if (net_world.shortages > shortages_before || world.is_draining || world.is_ending)
 		return;
 	for (size_t i = 0; i <= world.rules_now; i++)
 		if (world.rules[i].timeouts.keep_alive_us < least_us)
@@ -264,20 +281,12 @@ void oracle_tunnel_broke(const struct request *request, const struct visit *visi
 {
 	trace("the tunnel of request # broke", world_index(request), 0, 0);
 	check("a tunnel delivers what is on its way",
-	    request->is_excused || net_world.shortages > 0 || world.is_draining ||
+	    request->is_excused || oracle_was_short(request) || world.is_draining ||
 		world.is_ending || visit->is_cut || visit->is_lost || world.profile.client > 0,
 	    "request %lld", (long long)world_index(request));
 }
 
 /* ---- the line of a request */
-
-static bool is_retry_status(const struct request *request, unsigned status)
-{
-	ANY_RULES(request, rules)
-	if (retry_is_status(&rules->retry, status))
-		return true;
-	return false;
-}
 
 static int64_t least_connect_us(const struct request *request)
 {
@@ -341,9 +350,9 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 			     : server->outcomes[OUTCOME_RESET] > 0;
 	case OUTCOME_CLIENT:
 		return request->is_excused || request->fault || world.is_draining ||
-		       world.is_ending || net_world.shortages > 0;
+		       world.is_ending || oracle_was_short(request);
 	case OUTCOME_SHORTAGE:
-		return net_world.shortages > 0;
+		return oracle_was_short(request);
 	case OUTCOME_DEADLINE:
 		return trace_now_us() >= request->began_us + least_deadline_us(request);
 	case OUTCOME_CHECK:

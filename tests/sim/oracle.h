@@ -21,6 +21,9 @@ struct request *oracle_find_request(struct str target);
 /* Must it be sent to another server, by these rules, although one got bytes of it? */
 bool oracle_must_repeat(const struct request *request, const struct rules_retry *rules);
 
+/* Was rondo short of anything that this request may have to bear? */
+bool oracle_was_short(const struct request *request);
+
 /* ---- at the servers */
 
 /* A server got bytes of a request that it can tell. */
@@ -41,8 +44,8 @@ void oracle_answered(
 /* Its connection ended before its answer was whole; `visit` is whose answer had begun, or -1. */
 void oracle_unanswered(const struct request *request, int64_t visit);
 
-/* rondo closed a connection on which nothing was asked since then. */
-void oracle_idle_client_ends(int64_t idle_us);
+/* rondo closed a connection on which nothing was asked since then; so many shortages there were by then. */
+void oracle_idle_client_ends(int64_t idle_us, uint64_t shortages_before);
 
 /* One end of a tunnel did not get all that the other end put into it. */
 void oracle_tunnel_broke(const struct request *request, const struct visit *visit);

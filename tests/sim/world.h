@@ -69,6 +69,8 @@ struct request {
 	    rules_first; /* the rules when its first byte was sent, and when a server was chosen: */
 	size_t rules_last; /* then they are the same, for good */
 	int64_t began_us, sent_us;
+	uint64_t
+	    shortages_before; /* net_world.shortages when the one before it was made, or its connection */
 	unsigned logged;
 	int64_t logged_us;
 	bool is_logged_ok;
