@@ -67,17 +67,18 @@ static void put_hop_by_hop(struct text *wire, bool closes, bool takes_trailers)
 		text_put(wire, STR("Connection: close\r\n"));
 }
 
-void message_put_content(
+bool message_put_content(
     struct text *wire, enum framing framing, uint32_t length, uint32_t key, bool breaks)
 {
 	uint32_t done = 0;
+	bool has_trailers;
 
 	if (framing == FRAMING_LENGTH || framing == FRAMING_CLOSE) {
 		text_put_noise(wire, 0, key, length);
-		return;
+		return false;
 	}
 	if (framing != FRAMING_CHUNKED)
-		return;
+		return false;
 	while (done < length) {
 		uint32_t n = (uint32_t)dice_skewed(&world.dice, 1, (int64_t)length - done);
 
@@ -91,9 +92,11 @@ void message_put_content(
 		    breaks && done == length ? STR("\r\nfffffffff0fffffffff\r\n") : STR("\r\n"));
 	}
 	text_put(wire, breaks ? STR("g\r\n") : STR("0\r\n"));
-	if (dice_chance(&world.dice, 1000))
-		text_put(wire, STR("X-End: of it\r\n"));
-	text_put(wire, STR("\r\n"));
+	has_trailers = dice_chance(&world.dice, 1000);
+	if (has_trailers && dice_chance(&world.dice, 3000))
+		text_put(wire, STR("Content-Length: 3\r\nHost: b\r\nSet-Cookie: a=b\r\n"));
+	text_put(wire, has_trailers ? STR(MESSAGE_TRAILERS) : STR("\r\n"));
+	return has_trailers;
 }
 
 /* Most names differ in their length already. */
@@ -305,9 +308,9 @@ int64_t message_check_request(const struct reader *reader, bool *is_probe)
 
 /* ---- answers */
 
-static void put_status_line(struct text *wire, unsigned status)
+static void put_status_line(struct text *wire, unsigned status, bool is_old)
 {
-	text_put(wire, STR("HTTP/1.1 "));
+	text_put(wire, is_old ? STR("HTTP/1.0 ") : STR("HTTP/1.1 "));
 	text_put_number(wire, status);
 	text_put(wire, STR(" Whatever\r\n"));
 }
@@ -330,7 +333,7 @@ void message_compose_answer(struct text *wire, struct visit *visit, bool closes)
 
 	put_interims(wire, visit->interims);
 	visit->final_at = wire->len;
-	put_status_line(wire, visit->status);
+	put_status_line(wire, visit->status, visit->is_old);
 	text_put(wire, STR("X-Sim: "));
 	text_put_hex(wire, (uint32_t)visit->request);
 	text_put(wire, STR(" "));
@@ -345,7 +348,9 @@ void message_compose_answer(struct text *wire, struct visit *visit, bool closes)
 		text_put(wire, STR("Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"));
 		return;
 	}
-	put_hop_by_hop(wire, closes, false);
+	if (visit->is_old && !closes)
+		text_put(wire, STR("Connection: keep-alive\r\n"));
+	put_hop_by_hop(wire, closes && !visit->is_old, false);
 	if (visit->framing == FRAMING_LENGTH) {
 		text_put(wire, STR("Content-Length: "));
 		text_put_number(wire, visit->length);
@@ -355,7 +360,7 @@ void message_compose_answer(struct text *wire, struct visit *visit, bool closes)
 	}
 	text_put(wire, STR("\r\n"));
 	if (request->method != HEAD && visit->status != 204 && visit->status != 304)
-		message_put_content(
+		visit->has_trailers = message_put_content(
 		    wire, visit->framing, visit->length, visit_key(visit), visit->is_bad_content);
 }
 

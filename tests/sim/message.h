@@ -16,8 +16,11 @@ void message_compose_request(struct text *wire, struct request *request, bool is
 /* What a server answers in `visit`, whose status, framing, length and number of interims are decided: its bytes. */
 void message_compose_answer(struct text *wire, struct visit *visit, bool closes);
 
-/* Content under its framing, to the end of the message; chunks of sizes of chance. With `breaks` a chunk line is none. */
-void message_put_content(
+#define MESSAGE_TRAILERS "X-End: of it\r\n\r\n"
+
+/* Content under its framing, to the end of the message; chunks of sizes of chance. With `breaks` a chunk line is none. True when
+ * trailers follow: MESSAGE_TRAILERS, and perhaps some that pass to nobody. */
+bool message_put_content(
     struct text *wire, enum framing framing, uint32_t length, uint32_t key, bool breaks);
 
 /* The request that a head at a server belongs to, or -1: then it is one of rondo's own probes. All of the head is held

@@ -219,8 +219,12 @@ void oracle_answered(
 	request->has_servers_answer = true;
 	check_line(request);
 	check("trailers pass to those who take them",
-	    request->takes_trailers || !reader->has_trailers, "request %lld",
-	    (long long)world_index(request));
+	    reader->has_trailers == (request->takes_trailers && visit->has_trailers),
+	    "request %lld", (long long)world_index(request));
+	check("trailers pass as they are, without those that frame, route or authenticate",
+	    !reader->has_trailers ||
+		str_equals((struct str){reader->text, reader->len}, STR(MESSAGE_TRAILERS)),
+	    "request %lld", (long long)world_index(request));
 }
 
 static bool is_retry_status(const struct request *request, unsigned status)
@@ -340,6 +344,10 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 	case OUTCOME_CUT_OFF:
 		return visit && (visit->is_cut || visit->is_lost || visit->is_bad_content);
 	case OUTCOME_STALE:
+		check("a connection that was stale is followed by a fresh one to the same server",
+		    !oracle_must_repeat(request, &world.rules[request->rules_last].retry) ||
+			request->rules_first != request->rules_last,
+		    "request %lld, server %d", (long long)world_index(request), server->index);
 		if (visit)
 			return visit->is_reused && visit->is_lost && !visit->got_bytes;
 		/* What may not be repeated went there because it was alive just before. */

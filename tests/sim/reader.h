@@ -23,7 +23,7 @@ enum reader_result {
 struct reader {
 	int state;
 	bool differs;      /* a byte of the content is not what it must be */
-	bool has_trailers; /* fields came behind the content */
+	bool has_trailers; /* fields came behind the content: all of text, with the empty line */
 	uint32_t key;
 	uint64_t left;
 	uint64_t content; /* bytes of it so far */

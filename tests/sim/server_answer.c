@@ -138,6 +138,10 @@ static void compose(struct server_conn *conn)
 				visit->status != 204 && visit->status != 304 && !visit->switches &&
 				server_rolls(conn->server, VICE_FRAMING);
 	visit->is_bad |= visit->interims + conn->has_continued > 16;
+	/* It knows no chunks, and closes where it does not say otherwise. */
+	if (!visit->switches && visit->interims == 0 && visit->framing != FRAMING_CHUNKED)
+		visit->is_old = dice_chance(&world.dice, 300);
+	closes |= visit->is_old && dice_chance(&world.dice, 5000);
 	closes = !visit->switches && (closes || visit->framing == FRAMING_CLOSE);
 	conn->ending = closes ? ENDING_CLOSE : ENDING_KEEP;
 	if (server_rolls(conn->server, VICE_GARBAGE))
@@ -184,12 +188,26 @@ void server_answer_probe(struct server_conn *conn)
 		    !server_rolls(conn->server, VICE_GARBAGE) &&
 		    !server_rolls(conn->server, VICE_NEVER);
 
+	static const char *const bad[] = {
+	    "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+	    "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\nX-A : b\r\n\r\n",
+	    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n",
+	    "HTTP/1.1 100 Continue\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\nContent-",
+	    "SSH-2.0-OpenSSH_9\r\n",
+	};
+
+	if (!good && dice_chance(&world.dice, 2000)) {
+		conn->phase = SILENT;
+		return;
+	}
 	conn->wire.len = conn->sent = 0;
 	text_put(&conn->wire,
 	    good ? STR("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-		 : STR("HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+		 : str_from(bad[dice_below(&world.dice, sizeof(bad) / sizeof(*bad))]));
 	conn->limit = conn->answer_end = conn->wire.len;
-	conn->ending = ENDING_CLOSE;
+	conn->ending = good || dice_chance(&world.dice, 5000) ? ENDING_CLOSE : ENDING_SILENCE;
 	conn->phase = GIVING;
 	conn->piece = SIZE_MAX;
 	conn->gap_us = conn->act_us = 0;

@@ -104,7 +104,9 @@ struct visit {
 	bool got_bytes;   /* rondo took bytes of any answer */
 	bool is_tainted;  /* what comes first may belong to the visit before */
 	bool switches;    /* 101 */
-	bool is_whole;    /* all of the request came */
+	bool has_trailers;
+	bool is_old;   /* the answer is in HTTP/1.0 */
+	bool is_whole; /* all of the request came */
 	unsigned status;
 	unsigned interims;
 	enum framing framing;
