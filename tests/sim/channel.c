@@ -244,6 +244,8 @@ ssize_t channel_read(struct channel *channel, char *data, size_t len)
 	queue_take(in, len);
 	channel->read += len;
 	channel->read_us = trace_now_us();
+	if (channel->peer && channel->peer->on_read)
+		channel->peer->on_read(channel->peer);
 	if (channel->peer_is_full)
 		wake(channel);
 	channel->peer_is_full = false;

@@ -29,6 +29,7 @@ struct peer {
 	struct channel *channel; /* NULL when it has none */
 	void (*on_wake)(struct peer *peer);
 	void (*on_written)(struct peer *peer, struct str bytes); /* may be NULL */
+	void (*on_read)(struct peer *peer);                      /* may be NULL */
 	void (*on_closed)(struct peer *peer, bool reset);        /* may be NULL */
 };
 

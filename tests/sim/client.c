@@ -44,6 +44,8 @@ struct client {
 	bool
 	    is_deaf; /* what was sent early for a tunnel that did not come is taken for a request: no matter what is said */
 	struct pace give, take;
+	int64_t pause_us; /* in the middle of its contents, within rondo's patience; 0: none */
+	size_t pause_at;  /* of wire; 0: none is to come */
 	enum leaving leaving;
 	uint64_t leave_sent, leave_taken; /* when so many bytes were sent or taken */
 	int64_t ask_us;
@@ -127,6 +129,11 @@ static void ask(struct client *client)
 			      (client->leaving != STAYS && client->leaving != HALF_CLOSES);
 	choose_content(request);
 	message_compose_request(&client->wire, request, client->left == 0);
+	client->pause_at = 0;
+	if (client->pause_us > 0 && request->length > 0)
+		client->pause_at =
+		    request->content_at +
+		    dice_below(&world.dice, (unsigned)(client->wire.len - request->content_at));
 	client->is_early = request->upgrades && dice_chance(&world.dice, 3000);
 	if (client->is_early)
 		text_put_noise(
@@ -379,6 +386,8 @@ static void give(struct client *client)
 		return;
 	if (bytes.len > piece)
 		bytes.len = piece;
+	if (client->pause_at > client->sent && bytes.len > client->pause_at - client->sent)
+		bytes.len = client->pause_at - client->sent;
 	/* Too late for an idle connection: the reset that answers it may destroy what was not read yet. */
 	if (client->peer.channel->proxy_gone && !client->is_over)
 		excuse_all(client);
@@ -386,6 +395,8 @@ static void give(struct client *client)
 	client->sent += n;
 	client->all_sent += n;
 	client->give.next_us = trace_now_us() + client->give.gap_us;
+	if (client->pause_at > 0 && client->sent == client->pause_at)
+		client->give.next_us += client->pause_us;
 	note_sent(client);
 }
 
@@ -412,6 +423,17 @@ static void choose_pace(struct pace *pace, bool slow)
 	}
 }
 
+/* Less than half of what any rules allow. */
+static int64_t any_pause_us(void)
+{
+	int64_t least_us = INT64_MAX;
+
+	for (size_t i = 0; i < RULES; i++)
+		if (world.rules[i].timeouts.request_body_us < least_us)
+			least_us = world.rules[i].timeouts.request_body_us;
+	return dice_between(&world.dice, least_us / 10, least_us / 2);
+}
+
 static void choose_ways(struct client *client)
 {
 	bool rude = dice_chance(&world.dice, world.profile.client);
@@ -436,8 +458,11 @@ static void choose_ways(struct client *client)
 	client->minor = dice_chance(&world.dice, 500) ? 0 : 1;
 	if (client->minor == 0)
 		client->depth = 1;
+	client->pause_us = 0;
 	client->leaving = STAYS;
 	client->leave_sent = client->leave_taken = UINT64_MAX;
+	if (!rude && client->depth == 1 && dice_chance(&world.dice, 500))
+		client->pause_us = any_pause_us();
 	if (!rude || client->is_slow)
 		return;
 	client->leaving = RESETS + (enum leaving)dice_below(&world.dice, 4);

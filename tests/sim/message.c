@@ -200,6 +200,7 @@ void message_compose_request(struct text *wire, struct request *request, bool is
 		text_put(wire, STR("transfer-encoding: Chunked\r\n"));
 	}
 	text_put(wire, STR("\r\n"));
+	request->content_at = wire->len;
 	message_put_content(wire, request->framing, request->length, request_key(request),
 	    request->fault == FAULT_CHUNK);
 	(void)is_last;
@@ -359,6 +360,7 @@ void message_compose_answer(struct text *wire, struct visit *visit, bool closes)
 		text_put(wire, STR("Transfer-Encoding: chunked\r\n"));
 	}
 	text_put(wire, STR("\r\n"));
+	visit->content_at = wire->len;
 	if (request->method != HEAD && visit->status != 204 && visit->status != 304)
 		visit->has_trailers = message_put_content(
 		    wire, visit->framing, visit->length, visit_key(visit), visit->is_bad_content);

@@ -12,8 +12,8 @@
 	     &world.rules[(request)->picked_us ? (request)->rules_last : world.rules_now];         \
 	     rules++)
 
-/* How long a turn may be. */
-enum { TURN_US = 20000 };
+/* How long a turn may be, and how late a client that is not slow takes what is there. */
+enum { TURN_US = 20000, CLIENT_US = 3 * 1000 * 1000 };
 
 /* ---- at the servers */
 
@@ -125,10 +125,74 @@ static void check_deadline(const struct request *request, int64_t judged_us)
 	    (long long)world_index(request));
 }
 
+static bool is_retry_status(const struct request *request, unsigned status)
+{
+	ANY_RULES(request, rules)
+	if (retry_is_status(&rules->retry, status))
+		return true;
+	return false;
+}
+
+/* A head has as much time as its first byte had. It may begin before the request is whole. */
+static void check_head_time(const struct visit *visit)
+{
+	int64_t most_us = world.servers[visit->server].options.max_delay_response_us;
+	int64_t from_us = visit->heading_us > visit->sent_us ? visit->heading_us : visit->sent_us;
+
+	check("a head is complete within max_delay_response, or late by no more than a turn",
+	    visit->judged_us < from_us + most_us + 1000, "request %lld at server %d",
+	    (long long)visit->request, visit->server);
+	/* By the clock of the turn in which it was read. */
+	check("a head has max_delay_response from its first byte",
+	    visit->closed_us >= visit->heading_us + most_us - TURN_US,
+	    "request %lld at server %d was left after %lld us", (long long)visit->request,
+	    visit->server, (long long)(visit->closed_us - visit->heading_us));
+}
+
+/* Its content came as far as it came, and no further. */
+static void check_content_time(const struct request *request, const struct visit *visit)
+{
+	int64_t silent_us = visit->closed_us - visit->read_us, least_us = INT64_MAX, most_us = 0;
+
+	ANY_RULES(request, rules)
+	{
+		if (rules->timeouts.response_us < least_us)
+			least_us = rules->timeouts.response_us;
+		if (rules->timeouts.response_us > most_us)
+			most_us = rules->timeouts.response_us;
+	}
+	check("a server may be silent for timeouts.response", silent_us >= least_us - TURN_US,
+	    "request %lld at server %d: it was left after %lld us, not %lld",
+	    (long long)visit->request, visit->server, (long long)silent_us, (long long)least_us);
+	/* Its client may have taken the last bytes a little later. */
+	check("timeouts.response is not late",
+	    visit->judged_us < visit->read_us + most_us + CLIENT_US,
+	    "request %lld at server %d: it was left after %lld us, not %lld",
+	    (long long)visit->request, visit->server, (long long)silent_us, (long long)most_us);
+}
+
+/* rondo left an answer that had begun, and nobody but the server can be the reason. */
+static void check_answer_time(const struct visit *visit)
+{
+	const struct request *request = &world.requests[visit->request];
+
+	if (!visit->is_answered || visit->is_bad || visit->is_bad_content || visit->switches ||
+	    visit->taken >= visit->answer_end || !visit->is_whole || visit->heading_us == 0 ||
+	    request->is_excused || request->fault || oracle_was_short(request) ||
+	    world.is_draining || world.is_ending || world.tainted > 0)
+		return;
+	if (visit->taken < visit->content_at)
+		check_head_time(visit);
+	else if (!is_retry_status(request, visit->status))
+		check_content_time(request, visit);
+}
+
 void oracle_visit_ends(const struct visit *visit)
 {
 	int64_t due_us;
 
+	if (visit->request >= 0 && !visit->is_lost)
+		check_answer_time(visit);
 	if (visit->request < 0 || visit->got_bytes || visit->sent_us == 0 || visit->is_lost)
 		return;
 	check_deadline(&world.requests[visit->request], visit->judged_us);
@@ -225,14 +289,6 @@ void oracle_answered(
 	    !reader->has_trailers ||
 		str_equals((struct str){reader->text, reader->len}, STR(MESSAGE_TRAILERS)),
 	    "request %lld", (long long)world_index(request));
-}
-
-static bool is_retry_status(const struct request *request, unsigned status)
-{
-	ANY_RULES(request, rules)
-	if (retry_is_status(&rules->retry, status))
-		return true;
-	return false;
 }
 
 /* Somebody else may have had a reason: the last server that was asked did not answer in full, or one whose answer fell through, and

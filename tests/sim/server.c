@@ -42,6 +42,7 @@ static struct server_conn *create(struct server *server)
 	conn->has_ended = conn->has_answered = conn->has_continued = false;
 	conn->served = 0;
 	conn->act_us = conn->gap_us = conn->extra_us = 0;
+	conn->pauses = 0;
 	conn->idle_us = TIMER_NEVER;
 	conn->up = 0;
 	reader_start(&conn->reader);
@@ -271,9 +272,21 @@ static void note_taken(struct server_conn *conn)
 	struct visit *visit = server_visit(conn);
 	const struct channel *channel = conn->peer.channel;
 
+	visit->taken = channel->read - visit->read_before;
+	visit->read_us = channel->read_us;
 	visit->got_bytes = channel->read > visit->read_before;
 	visit->got_final =
 	    visit->is_answered && channel->read > visit->read_before + visit->final_at;
+}
+
+static void on_read(struct peer *peer)
+{
+	struct server_conn *conn = container_of(peer, struct server_conn, peer);
+	struct visit *visit = server_visit(conn);
+
+	if (visit && visit->is_answered && visit->heading_us == 0 &&
+	    peer->channel->read > visit->read_before + visit->final_at)
+		visit->heading_us = trace_now_us();
 }
 
 static void on_closed(struct peer *peer, bool reset)
@@ -284,7 +297,7 @@ static void on_closed(struct peer *peer, bool reset)
 	(void)reset;
 	identify_partly(conn);
 	/* The next request may have waited for it to take the end of this one. */
-	conn->server->outcomes[OUTCOME_STALLED] += conn->phase == SILENT;
+	conn->server->outcomes[OUTCOME_STALLED] += conn->phase == SILENT && !conn->has_ended;
 	if (!visit)
 		return;
 	if (visit->request < 0)
@@ -438,6 +451,7 @@ void server_on_connected(struct channel *channel)
 
 	channel_join(channel, &conn->peer);
 	conn->peer.on_written = on_written;
+	conn->peer.on_read = on_read;
 	conn->peer.on_closed = on_closed;
 	conn->is_stuck = server_rolls(server, VICE_STUCK);
 	if (server->links[channel->address] == LINK_RESETS) {

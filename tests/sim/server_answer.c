@@ -122,6 +122,24 @@ static void choose_ending(struct server_conn *conn, struct visit *visit)
 	}
 }
 
+/* Now and then, for most of the time that rondo would wait. */
+static void choose_pauses(struct server_conn *conn, const struct visit *visit)
+{
+	int64_t least_us = INT64_MAX;
+
+	conn->pauses = 0;
+	if (visit->is_bad || visit->switches || visit->content_at + 1 >= conn->limit ||
+	    !dice_chance(&world.dice, 150))
+		return;
+	for (size_t i = 0; i <= world.rules_now; i++)
+		if (world.rules[i].timeouts.response_us < least_us)
+			least_us = world.rules[i].timeouts.response_us;
+	conn->pauses = 1 + dice_below(&world.dice, 3);
+	conn->pause_us = least_us / 100 * dice_between(&world.dice, 10, 90);
+	conn->pause_at =
+	    (size_t)dice_between(&world.dice, (int64_t)visit->content_at, (int64_t)conn->limit - 1);
+}
+
 static void compose(struct server_conn *conn)
 {
 	struct visit *visit = server_visit(conn);
@@ -150,6 +168,8 @@ static void compose(struct server_conn *conn)
 		message_compose_answer(&conn->wire, visit, closes);
 	visit->is_answered = true;
 	choose_ending(conn, visit);
+	visit->answer_end = conn->answer_end;
+	choose_pauses(conn, visit);
 }
 
 static int64_t any_delay_us(struct server_conn *conn)
@@ -225,6 +245,14 @@ static void answer_is_given(struct server_conn *conn)
 	case ENDING_KEEP:
 		break;
 	case ENDING_CLOSE:
+		if (dice_chance(&world.dice, 2000)) {
+			/* Its side only: the other waits for rondo. */
+			visit->is_open = !conn->is_done;
+			conn->has_ended = true;
+			conn->phase = SILENT;
+			peer_end(&conn->peer);
+			return;
+		}
 		/* Before it has read all, the end becomes a reset. */
 		visit->is_open = !conn->is_done;
 		server_drop(conn, false);
@@ -261,6 +289,21 @@ static void answer_is_given(struct server_conn *conn)
 		conn->idle_us = trace_now_us() + dice_skewed(&world.dice, 0, 20000);
 }
 
+/* How much more goes before the next long pause. */
+static size_t until_pause(const struct server_conn *conn, size_t n)
+{
+	return conn->pauses > 0 && conn->sent < conn->pause_at && n > conn->pause_at - conn->sent
+		   ? conn->pause_at - conn->sent
+		   : n;
+}
+
+static void pause(struct server_conn *conn)
+{
+	conn->act_us = trace_now_us() + conn->pause_us;
+	conn->pauses--;
+	conn->pause_at += dice_below(&world.dice, (unsigned)(conn->limit - conn->pause_at));
+}
+
 void server_give(struct server_conn *conn)
 {
 	size_t left = conn->limit - conn->sent;
@@ -271,12 +314,15 @@ void server_give(struct server_conn *conn)
 		peer_wake(&conn->peer, conn->act_us);
 		return;
 	}
+	n = until_pause(conn, n);
 	conn->sent += peer_send(&conn->peer, (struct str){conn->wire.data + conn->sent, n});
 	trace("server # has sent # of #", conn->server->index, (int64_t)conn->sent,
 	    (int64_t)conn->limit);
 	if (conn->sent > conn->answer_end && conn->extra_us == 0)
 		conn->extra_us = trace_now_us();
 	conn->act_us = trace_now_us() + conn->gap_us;
+	if (conn->pauses > 0 && conn->sent == conn->pause_at)
+		pause(conn);
 	if (conn->sent == conn->limit)
 		answer_is_given(conn);
 	else if (!conn->peer.channel->peer_is_full)

@@ -36,6 +36,9 @@ struct server_conn {
 	unsigned served;
 	size_t piece; /* bytes at once */
 	int64_t gap_us, act_us, idle_us;
+	unsigned pauses; /* long ones, still to be made */
+	size_t pause_at; /* the next of them; of wire */
+	int64_t pause_us;
 	uint64_t up; /* bytes taken out of the tunnel */
 };
 

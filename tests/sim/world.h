@@ -75,6 +75,7 @@ struct request {
 	int64_t logged_us;
 	bool is_logged_ok;
 	bool has_servers_answer; /* its client got all of one */
+	size_t content_at;       /* where its content begins on the wire */
 	uint64_t begins_at;      /* so many bytes came before it on its connection */
 	int64_t picked_us;       /* when a server was chosen for it first */
 	int64_t whole_us;        /* when all of it was with a server's kernel first */
@@ -118,6 +119,11 @@ struct visit {
 	    judged_us;        /* rondo closed the connection; what sim_loop_judged_us said then */
 	uint64_t read_before; /* bytes rondo had taken of this connection */
 	size_t final_at;      /* where the final head begins in the answer */
+	size_t content_at;    /* where it ends */
+	size_t answer_end;
+	size_t taken;       /* how much of the answer rondo has read */
+	int64_t heading_us; /* when it read the first byte of the final head */
+	int64_t read_us;    /* and the last of all */
 };
 
 enum link { LINK_UP, LINK_REFUSES, LINK_UNREACHABLE, LINK_SILENT, LINK_RESETS };
