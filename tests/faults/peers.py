@@ -319,8 +319,8 @@ def slow_step(client, make):
 @fault("F23", "2,000 slow clients do not slow down others, and end in time")
 def slow_crowd(world):
     count = min(2000, allow_descriptors(2000))
-    proxy = world.proxy([world.backend()], 'timeouts.request_head=6s', 'timeouts.request_body=4s',
-                        'timeouts.send=4s', 'timeouts.keep_alive=6s', *UNHURRIED, f"limits.connections={count + 100}")
+    proxy = world.proxy([world.backend()], 'timeouts.request_head=8s', 'timeouts.request_body=6s',
+                        'timeouts.send=6s', 'timeouts.keep_alive=8s', *UNHURRIED, f"limits.connections={count + 100}")
     alone = times(proxy)
     base = proxy.descriptors()
     before = proxy.rss_kib()
