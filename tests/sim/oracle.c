@@ -555,9 +555,12 @@ void oracle_start(void)
 void oracle_finish(void)
 {
 	law_finish();
-	for (size_t i = 0; i < world.request_count && world.profile.calm; i++)
+	for (size_t i = 0; i < world.request_count && world.profile.calm; i++) {
 		check("where nothing goes wrong every request is answered",
 		    world.requests[i].answer == ANSWER_WHOLE, "request %zu", i);
+		/* Else nobody listens to rondo's calls. */
+		check("every request is logged", world.requests[i].logged == 1, "request %zu", i);
+	}
 }
 
 void oracle_state_changed(struct backend *backend)
