@@ -330,6 +330,10 @@ void __wrap_verdict_checked(struct ring *ring, struct backend *backend,
 	struct server *server = law_server_of(backend);
 	enum backend_state before = backend->state, wanted = before;
 
+	/* One that was under way when a reload ended checks is a connect now. */
+	check("a check is passed by who answers it well",
+	    !good || server->has_passed || !world.probe.path[0], "%s", backend->name);
+	server->has_passed = false;
 	if (!is_current(backend)) {
 		__real_verdict_checked(ring, backend, rules, good, now_us);
 		return;

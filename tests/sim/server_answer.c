@@ -218,6 +218,7 @@ void server_answer_probe(struct server_conn *conn)
 	    "SSH-2.0-OpenSSH_9\r\n",
 	};
 
+	conn->server->has_passed = good;
 	if (!good && dice_chance(&world.dice, 2000)) {
 		conn->phase = SILENT;
 		return;

@@ -165,6 +165,7 @@ struct server {
 	size_t tainted;              /* visits that may have got what belongs to another */
 	bool
 	    lost_in_head; /* it dropped a connection on which a request had begun that nobody could tell */
+	bool has_passed; /* it answered a health check well that rondo has not told of */
 	/* The oracle's own picture. */
 	enum backend_state seen;
 	unsigned checks_failed, checks_good; /* in a row */
