@@ -16,7 +16,7 @@ static const int64_t BEGIN_UNIX_US = INT64_C(1800000000) * 1000000;
 struct loop {
 	bool stopping;
 	int64_t now_us;
-	int64_t judged_us, judged_before_us;
+	int64_t judged_us;
 	struct timers timers;
 	struct task_queue tasks, burials;
 	size_t watches;
@@ -39,11 +39,6 @@ void sim_loop_set_pace(struct loop *loop, struct dice *dice, const struct sim_pa
 int64_t sim_loop_judged_us(const struct loop *loop)
 {
 	return loop->judged_us;
-}
-
-int64_t sim_loop_judged_before_us(const struct loop *loop)
-{
-	return loop->judged_before_us;
 }
 
 /* ---- watches */
@@ -302,10 +297,8 @@ static void turn(struct loop *loop)
 	if (timers_next(&loop->timers) <= judge_us)
 		loop->idle_turns = 0;
 	timers_run(&loop->timers, judge_us);
-	if (judge_us > 0) {
-		loop->judged_before_us = loop->judged_us;
+	if (judge_us > 0)
 		loop->judged_us = judge_us;
-	}
 	run_tasks(loop);
 	look_for_spinning(loop);
 }

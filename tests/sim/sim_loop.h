@@ -25,7 +25,4 @@ void sim_loop_set_pace(struct loop *loop, struct dice *dice, const struct sim_pa
  * has had its turn. */
 int64_t sim_loop_judged_us(const struct loop *loop);
 
-/* The same, a turn earlier. */
-int64_t sim_loop_judged_before_us(const struct loop *loop);
-
 #endif
