@@ -15,7 +15,7 @@ enum {
 
 enum state { RESTING, CONNECTED, SILENT, RETIRED };
 
-enum leaving { STAYS, RESETS, CLOSES, FALLS_SILENT, HALF_CLOSES };
+enum leaving { STAYS, RESETS, CLOSES, FALLS_SILENT, HALF_CLOSES, BREAKS_OFF };
 
 /* How fast bytes go one way: so many at once, then a pause. */
 struct pace {
@@ -48,6 +48,7 @@ struct client {
 	size_t pause_at;  /* of wire; 0: none is to come */
 	enum leaving leaving;
 	uint64_t leave_sent, leave_taken; /* when so many bytes were sent or taken */
+	int64_t leave_us;                 /* and not before */
 	int64_t ask_us;
 	uint64_t shortages_before;    /* net_world.shortages when it dialled or asked last */
 	int64_t dialled_us, first_us; /* since when the first of those asked is the first */
@@ -134,6 +135,11 @@ static void ask(struct client *client)
 		client->pause_at =
 		    request->content_at +
 		    dice_below(&world.dice, (unsigned)(client->wire.len - request->content_at));
+	/* Somewhere in that content. */
+	if (client->leaving == BREAKS_OFF && client->leave_sent == UINT64_MAX &&
+	    request->length > 0)
+		client->leave_sent = client->all_sent + client->wire.len - client->sent -
+				     (uint64_t)dice_between(&world.dice, 1, request->length);
 	client->is_early = request->upgrades && dice_chance(&world.dice, 3000);
 	if (client->is_early)
 		text_put_noise(
@@ -388,6 +394,8 @@ static void give(struct client *client)
 		bytes.len = piece;
 	if (client->pause_at > client->sent && bytes.len > client->pause_at - client->sent)
 		bytes.len = client->pause_at - client->sent;
+	if (bytes.len > client->leave_sent - client->all_sent && client->leaving == BREAKS_OFF)
+		bytes.len = client->leave_sent - client->all_sent;
 	/* Too late for an idle connection: the reset that answers it may destroy what was not read yet. */
 	if (client->peer.channel->proxy_gone && !client->is_over)
 		excuse_all(client);
@@ -397,7 +405,20 @@ static void give(struct client *client)
 	client->give.next_us = trace_now_us() + client->give.gap_us;
 	if (client->pause_at > 0 && client->sent == client->pause_at)
 		client->give.next_us += client->pause_us;
+	if (client->leaving == BREAKS_OFF && n > 0 && client->all_sent == client->leave_sent)
+		client->leave_us = trace_now_us() + dice_skewed(&world.dice, 0, 100000);
 	note_sent(client);
+}
+
+/* Ends its side in the middle of what it had to say, and waits for what comes of that. */
+static void break_off(struct client *client)
+{
+	trace("client # breaks off", client - clients, 0, 0);
+	excuse_all(client);
+	client->wire.len = client->sent = 0;
+	client->left = 0;
+	client->is_over = client->has_ended = true;
+	peer_end(&client->peer);
 }
 
 static void end_own_side(struct client *client)
@@ -463,6 +484,9 @@ static void choose_ways(struct client *client)
 	client->leave_sent = client->leave_taken = UINT64_MAX;
 	if (!rude && client->depth == 1 && dice_chance(&world.dice, 500))
 		client->pause_us = any_pause_us();
+	client->leave_us = 0;
+	if (!rude && dice_chance(&world.dice, world.profile.breaks))
+		client->leaving = BREAKS_OFF;
 	if (!rude || client->is_slow)
 		return;
 	client->leaving = RESETS + (enum leaving)dice_below(&world.dice, 4);
@@ -508,8 +532,11 @@ static void dial(struct client *client)
 
 static bool is_time_to_leave(const struct client *client)
 {
-	return client->leaving != STAYS && client->leaving != HALF_CLOSES &&
-	       (client->all_sent >= client->leave_sent || client->all_taken >= client->leave_taken);
+	if (client->leaving == STAYS || client->leaving == HALF_CLOSES ||
+	    (client->leaving == BREAKS_OFF && client->has_ended) ||
+	    trace_now_us() < client->leave_us)
+		return false;
+	return client->all_sent >= client->leave_sent || client->all_taken >= client->leave_taken;
 }
 
 /* Nothing more to ask, or nothing to ask it on. */
@@ -522,8 +549,11 @@ static bool is_satisfied(const struct client *client)
 
 static void plan_next(struct client *client)
 {
-	if (client->sent < client->wire.len && !client->peer.channel->peer_is_full)
+	if (client->sent < client->wire.len && !client->peer.channel->peer_is_full &&
+	    client->leave_us == 0)
 		peer_wake(&client->peer, client->give.next_us);
+	if (client->leave_us > trace_now_us())
+		peer_wake(&client->peer, client->leave_us);
 	if (peer_content(&client->peer).len > 0)
 		peer_wake(&client->peer, client->take.next_us);
 	if (client->left > 0 && client->asked_count < client->depth && !client->is_over &&
@@ -551,6 +581,8 @@ static void run_connected(struct client *client)
 	end_own_side(client);
 	if (client->tunnels && client->has_ended && peer_is_at_end(&client->peer))
 		stream_ends(client, false);
+	else if (is_time_to_leave(client) && client->leaving == BREAKS_OFF)
+		break_off(client);
 	else if (is_time_to_leave(client))
 		leave(client, client->leaving);
 	else if (is_satisfied(client) && !client->tunnels &&

@@ -300,7 +300,7 @@ static bool has_broken_visit(const struct request *request)
 		bool is_last = i + 1 == request->visit_count;
 
 		if ((is_last || is_retry_status(request, visit->status)) &&
-		    (visit->is_cut || visit->is_bad_content || visit->is_lost))
+		    (visit->is_cut || visit->is_bad_content || visit->is_lost || visit->is_forlorn))
 			return true;
 	}
 	return false;
@@ -315,7 +315,7 @@ void oracle_unanswered(const struct request *request, int64_t visit_index)
 	if (request->is_excused || oracle_was_short(request) || world.is_ending)
 		return;
 	check("an answer is cut only where it must be",
-	    !visit || visit->is_cut || visit->is_bad_content || visit->is_lost,
+	    !visit || visit->is_cut || visit->is_bad_content || visit->is_lost || visit->is_forlorn,
 	    "request %lld of visit %lld", (long long)world_index(request), (long long)visit_index);
 	check("every request gets an answer",
 	    visit || request->fault != FAULT_NONE || has_broken_visit(request), "request %lld",
@@ -398,7 +398,8 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 		       (visit->is_bad || visit->is_bad_content ||
 			   (visit->switches && !visit->is_whole));
 	case OUTCOME_CUT_OFF:
-		return visit && (visit->is_cut || visit->is_lost || visit->is_bad_content);
+		return visit && (visit->is_cut || (visit->is_lost && !visit->is_forlorn) ||
+				    visit->is_bad_content);
 	case OUTCOME_STALE:
 		check("a connection that was stale is followed by a fresh one to the same server",
 		    !oracle_must_repeat(request, &world.rules[request->rules_last].retry) ||

@@ -36,6 +36,7 @@ static struct server_conn *create(struct server *server)
 	conn->phase = TAKING;
 	conn->wire = wire;
 	conn->sent = conn->limit = 0;
+	conn->hold = SIZE_MAX;
 	conn->visit = conn->last_visit = -1;
 	conn->is_probe = conn->is_done = conn->is_stuck = conn->was_decided = conn->is_extra =
 	    false;
@@ -374,7 +375,8 @@ static void run_taking(struct server_conn *conn)
 	}
 	if (visit->request < 0 || conn->is_probe)
 		return;
-	if (conn->is_done || server_rolls(conn->server, VICE_EARLY))
+	if (conn->is_done || server_rolls(conn->server, VICE_EARLY) ||
+	    dice_chance(&world.dice, world.profile.early))
 		server_decide(conn);
 	else if (world.requests[visit->request].expects && !conn->has_continued &&
 		 dice_chance(&world.dice, 5000)) {

@@ -140,6 +140,27 @@ static void choose_pauses(struct server_conn *conn, const struct visit *visit)
 	    (size_t)dice_between(&world.dice, (int64_t)visit->content_at, (int64_t)conn->limit - 1);
 }
 
+/* An answer that falls through is kept for later, and its server gets no more of the request. */
+static bool may_fall_through(unsigned status)
+{
+	for (size_t i = 0; i <= world.rules_now; i++)
+		if (retry_is_status(&world.rules[i].retry, status))
+			return true;
+	return false;
+}
+
+/* Who answers before it has the request may need all of it to come to an end. */
+static void choose_hold(struct server_conn *conn)
+{
+	const struct visit *visit = server_visit(conn);
+
+	conn->hold = SIZE_MAX;
+	if (!conn->is_done && !visit->switches && !may_fall_through(visit->status) &&
+	    dice_chance(&world.dice, 5000))
+		conn->hold =
+		    conn->limit - (size_t)dice_skewed(&world.dice, 0, (int64_t)conn->limit);
+}
+
 static void compose(struct server_conn *conn)
 {
 	struct visit *visit = server_visit(conn);
@@ -170,6 +191,7 @@ static void compose(struct server_conn *conn)
 	choose_ending(conn, visit);
 	visit->answer_end = conn->answer_end;
 	choose_pauses(conn, visit);
+	choose_hold(conn);
 }
 
 static int64_t any_delay_us(struct server_conn *conn)
@@ -229,6 +251,7 @@ void server_answer_probe(struct server_conn *conn)
 		 : str_from(bad[dice_below(&world.dice, sizeof(bad) / sizeof(*bad))]));
 	conn->limit = conn->answer_end = conn->wire.len;
 	conn->ending = good || dice_chance(&world.dice, 5000) ? ENDING_CLOSE : ENDING_SILENCE;
+	conn->hold = SIZE_MAX;
 	conn->phase = GIVING;
 	conn->piece = SIZE_MAX;
 	conn->gap_us = conn->act_us = 0;
@@ -305,12 +328,29 @@ static void pause(struct server_conn *conn)
 	conn->pause_at += dice_below(&world.dice, (unsigned)(conn->limit - conn->pause_at));
 }
 
+/* The rest of the request will not come, nor will that of the answer. */
+static void give_up(struct server_conn *conn)
+{
+	server_visit(conn)->is_forlorn = true;
+	if (dice_chance(&world.dice, 5000))
+		conn->phase = SILENT;
+	else
+		server_drop(conn, dice_chance(&world.dice, 5000));
+}
+
 void server_give(struct server_conn *conn)
 {
-	size_t left = conn->limit - conn->sent;
+	bool holds = !conn->is_done && conn->hold < conn->limit;
+	size_t end = holds ? conn->hold : conn->limit;
+	size_t left = end > conn->sent ? end - conn->sent : 0;
 	size_t piece = dice_piece(conn->piece, conn->wire.len);
 	size_t n = left < piece ? left : piece;
 
+	if (holds && left == 0) {
+		if (peer_is_at_end(&conn->peer))
+			give_up(conn);
+		return;
+	}
 	if (trace_now_us() < conn->act_us) {
 		peer_wake(&conn->peer, conn->act_us);
 		return;

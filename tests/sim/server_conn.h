@@ -26,6 +26,7 @@ struct server_conn {
 	struct text wire;
 	size_t sent, limit; /* of wire: how much was sent, how much will be */
 	size_t answer_end;  /* what follows in wire belongs to no answer */
+	size_t hold;        /* what follows in wire is kept back until the request is whole */
 	enum ending ending;
 	int64_t visit; /* -1 between requests */
 	int64_t last_visit;

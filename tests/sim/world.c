@@ -68,6 +68,8 @@ static void choose_profile(void)
 	profile->broken = dice_chance(dice, 5000) ? (unsigned)dice_skewed(dice, 10, 2000) : 0;
 	profile->server = dice_chance(dice, 8000) ? (unsigned)dice_between(dice, 500, 7000) : 0;
 	profile->poison = dice_chance(dice, 3000) ? (unsigned)dice_skewed(dice, 1, 9000) : 0;
+	profile->early = dice_chance(dice, 3000) ? (unsigned)dice_skewed(dice, 10, 9000) : 0;
+	profile->breaks = dice_chance(dice, 3000) ? (unsigned)dice_skewed(dice, 10, 9000) : 0;
 	profile->shortages = dice_chance(dice, 2500);
 	profile->reloads = dice_chance(dice, 3000);
 	profile->pauses = dice_chance(dice, 2000);

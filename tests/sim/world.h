@@ -24,6 +24,8 @@ struct profile {
 	unsigned broken; /* requests that are none */
 	unsigned server; /* how often a server changes to something bad, when it changes */
 	unsigned poison; /* requests that every server fails at */
+	unsigned early;  /* how often a server answers when it has only a part of a request */
+	unsigned breaks; /* connections of clients that send no more than a part of one */
 	bool shortages, reloads, pauses, drain, operator;
 	int64_t change_us; /* how long things stay as they are, at most */
 	size_t requests, clients, servers;
@@ -99,6 +101,7 @@ struct visit {
 	bool is_bad; /* the answer's head is none */
 	bool is_bad_content;
 	bool is_lost;     /* the server closed or reset before its answer was whole */
+	bool is_forlorn;  /* because the rest of the request did not come */
 	bool is_stuck;    /* the server takes no bytes */
 	bool is_answered; /* an answer is planned */
 	bool got_final;   /* rondo took bytes of the final answer's head */
