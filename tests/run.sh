@@ -87,7 +87,15 @@ sources() {
     find src include mock_backends tests -name '*.[ch]'
 }
 
+# Comments and long strings are not clang-format's.
+width() {
+    sources | grep -E '^(src|include)/' | xargs awk '
+        length($0) > 100 { print FILENAME ":" FNR ": " length($0) " columns"; found = 1 }
+        END { exit found }'
+}
+
 style() {
+    step width width
     # It is of one mind only in one version.
     if command -v clang-format > /dev/null && clang-format --version | grep -q 'version 14\.'; then
         step format xargs -a <(sources) clang-format --dry-run -Werror

@@ -1,10 +1,10 @@
 /*
  * access_line - a finished request as one line of text.
  *
- * Three forms: `combined`, which every log reader knows; `combined+`, the same with timings and every try
- * behind it; and `json`. Every byte that somebody else chose is escaped, so that whatever a client sends stays
- * one field of one line; a text beyond 32 KiB is cut, so that none can push its line out of the log. Pure:
- * record and time in, bytes out.
+ * Three forms: `combined`, which every log reader knows; `combined+`, the same with timings and
+ * every try behind it; and `json`. Every byte that somebody else chose is escaped, so that whatever
+ * a client sends stays one field of one line; a text beyond 32 KiB is cut, so that none can push
+ * its line out of the log. Pure: record and time in, bytes out.
  */
 #ifndef RONDO_PROXY_ACCESS_LINE_H
 #define RONDO_PROXY_ACCESS_LINE_H
@@ -13,7 +13,8 @@
 
 enum access_format { ACCESS_COMBINED, ACCESS_COMBINED_PLUS, ACCESS_JSON };
 
-/* How a request ended, in a word: ok, client_gone, no_backend, refused, timeout, reset, bad_response, limit. */
+/* How a request ended, in a word: ok, client_gone, no_backend, refused, timeout, reset,
+ * bad_response, limit. */
 enum access_end {
 	ACCESS_OK,
 	ACCESS_CLIENT_GONE,
@@ -44,7 +45,8 @@ struct access_record {
 	struct str request_id;
 };
 
-/* When the line is written, as text that serves for a whole second, and the milliseconds beside it. */
+/* When the line is written, as text that serves for a whole second, and the milliseconds beside
+ * it. */
 struct access_time {
 	char local[32]; /* 22/Nov/2026:10:12:01 +0000 */
 	char utc[32];   /* 2026-11-22T10:12:01 */
@@ -52,8 +54,9 @@ struct access_time {
 };
 
 /*
- * Composes the line, its newline included, into `room` bytes at `out`. Returns its length, or 0 when it does
- * not fit. A request that got no answer has the status 499, for readers that need a number.
+ * Composes the line, its newline included, into `room` bytes at `out`. Returns its length, or 0
+ * when it does not fit. A request that got no answer has the status 499, for readers that need a
+ * number.
  */
 size_t access_line_compose(char *out, size_t room, enum access_format format,
     const struct access_record *record, const struct access_time *time);

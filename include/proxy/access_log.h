@@ -1,10 +1,11 @@
 /*
  * access_log - one line for each request, and one place that writes them.
  *
- * Lines (access_line) are gathered in memory and written once a turn, so that a request costs no system call,
- * and the loop never waits. Lines for a pipe that is full wait in memory as long as there is room; what does not
- * fit, and what a full disk does not take, is dropped and counted. No line is ever split by a drop. A file is
- * opened for appending and again on access_log_reopen; when that fails the old one stays in use.
+ * Lines (access_line) are gathered in memory and written once a turn, so that a request costs no
+ * system call, and the loop never waits. Lines for a pipe that is full wait in memory as long as
+ * there is room; what does not fit, and what a full disk does not take, is dropped and counted. No
+ * line is ever split by a drop. A file is opened for appending and again on access_log_reopen; when
+ * that fails the old one stays in use.
  */
 #ifndef RONDO_PROXY_ACCESS_LOG_H
 #define RONDO_PROXY_ACCESS_LOG_H
@@ -19,13 +20,16 @@ struct access_log_options {
 
 struct access_log;
 
-/* NULL with errno set when the file cannot be opened or memory is short. With path "off" lines cost nothing. */
+/* NULL with errno set when the file cannot be opened or memory is short. With path "off" lines cost
+ * nothing. */
 struct access_log *access_log_create(struct loop *loop, const struct access_log_options *options);
 
-/* Writes what is gathered and closes. The memory goes with the end of the turn, or with the loop. */
+/* Writes what is gathered and closes. The memory goes with the end of the turn, or with the
+ * loop. */
 void access_log_destroy(struct access_log *log);
 
-/* Takes over other options (a reload); negative errno, and nothing changed, when the new file cannot be opened. */
+/* Takes over other options (a reload); negative errno, and nothing changed, when the new file
+ * cannot be opened. */
 int access_log_configure(struct access_log *log, const struct access_log_options *options);
 
 /* Opens the file again (after it was rotated). Negative errno when the old one stays. */

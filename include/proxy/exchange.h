@@ -1,14 +1,16 @@
 /*
  * exchange - one request and its tries: read, pick, send, wait, fall through, answer.
  *
- * Begins with the first byte of a request head and ends with the last byte of its answer, or with one
- * honest failure. It reads the head, asks the ring for a backend, sends head and content through a relay, judges how
- * each try ends (one place: try_failed), falls through to the next backend as long as the rules allow,
- * and passes the answer on through a second relay. The head, and content up to retry.body, stay in the client's
- * receive buffer until then, so that every try starts from the same bytes.
+ * Begins with the first byte of a request head and ends with the last byte of its answer, or with
+ * one honest failure. It reads the head, asks the ring for a backend, sends head and content
+ * through a relay, judges how each try ends (one place: try_failed), falls through to the next
+ * backend as long as the rules allow, and passes the answer on through a second relay. The head,
+ * and content up to retry.body, stay in the client's receive buffer until then, so that every try
+ * starts from the same bytes.
  *
- * It belongs to a session, which owns the client's connection and timer and calls exchange_run after every
- * event; `run_owner` is called for events of the backend's connection. An exchange holds its rules and the backends it tried.
+ * It belongs to a session, which owns the client's connection and timer and calls exchange_run
+ * after every event; `run_owner` is called for events of the backend's connection. An exchange
+ * holds its rules and the backends it tried.
  */
 #ifndef RONDO_PROXY_EXCHANGE_H
 #define RONDO_PROXY_EXCHANGE_H
@@ -17,8 +19,8 @@
 #include "proxy/retry.h"
 #include "proxy/service.h"
 
-/* The most that is read at once where a head is expected: a head and a little content. How the rest is best moved is
- * known when the head is. */
+/* The most that is read at once where a head is expected: a head and a little content. How the rest
+ * is best moved is known when the head is. */
 enum { EXCHANGE_READ_BYTES = 4 * 1024 };
 
 enum exchange_state {
@@ -115,8 +117,8 @@ size_t exchange_size(const struct rules *rules);
 /* NULL without memory. `start` is copied; what it points to must outlive the exchange. */
 struct exchange *exchange_create(const struct exchange_start *start);
 
-/* Runs until it must wait (false) or is over (true): then exchange->sequel tells what becomes of the client, and the
- * bytes of the request are consumed from its buffer. */
+/* Runs until it must wait (false) or is over (true): then exchange->sequel tells what becomes of
+ * the client, and the bytes of the request are consumed from its buffer. */
 bool exchange_run(struct exchange *exchange);
 
 /* The deadline armed on the timer passed. exchange_run is to be called afterwards. */

@@ -1,9 +1,10 @@
 /*
  * listener - accepts connections, within limits.
  *
- * One for each address. At limits.connections it stops accepting until a session ends: clients wait in the kernel's
- * queue, they are not refused. Out of descriptors or memory it pauses the same way, and tries again when a session ends or after
- * a moment. A bounded number is accepted for one event, so that established connections have their turn.
+ * One for each address. At limits.connections it stops accepting until a session ends: clients wait
+ * in the kernel's queue, they are not refused. Out of descriptors or memory it pauses the same way,
+ * and tries again when a session ends or after a moment. A bounded number is accepted for one
+ * event, so that established connections have their turn.
  */
 #ifndef RONDO_PROXY_LISTENER_H
 #define RONDO_PROXY_LISTENER_H
@@ -22,11 +23,12 @@ struct listener {
 /* Takes over a listening descriptor. Negative errno when the loop has no room. */
 int listener_open(struct listener *listener, struct service *service, int fd);
 
-/* Accepts all who wait in the queue, as far as there is room, and lets no more into it: before it is closed for good. */
+/* Accepts all who wait in the queue, as far as there is room, and lets no more into it: before it
+ * is closed for good. */
 void listener_accept_all(struct listener *listener);
 
-/* Stops accepting and closes the descriptor. Whoever is in the queue is turned away, unless another process has the
- * socket too. */
+/* Stops accepting and closes the descriptor. Whoever is in the queue is turned away, unless another
+ * process has the socket too. */
 void listener_close(struct listener *listener);
 
 /* There is room again: accepts on. */

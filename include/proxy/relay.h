@@ -1,19 +1,21 @@
 /*
  * relay - one direction of one exchange, from conn to conn.
  *
- * Content is read into the sender's receive buffer, its framing taken off in place, and sent on from there
- * with the framing of the other side, together with whatever head waits in the receiver's `out`. Nothing is copied
- * and nothing more is read while a block of payload waits to be sent, so a slow receiver slows the sender down.
+ * Content is read into the sender's receive buffer, its framing taken off in place, and sent on
+ * from there with the framing of the other side, together with whatever head waits in the
+ * receiver's `out`. Nothing is copied and nothing more is read while a block of payload waits to be
+ * sent, so a slow receiver slows the sender down.
  *
  *      in.begin      base        sent          ready        raw         in.end
  *         |  a head   |  kept or  |  payload to  | (trailers) |  not yet   |
  *         |  in use   |   gone    |    be sent   |            |  decoded   |
  *
- * Long content goes through a pipe instead, without touching user space, once the buffer has nothing more to send; what
- * is in the pipe follows `ready`.
+ * Long content goes through a pipe instead, without touching user space, once the buffer has
+ * nothing more to send; what is in the pipe follows `ready`.
  *
- * Up and down are this same code with the ends exchanged. A relay that keeps (the way up, as long as the
- * content fits) can be rewound and sent again to another receiver. The relay owns neither conn.
+ * Up and down are this same code with the ends exchanged. A relay that keeps (the way up, as long
+ * as the content fits) can be rewound and sent again to another receiver. The relay owns neither
+ * conn.
  */
 #ifndef RONDO_PROXY_RELAY_H
 #define RONDO_PROXY_RELAY_H
@@ -65,7 +67,8 @@ struct relay_start {
 /* Content bytes that already arrived stay where they are. */
 void relay_start(struct relay *relay, const struct relay_start *start);
 
-/* Sends to `to` from now on, from the first byte of the content: only at the start, or while it keeps. */
+/* Sends to `to` from now on, from the first byte of the content: only at the start, or while it
+ * keeps. */
 void relay_aim(struct relay *relay, struct conn *to, enum http_framing framing);
 
 /* Takes the framing off what already arrived; false when it is broken, before anything was sent. */

@@ -11,8 +11,9 @@
 #include "upstream/verdict.h"
 
 /*
- * May the request be sent a second time once bytes of it reached a backend? Its method is allowed by
- * retry.methods, or it carries the idempotency header and retry.methods is not "none". RFC 9110, 9.2.2.
+ * May the request be sent a second time once bytes of it reached a backend? Its method is allowed
+ * by retry.methods, or it carries the idempotency header and retry.methods is not "none". RFC 9110,
+ * 9.2.2.
  */
 bool retry_may_repeat(const struct rules_retry *rules, const struct http_head *request);
 
@@ -28,14 +29,15 @@ struct retry_answer {
 	enum access_end end;
 };
 
-/* By the most informative failure: 504 when a try ran into a time limit, 502 when there were tries, 503 when
- * nobody could be tried; `picked` says why nobody was left. */
+/* By the most informative failure: 504 when a try ran into a time limit, 502 when there were tries,
+ * 503 when nobody could be tried; `picked` says why nobody was left. */
 struct retry_answer retry_final_answer(
     const struct try_record *tries, size_t count, enum ring_pick_result picked);
 
 enum { RETRY_ATTEMPTS_SIZE = 1024 };
 
-/* "app2(timeout,5000ms) app3(200,13ms)": every try, for headers.attempts. Cut at the end when it does not fit. */
+/* "app2(timeout,5000ms) app3(200,13ms)": every try, for headers.attempts. Cut at the end when it
+ * does not fit. */
 struct str retry_attempts(
     const struct try_record *tries, size_t count, char text[static RETRY_ATTEMPTS_SIZE]);
 

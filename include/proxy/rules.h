@@ -1,9 +1,9 @@
 /*
  * rules - the settings one request is served by.
  *
- * Immutable once made. A reload makes another set; a request finishes under the rules it began with, so
- * they are counted: whoever serves by them holds them (rules_hold) and lets go at the end (rules_drop);
- * the last one frees them through `release`.
+ * Immutable once made. A reload makes another set; a request finishes under the rules it began
+ * with, so they are counted: whoever serves by them holds them (rules_hold) and lets go at the end
+ * (rules_drop); the last one frees them through `release`.
  */
 #ifndef RONDO_PROXY_RULES_H
 #define RONDO_PROXY_RULES_H

@@ -1,9 +1,10 @@
 /*
  * service - what all sessions share.
  *
- * One for the process. The daemon fills it and swaps `rules` at a reload; sessions and exchanges read it and
- * count in it. The slab of sessions is the admission control: one for each client connection; and each has one
- * exchange while it serves a request. Counters only grow; metrics reads them.
+ * One for the process. The daemon fills it and swaps `rules` at a reload; sessions and exchanges
+ * read it and count in it. The slab of sessions is the admission control: one for each client
+ * connection; and each has one exchange while it serves a request. Counters only grow; metrics
+ * reads them.
  */
 #ifndef RONDO_PROXY_SERVICE_H
 #define RONDO_PROXY_SERVICE_H
@@ -72,7 +73,8 @@ void service_finish(struct service *service);
 /* Requests from now on are served by `rules` (a reload). */
 void service_set_rules(struct service *service, struct rules *rules);
 
-/* The size of a buffer block that these rules need: a head, its kept content, and a trailer section. */
+/* The size of a buffer block that these rules need: a head, its kept content, and a trailer
+ * section. */
 size_t service_block_size(const struct rules *rules);
 
 /* The Date of now, made once a second. */

@@ -264,10 +264,10 @@ static void round_begin(struct loop *loop, int64_t waited_us)
 }
 
 /*
- * Until when silence counts: all input that was there by then has been handed out. That is the wait,
- * when it brought less than fits; or, with so many busy descriptors that it never does, the first
- * wait of a round in which each had its turn (the kernel goes around, and what comes meanwhile
- * comes behind).
+ * Until when silence counts: all input that was there by then has been handed out. That is the
+ * wait, when it brought less than fits; or, with so many busy descriptors that it never does, the
+ * first wait of a round in which each had its turn (the kernel goes around, and what comes
+ * meanwhile comes behind).
  */
 static int64_t judge_until_us(struct loop *loop, int64_t waited_us)
 {

@@ -169,7 +169,8 @@ enum field_kind {
 
 enum { KNOWN_LENGTH_MAX = 19 };
 
-/* By the length of their names: most names are of none of these lengths, or of one that a single other has. */
+/* By the length of their names: most names are of none of these lengths, or of one that a single
+ * other has. */
 static const struct known_field {
 	struct str name;
 	enum field_kind kind;

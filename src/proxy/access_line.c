@@ -24,7 +24,8 @@ const char *access_end_word(enum access_end end)
 	return words[end];
 }
 
-/* A line being composed. Once something did not fit, the line is lost and the rest does not matter. */
+/* A line being composed. Once something did not fit, the line is lost and the rest does not
+ * matter. */
 struct line {
 	char *at;
 	char *end;

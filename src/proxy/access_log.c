@@ -85,14 +85,15 @@ static void drop_lines(struct access_log *log, size_t first)
 	log->end = first;
 }
 
-/* What a line began in the file it must end there, or it would run into the next one: the rest of it is
- * kept until it can be written. */
+/* What a line began in the file it must end there, or it would run into the next one: the rest of
+ * it is kept until it can be written. */
 static void drop_whole_lines(struct access_log *log)
 {
 	drop_lines(log, log->is_mid_line ? find_next_line(log) : log->begin);
 }
 
-/* A write of write_max bytes to `fd` does not block now. An error counts as room: write(2) reports it. */
+/* A write of write_max bytes to `fd` does not block now. An error counts as room: write(2) reports
+ * it. */
 static bool has_room(int fd)
 {
 	struct pollfd room = {.fd = fd, .events = POLLOUT};
@@ -123,8 +124,8 @@ static void flush(struct access_log *log)
 		} else if (written < 0 && errno == EINTR) {
 			continue;
 		} else if (written < 0 && errno == EAGAIN) {
-			/* The lines wait for room as long as the buffer has some itself. A descriptor that
-			 * cannot be watched is tried again with the next line. */
+			/* The lines wait for room as long as the buffer has some itself. A
+			 * descriptor that cannot be watched is tried again with the next line. */
 			if (log->watch.fd < 0)
 				loop_watch(log->loop, &log->watch, log->fd, LOOP_WRITE);
 			return;
@@ -243,8 +244,8 @@ static void close_target(struct access_log *log)
 	log->fd = -1;
 }
 
-/* Goes on in another place. What the old one does not take now goes to the new one, but for the rest of a
- * line that has begun in the old one. */
+/* Goes on in another place. What the old one does not take now goes to the new one, but for the
+ * rest of a line that has begun in the old one. */
 static void change_target(struct access_log *log, const struct target *target)
 {
 	flush(log);

@@ -14,8 +14,8 @@ static int64_t due_replying(const struct exchange *exchange);
 
 #define TO(state) (1U << EXCHANGE_##state)
 
-/* All that depends on the state: what to do, until when to wait, what it means when that time passes, and
- * what may follow. */
+/* All that depends on the state: what to do, until when to wait, what it means when that time
+ * passes, and what may follow. */
 static const struct state {
 	const char *name;
 	enum step (*step)(struct exchange *exchange);
@@ -100,6 +100,7 @@ static void note_end(struct exchange *exchange)
 	struct service_counters *counters = &service->counters;
 	int64_t took_us = exchange_now_us(exchange) - exchange->began_us;
 	size_t bucket = 0;
+
 	while (bucket < SERVICE_LATENCY_BUCKETS - 1 && took_us > service_duration_bounds_us[bucket])
 		bucket++;
 	counters->requests[exchange->status < SERVICE_STATUSES ? exchange->status : 0]++;
@@ -130,6 +131,7 @@ static void log_failure(const struct exchange *exchange)
 	char text[RETRY_ATTEMPTS_SIZE];
 	struct str tries = retry_attempts(exchange->tries, exchange->try_count, text);
 	struct str target = exchange->request.target;
+
 	if (target.len > 200)
 		target.len = 200;
 	log_warning("%.*s %.*s from %s failed (%s, status %u): %.*s",
@@ -140,6 +142,7 @@ static void log_failure(const struct exchange *exchange)
 void exchange_end(struct exchange *exchange, enum access_end how, enum exchange_sequel sequel)
 {
 	struct conn *client = exchange->with.client;
+
 	exchange->end = how;
 	exchange->sequel = sequel;
 	exchange_settle(exchange);
@@ -154,7 +157,8 @@ void exchange_end(struct exchange *exchange, enum access_end how, enum exchange_
 		if (buf_len(&client->in) == 0)
 			buf_release(&client->in);
 	}
-	/* Last: the block that the answer came in is still in the processor's cache, and the next to be taken. */
+	/* Last: the block that the answer came in is still in the processor's cache, and the next
+	 * to be taken. */
 	if (exchange->link_is_reusable) {
 		buf_release(&exchange->link->conn.in);
 		backend_give(exchange->link);
@@ -208,6 +212,7 @@ enum step exchange_reply(struct exchange *exchange, const struct retry_answer *a
 	const struct rules_headers *headers = &exchange->rules->headers;
 	char attempts[RETRY_ATTEMPTS_SIZE];
 	bool request_is_whole = relay_has_all(&exchange->up);
+
 	exchange->status = answer->status;
 	exchange->end = answer->end;
 	exchange->deadline_us = exchange_now_us(exchange) + exchange->rules->timeouts.send_us;
@@ -244,6 +249,7 @@ enum step exchange_reply(struct exchange *exchange, const struct retry_answer *a
 enum step exchange_reply_fault(struct exchange *exchange, enum http_fault fault)
 {
 	unsigned status = http_fault_status(fault);
+
 	if (fault == HTTP_FAULT_DISAGREEMENT)
 		log_warning("request from %s refused: %s", exchange->with.client_ip,
 		    http_fault_text(fault));
@@ -264,6 +270,7 @@ enum step exchange_reply_timeout(struct exchange *exchange)
 	    .proxy_error = "http_request_error",
 	    .end = ACCESS_TIMEOUT,
 	};
+
 	return exchange_reply(exchange, &answer);
 }
 
@@ -272,6 +279,7 @@ static enum step step_replying(struct exchange *exchange)
 	struct conn *client = exchange->with.client;
 	uint64_t sent = client->sent;
 	enum io io = conn_flush(client);
+
 	/* The limit is on a client that takes nothing, not on one that is slow. */
 	if (client->sent > sent)
 		exchange->deadline_us =
@@ -305,6 +313,7 @@ static enum step reply_options(struct exchange *exchange)
 {
 	struct retry_answer answer = {
 	    .status = 200, .detail = "", .proxy_error = "", .end = ACCESS_OK};
+
 	return exchange_reply(exchange, &answer);
 }
 
@@ -312,6 +321,7 @@ static enum step reply_options(struct exchange *exchange)
 static void take_request_id(struct exchange *exchange)
 {
 	const char *name = exchange->rules->headers.request_id;
+
 	if (name[0] == '\0')
 		return;
 	const struct http_field *field = http_head_find(&exchange->request, str_from(name));
@@ -327,6 +337,7 @@ static void take_request_id(struct exchange *exchange)
 static bool is_content_here(const struct exchange *exchange)
 {
 	const struct http_head *request = &exchange->request;
+
 	return request->framing != HTTP_FRAMING_CHUNKED &&
 	       request->content_length <= exchange->with.client->in.end - exchange->up.base;
 }
@@ -336,6 +347,7 @@ static enum step head_is_complete(struct exchange *exchange)
 	const struct rules *rules = exchange->rules;
 	struct conn *client = exchange->with.client;
 	struct service *service = exchange->with.service;
+
 	take_request_id(exchange);
 	struct relay_start up = {
 	    .from = client,
@@ -365,6 +377,7 @@ static enum step step_reading(struct exchange *exchange)
 {
 	struct conn *client = exchange->with.client;
 	const struct http_limits *limits = &exchange->rules->limits.head;
+
 	switch (parse_request(&exchange->parse, limits, &client->in, &exchange->request)) {
 	case PARSE_DONE:
 		return head_is_complete(exchange);
@@ -381,7 +394,8 @@ static enum step step_reading(struct exchange *exchange)
 	case IO_FULL:
 		return exchange_reply_fault(exchange, HTTP_FAULT_HEAD_TOO_LARGE);
 	case IO_END:
-		/* Whoever ends in the middle of a request asks for nothing more, but may still wait for an earlier answer. */
+		/* Whoever ends in the middle of a request asks for nothing more, but may still wait
+		 * for an earlier answer. */
 		exchange_end(exchange, ACCESS_CLIENT_GONE, SEQUEL_CLOSE);
 		return STEP_AGAIN;
 	case IO_SHORTAGE:
@@ -409,6 +423,7 @@ static void wait(struct exchange *exchange)
 {
 	struct conn *client = exchange->with.client;
 	bool reads_client = exchange->state == EXCHANGE_READING;
+
 	/* What is left of an interim answer goes on when there is a backend again. */
 	bool writes_client = buf_len(&client->out) > 0 && exchange->state != EXCHANGE_CONNECTING;
 	bool reads_link = true, writes_link = exchange->state == EXCHANGE_CONNECTING;
@@ -457,6 +472,7 @@ struct exchange *exchange_create(const struct exchange_start *start)
 {
 	struct service *service = start->service;
 	struct exchange *exchange = slab_take(&service->exchanges);
+
 	if (!exchange)
 		return NULL;
 	*exchange = (struct exchange){
@@ -480,6 +496,7 @@ void exchange_destroy(struct exchange *exchange)
 	for (size_t i = 0; i < exchange->try_count; i++)
 		backend_drop(exchange->tries[i].backend);
 	rules_drop(exchange->rules);
-	/* Nothing watches an exchange itself: its connections are closed, or in the pool, and the timer is the session's. */
+	/* Nothing watches an exchange itself: its connections are closed, or in the pool, and the
+	 * timer is the session's. */
 	slab_give(&exchange->with.service->exchanges, exchange);
 }

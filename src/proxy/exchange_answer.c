@@ -27,6 +27,7 @@ static enum step on_answer_head(struct exchange *exchange)
 	struct service *service = exchange->with.service;
 	const struct http_head *answer = &service->response;
 	struct try_record *try = exchange_current_try(exchange);
+
 	if (answer->status == 101)
 		return begin_tunnel(exchange);
 	if (answer->status < 200)
@@ -65,6 +66,7 @@ static bool waits_for_content(const struct exchange *exchange)
 static enum outcome lost_outcome(const struct exchange *exchange)
 {
 	const struct conn *conn = &exchange->link->conn;
+
 	if (conn->received == 0 && exchange->link->exchanges > 0)
 		return OUTCOME_STALE;
 	/* Nobody has to wait for ever for a slow client. */
@@ -76,6 +78,7 @@ enum step exchange_step_answer_head(struct exchange *exchange)
 {
 	struct conn *conn = &exchange->link->conn;
 	struct parse_response_rules rules = {exchange->rules->limits.head, &exchange->request};
+
 	if (buf_len(&exchange->with.client->out) > 0 &&
 	    conn_flush(exchange->with.client) == IO_ERROR) {
 		exchange_end_by_client(exchange);
@@ -125,6 +128,7 @@ int64_t exchange_due_heading(const struct exchange *exchange)
 void exchange_late_waiting(struct exchange *exchange)
 {
 	bool is_late = exchange_now_us(exchange) >= exchange->sent_us + exchange->max_delay_us;
+
 	exchange_try_failed(
 	    exchange, exchange_silence(exchange, is_late ? OUTCOME_LATE : OUTCOME_DEADLINE));
 }
@@ -132,6 +136,7 @@ void exchange_late_waiting(struct exchange *exchange)
 static struct write_response response_facts(struct exchange *exchange, struct str attempts)
 {
 	const struct rules_headers *headers = &exchange->rules->headers;
+
 	return (struct write_response){
 	    .head = &exchange->with.service->response,
 	    .request = &exchange->request,
@@ -153,6 +158,7 @@ static enum step pass_interim(struct exchange *exchange)
 	struct conn *client = exchange->with.client;
 	struct conn *conn = &exchange->link->conn;
 	const struct http_head *interim = &exchange->with.service->response;
+
 	if (++exchange->interims > MAX_INTERIMS)
 		return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
 	bool passes = exchange->request.minor >= 1 && exchange->interims_passed < MAX_INTERIMS &&
@@ -177,10 +183,12 @@ static enum step pass_interim(struct exchange *exchange)
 
 /* ---- passing the answer on */
 
-/* What the client understands: a 1.0 client knows no chunks, and then only the end of the connection ends the content. */
+/* What the client understands: a 1.0 client knows no chunks, and then only the end of the
+ * connection ends the content. */
 static enum http_framing client_framing(const struct exchange *exchange)
 {
 	enum http_framing framing = exchange->with.service->response.framing;
+
 	if (framing != HTTP_FRAMING_CHUNKED && framing != HTTP_FRAMING_CLOSE)
 		return framing;
 	return exchange->request.minor >= 1 ? HTTP_FRAMING_CHUNKED : HTTP_FRAMING_CLOSE;
@@ -191,6 +199,7 @@ static const struct write_trailers *passing_trailers(struct exchange *exchange)
 {
 	const struct rules_headers *headers = &exchange->rules->headers;
 	const struct buf *in = &exchange->link->conn.in;
+
 	if (!exchange->request.accepts_trailers || client_framing(exchange) != HTTP_FRAMING_CHUNKED)
 		return NULL;
 	exchange->trailers = (struct write_trailers){
@@ -215,6 +224,7 @@ bool exchange_start_down(struct exchange *exchange)
 	    .trailers = passing_trailers(exchange),
 	    .pipes = &exchange->with.service->pipes,
 	};
+
 	relay_start(&exchange->down, &down);
 	return relay_look(&exchange->down);
 }
@@ -224,6 +234,7 @@ enum step exchange_begin_answer(struct exchange *exchange)
 	struct conn *client = exchange->with.client;
 	const struct http_head *answer = &exchange->with.service->response;
 	char text[RETRY_ATTEMPTS_SIZE];
+
 	exchange_settle(exchange);
 	exchange_drop_parked(exchange);
 	enum http_framing framing = client_framing(exchange);
@@ -255,6 +266,7 @@ enum step exchange_begin_answer(struct exchange *exchange)
 static void answer_is_sent(struct exchange *exchange)
 {
 	struct conn *conn = &exchange->link->conn;
+
 	exchange->link_is_reusable =
 	    exchange->answer_keeps_link && !conn->ended && exchange->down.raw == conn->in.end &&
 	    buf_len(&conn->out) == 0 &&
@@ -273,7 +285,8 @@ static void answer_is_sent(struct exchange *exchange)
 /* The answer ends before its time: the client must be able to tell. */
 static void break_off(struct exchange *exchange, enum access_end how)
 {
-	/* A counted or chunked message shows by itself that it is not whole; one that ends with the connection does not. */
+	/* A counted or chunked message shows by itself that it is not whole; one that ends with the
+	 * connection does not. */
 	bool shows = exchange->down.framing != HTTP_FRAMING_CLOSE;
 	exchange_end(exchange, how, shows ? SEQUEL_CLOSE : SEQUEL_RESET);
 }
@@ -349,7 +362,9 @@ int64_t exchange_due_streaming(const struct exchange *exchange)
 {
 	const struct rules_timeouts *timeouts = &exchange->rules->timeouts;
 	bool for_client = relay_wants_write(&exchange->down);
-	/* A backend that takes the request is not silent, and need not have more to say before it has it all. */
+
+	/* A backend that takes the request is not silent, and need not have more to say before it
+	 * has it all. */
 	int64_t up_us = exchange->up.moved_us, down_us = exchange->down.moved_us;
 	int64_t moved_us = up_us > down_us ? up_us : down_us;
 	int64_t due_us = moved_us + (for_client ? timeouts->send_us : timeouts->response_us);
@@ -376,6 +391,7 @@ static enum step begin_tunnel(struct exchange *exchange)
 	struct conn *conn = &exchange->link->conn;
 	const struct http_head *answer = &exchange->with.service->response;
 	char text[RETRY_ATTEMPTS_SIZE];
+
 	if (exchange->upload != UPLOAD_DONE)
 		return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
 	exchange_current_try(exchange)->status = answer->status;
@@ -412,7 +428,8 @@ static enum step begin_tunnel(struct exchange *exchange)
 	return STEP_AGAIN;
 }
 
-/* Moves one way; false when the tunnel broke. *ended: that way was closed, and the other side was told. */
+/* Moves one way; false when the tunnel broke. *ended: that way was closed, and the other side was
+ * told. */
 static bool run_tunnel(struct relay *relay, bool *ended)
 {
 	if (*ended)
@@ -430,6 +447,7 @@ enum step exchange_step_tunnelling(struct exchange *exchange)
 	bool up_ended = exchange->upload == UPLOAD_DONE;
 	bool alive = run_tunnel(&exchange->up, &up_ended) &&
 		     run_tunnel(&exchange->down, &exchange->down_ended);
+
 	if (up_ended)
 		exchange->upload = UPLOAD_DONE;
 	if (alive && !(up_ended && exchange->down_ended))
@@ -447,5 +465,6 @@ enum step exchange_step_tunnelling(struct exchange *exchange)
 int64_t exchange_due_tunnelling(const struct exchange *exchange)
 {
 	int64_t up = exchange->up.moved_us, down = exchange->down.moved_us;
+
 	return (up > down ? up : down) + exchange->rules->timeouts.tunnel_us;
 }

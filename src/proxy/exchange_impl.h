@@ -1,6 +1,7 @@
 /*
- * exchange_impl - what the bodies of exchange share: exchange.c runs the states, reads requests and makes rondo's own
- * answers; exchange_try.c reaches a backend, sends the request and judges; exchange_answer.c passes the answer on.
+ * exchange_impl - what the bodies of exchange share: exchange.c runs the states, reads requests and
+ * makes rondo's own answers; exchange_try.c reaches a backend, sends the request and judges;
+ * exchange_answer.c passes the answer on.
  */
 #ifndef RONDO_PROXY_EXCHANGE_IMPL_H
 #define RONDO_PROXY_EXCHANGE_IMPL_H
@@ -39,7 +40,8 @@ void exchange_settle(struct exchange *exchange);
 void exchange_drop_link(struct exchange *exchange);
 void exchange_drop_parked(struct exchange *exchange);
 
-/* Answers for the backends. An answer to a client that may still be sending is the connection's last. */
+/* Answers for the backends. An answer to a client that may still be sending is the connection's
+ * last. */
 enum step exchange_reply(struct exchange *exchange, const struct retry_answer *answer);
 enum step exchange_reply_fault(struct exchange *exchange, enum http_fault fault);
 enum step exchange_reply_timeout(struct exchange *exchange);
@@ -65,11 +67,12 @@ struct try_record *exchange_current_try(struct exchange *exchange);
 /* Closes the book on the current try. */
 void exchange_record_try(struct exchange *exchange, enum outcome outcome);
 
-/* May the request go to yet another backend, after one that got bytes of it (`sent`) or not? What is sent again is taken
- * from the budget, but only where there is somebody to send it to. */
+/* May the request go to yet another backend, after one that got bytes of it (`sent`) or not? What
+ * is sent again is taken from the budget, but only where there is somebody to send it to. */
 bool exchange_take_retry(struct exchange *exchange, bool sent);
 
-/* The one judge of a try that ended without an answer: again, elsewhere, or an answer of rondo's own. */
+/* The one judge of a try that ended without an answer: again, elsewhere, or an answer of rondo's
+ * own. */
 enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome);
 
 /* ---- exchange_answer.c */
@@ -84,8 +87,8 @@ int64_t exchange_due_tunnelling(const struct exchange *exchange);
 void exchange_late_waiting(struct exchange *exchange);
 void exchange_late_streaming(struct exchange *exchange);
 
-/* Looks at the content of the answer whose head is in service->response and at the front of the link's buffer; false when
- * its framing is broken already, and then nothing of it was passed on. */
+/* Looks at the content of the answer whose head is in service->response and at the front of the
+ * link's buffer; false when its framing is broken already, and then nothing of it was passed on. */
 bool exchange_start_down(struct exchange *exchange);
 
 /* Passes that answer on. */

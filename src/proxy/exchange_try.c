@@ -25,6 +25,7 @@ bool exchange_take_retry(struct exchange *exchange, bool sent)
 {
 	struct service *service = exchange->with.service;
 	const struct rules_retry *rules = &exchange->rules->retry;
+
 	if (exchange->try_count >= rules->tries ||
 	    exchange_now_us(exchange) >= exchange->deadline_us)
 		return false;
@@ -53,6 +54,7 @@ static int64_t silent_us(const struct exchange *exchange)
 	int64_t from_us = exchange->try_us;
 	int64_t handed_us =
 	    exchange->upload == UPLOAD_RUNNING ? exchange->up.moved_us : exchange->sent_us;
+
 	if (exchange->state == EXCHANGE_STREAMING)
 		from_us = exchange->down.moved_us;
 	else if (exchange->request.framing != HTTP_FRAMING_NONE && handed_us > from_us)
@@ -63,6 +65,7 @@ static int64_t silent_us(const struct exchange *exchange)
 void exchange_record_try(struct exchange *exchange, enum outcome outcome)
 {
 	struct try_record *try = exchange_current_try(exchange);
+
 	try->outcome = outcome;
 	try->took_us = exchange_now_us(exchange) - exchange->try_us;
 	if (outcome == OUTCOME_GOOD)
@@ -82,7 +85,8 @@ static bool take_parked(struct exchange *exchange)
 	exchange_drop_link(exchange);
 	exchange->link = exchange->parked;
 	exchange->parked = NULL;
-	/* Nobody knows any more whether that backend got the whole request: its connection is not used again. */
+	/* Nobody knows any more whether that backend got the whole request: its connection is not
+	 * used again. */
 	exchange->was_parked = true;
 	exchange_enter(exchange, EXCHANGE_WAITING);
 	parse_init(&exchange->parse, GUARD_RESPONSE);
@@ -112,9 +116,10 @@ enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome)
 	bool sent = has_sent(exchange) || exchange->was_sent;
 	bool repeatable = !sent || (retry_may_repeat(&exchange->rules->retry, &exchange->request) &&
 				       relay_can_repeat(&exchange->up));
+
 	exchange_drop_link(exchange);
 	if (outcome == OUTCOME_STALE && repeatable) {
-		/* The pooled connection had died unnoticed: the same backend again, on a fresh one. */
+		/* The pooled connection had died unnoticed: the same backend again, freshly. */
 		exchange->no_pool = true;
 		exchange->was_sent = sent;
 		exchange_enter(exchange, EXCHANGE_PICKING);
@@ -130,6 +135,7 @@ enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome)
 static void count_retry(struct exchange *exchange)
 {
 	const struct try_record *failed = exchange_current_try(exchange);
+
 	exchange->with.service->counters.retries[failed->outcome]++;
 	failed->backend->counters.retries++;
 }
@@ -139,6 +145,7 @@ enum step exchange_step_picking(struct exchange *exchange)
 	struct service *service = exchange->with.service;
 	enum ring_pick_result picked = ring_pick(
 	    service->ring, exchange->tries, exchange->try_count, exchange_now_us(exchange));
+
 	if (picked != RING_PICKED)
 		return give_up(exchange, picked);
 	if (exchange->try_count > 0)
@@ -180,6 +187,7 @@ static struct backend_conn *take_pooled(struct exchange *exchange, struct backen
 	    (request->has_content_length && request->content_length <= rules->body_bytes);
 	bool may_repeat = retry_may_repeat(rules, request) && is_kept;
 	struct backend_conn *link;
+
 	while ((link = backend_take(backend)) && !may_repeat && !net_is_quiet(link->conn.watch.fd))
 		backend_close(link, false);
 	return link;
@@ -190,6 +198,7 @@ static enum step start_sending(struct exchange *exchange)
 	struct backend_conn *link = exchange->link;
 	const struct rules_headers *headers = &exchange->rules->headers;
 	bool trusted = false;
+
 	for (size_t i = 0; i < headers->trusted_count && !trusted; i++)
 		trusted = net_block_contains(&headers->trusted[i], exchange->with.peer);
 	/* What the logs call a client of a Unix socket is no address. RFC 7239, 6. */
@@ -215,7 +224,7 @@ static enum step start_sending(struct exchange *exchange)
 	return STEP_AGAIN;
 }
 
-/* Moves on to the next address of the current try's backend; false when the try went through all. */
+/* Moves on to the next address of the current try's backend; false when it went through all. */
 static bool next_address(struct exchange *exchange)
 {
 	exchange->address++;
@@ -223,13 +232,14 @@ static bool next_address(struct exchange *exchange)
 	       backend_address_count(exchange_current_try(exchange)->backend);
 }
 
-/* Takes a connection to the current try's backend from the pool, or connects to its next address. */
+/* Takes a connection to the current try's backend from the pool, or connects to an address. */
 static enum step open_link(struct exchange *exchange)
 {
 	struct backend *backend = exchange_current_try(exchange)->backend;
 	struct backend_conn *link = exchange->no_pool ? NULL : take_pooled(exchange, backend);
 	bool connecting = false;
 	int error = 0;
+
 	exchange->connect_us = exchange_now_us(exchange);
 	while (!link) {
 		link = backend_connect(backend, exchange->address, &error, &connecting);
@@ -257,6 +267,7 @@ static enum step connect_failed(struct exchange *exchange, enum outcome outcome)
 enum step exchange_step_connecting(struct exchange *exchange)
 {
 	struct conn *conn = &exchange->link->conn;
+
 	if (!conn->writable)
 		return STEP_WAIT;
 	int error = net_connect_result(conn->watch.fd);
@@ -277,6 +288,7 @@ int64_t exchange_due_connecting(const struct exchange *exchange)
 enum outcome exchange_silence(const struct exchange *exchange, enum outcome outcome)
 {
 	int error = exchange->link->conn.error;
+
 	return error && backend_connect_outcome(error) == OUTCOME_SHORTAGE ? OUTCOME_SHORTAGE
 									   : outcome;
 }
@@ -306,6 +318,7 @@ static enum step upload_failed(struct exchange *exchange, enum relay_result resu
 enum step exchange_step_sending(struct exchange *exchange)
 {
 	enum relay_result result = relay_run(&exchange->up);
+
 	switch (result) {
 	case RELAY_WAITS:
 		return exchange_step_answer_head(exchange);
@@ -349,6 +362,7 @@ void exchange_late_sending(struct exchange *exchange)
 {
 	if (relay_wants_write(&exchange->up)) {
 		bool is_stalled = exchange_now_us(exchange) >= due_stalled(exchange);
+
 		exchange_try_failed(exchange,
 		    exchange_silence(exchange, is_stalled ? OUTCOME_STALLED : OUTCOME_DEADLINE));
 		return;

@@ -7,7 +7,8 @@
 
 enum { ACCEPTS_PER_EVENT = 64, PAUSE_US = 100 * 1000, WARN_US = 10 * 1000 * 1000 };
 
-/* How long a listener that is to be closed waits for handshakes under way. Everything else waits as long. */
+/* How long a listener that is to be closed waits for handshakes under way. Everything else waits as
+ * long. */
 enum { HANDSHAKE_MS = 20 };
 
 static void pause_accepting(struct listener *listener)
@@ -21,6 +22,7 @@ static void pause_for_shortage(struct listener *listener, int error)
 {
 	struct loop *loop = listener->service->loop;
 	int64_t now_us = loop_now_us(loop);
+
 	listener->service->counters.accept_pauses++;
 	if (listener->warned_us == 0 || now_us - listener->warned_us >= WARN_US) {
 		log_warning("accepting pauses: %s", strerror(error));
@@ -34,6 +36,7 @@ static void pause_for_shortage(struct listener *listener, int error)
 static bool accept_one(struct listener *listener)
 {
 	struct service *service = listener->service;
+
 	if (service->sessions.in_use >= service->sessions.limit) {
 		pause_accepting(listener);
 		return false;
@@ -57,6 +60,7 @@ static bool accept_one(struct listener *listener)
 static void on_event(struct watch *watch, unsigned events)
 {
 	struct listener *listener = container_of(watch, struct listener, watch);
+
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_EVENT; i++)
 		if (!accept_one(listener))
@@ -78,7 +82,8 @@ int listener_open(struct listener *listener, struct service *service, int fd)
 
 void listener_accept_all(struct listener *listener)
 {
-	/* Else one who comes between the last accept and the close would be turned away, or whose handshake ends then. */
+	/* Else one who comes between the last accept and the close would be turned away, or whose
+	 * handshake ends then. */
 	net_listen_hold(listener->watch.fd);
 	for (size_t room = listener->service->sessions.limit; room > 0; room--)
 		if (!accept_one(listener) &&
@@ -89,6 +94,7 @@ void listener_accept_all(struct listener *listener)
 void listener_close(struct listener *listener)
 {
 	int fd = listener->watch.fd;
+
 	if (fd < 0)
 		return;
 	timer_remove(loop_timers(listener->service->loop), &listener->timer);

@@ -2,7 +2,8 @@
 
 #include <assert.h>
 
-/* Rounds of reading and sending for one event: more is reported again by the loop, after everybody else had a turn. */
+/* Rounds of reading and sending for one event: more is reported again by the loop, after everybody
+ * else had a turn. */
 enum { ROUNDS = 4 };
 
 /* The most that is read at once: two of the usual socket reads, whatever the block size. */
@@ -67,6 +68,7 @@ static void cut(struct buf *in, size_t begin, size_t end)
 static enum body_result decode(struct relay *relay)
 {
 	struct buf *in = &relay->from->in;
+
 	if (relay->body.done)
 		return BODY_DONE;
 	if (relay->raw == in->end)
@@ -93,6 +95,7 @@ static void make_room(struct relay *relay)
 	struct buf *in = &relay->from->in;
 	bool is_full = in->data && buf_room(in) == 0;
 	bool all_sent = relay->sent == relay->ready;
+
 	if (is_full && all_sent)
 		relay->keeps = false;
 	if (relay->keeps || relay->sent == relay->base || !(all_sent || is_full))
@@ -128,15 +131,18 @@ static struct str trailer_section(const struct relay *relay)
 	    relay->body.trailer_bytes};
 }
 
-/* Opens a chunk over all the payload there is, or ends the message; true when `out` had room for it. */
+/* Opens a chunk over all the payload there is, or ends the message; true when `out` had room for
+ * it. */
 static bool compose_chunk(struct relay *relay)
 {
 	struct buf *out = &relay->to->out;
+
 	if (relay->chunk_left > 0 || relay->last_composed)
 		return true;
 	if (unsent(relay) > 0) {
 		char text[BODY_CHUNK_HEAD_SIZE];
 		size_t len = body_chunk_head(text, unsent(relay));
+
 		if (!buf_append(out, (struct str){text, len}))
 			return false;
 		relay->chunk_left = unsent(relay);
@@ -154,8 +160,8 @@ static bool ends_message(const struct relay *relay)
 	       trailer_section(relay).len == 0;
 }
 
-/* What follows the payload of the chunk in the same write: its CRLF, so that the receiver has it whole before more
- * comes, and the end of the message if this is it. */
+/* What follows the payload of the chunk in the same write: its CRLF, so that the receiver has it
+ * whole before more comes, and the end of the message if this is it. */
 static struct str chunk_tail(const struct relay *relay)
 {
 	if (relay->framing != HTTP_FRAMING_CHUNKED || relay->chunk_left == 0)
@@ -170,6 +176,7 @@ static enum io drain_some(struct relay *relay)
 	bool ends = ends_message(relay);
 	size_t before = relay->pipe->held;
 	enum io io = conn_drain(relay->to, relay->pipe);
+
 	if (io != IO_OK)
 		return io;
 	size_t content = before - relay->pipe->held;
@@ -188,6 +195,7 @@ static enum io drain_some(struct relay *relay)
 static enum io send_some(struct relay *relay)
 {
 	bool chunked = relay->framing == HTTP_FRAMING_CHUNKED;
+
 	if (chunked && !compose_chunk(relay))
 		return IO_SHORTAGE;
 	size_t payload = relay->ready - relay->sent;
@@ -231,6 +239,7 @@ static enum io send_all(struct relay *relay)
 	    !is_sent(relay) && (relay_wants_write(relay) ||
 				   (relay->framing == HTTP_FRAMING_CHUNKED && relay->body.done))) {
 		enum io io = send_some(relay);
+
 		if (io != IO_OK)
 			return io;
 	}
@@ -241,6 +250,7 @@ static enum io send_all(struct relay *relay)
 static bool is_long(const struct relay *relay)
 {
 	uint64_t more = body_spliceable(&relay->body);
+
 	return more == UINT64_MAX ? relay->last_read >= SPLICE_LEAST : more >= SPLICE_LEAST;
 }
 
@@ -248,6 +258,7 @@ static bool is_long(const struct relay *relay)
 static bool fill_pipe(struct relay *relay, enum io *io)
 {
 	uint64_t more = body_spliceable(&relay->body);
+
 	if (!relay->pipes || relay->keeps || relay->raw < relay->from->in.end || !is_long(relay))
 		return false;
 	relay->pipe = pipes_take(relay->pipes);
@@ -267,6 +278,7 @@ static enum io read_some(struct relay *relay)
 {
 	uint64_t before = relay->from->received;
 	enum io io;
+
 	make_room(relay);
 	if (!fill_pipe(relay, &io))
 		io = conn_read(relay->from, READ_BYTES);
@@ -276,13 +288,14 @@ static enum io read_some(struct relay *relay)
 	return io;
 }
 
-/* Heads are read with little of what follows them. What is short leaves with its head: true when more of it came, or its
- * end. What is long does not wait for more. */
+/* Heads are read with little of what follows them. What is short leaves with its head: true when
+ * more of it came, or its end. What is long does not wait for more. */
 static bool gather(struct relay *relay)
 {
 	struct conn *from = relay->from;
 	bool is_possible = !relay->body.done && !from->ended && from->readable && !relay->pipe &&
 			   buf_room(&from->in) > 0;
+
 	/* What is announced is sent before anything is put behind it. */
 	if (!is_possible || relay->chunk_left > 0 || is_long(relay))
 		return false;

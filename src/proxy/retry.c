@@ -84,6 +84,7 @@ struct retry_answer retry_final_answer(
 {
 	struct telling best = {
 	    0, {503, "No backend is available.", "destination_unavailable", 1, ACCESS_NO_BACKEND}};
+
 	if (picked == RING_ALL_FULL)
 		best.answer =
 		    (struct retry_answer){503, "All backends are at their connection limit.",
@@ -98,10 +99,12 @@ struct str retry_attempts(
     const struct try_record *tries, size_t count, char text[static RETRY_ATTEMPTS_SIZE])
 {
 	size_t len = 0;
+
 	for (size_t i = 0; i < count; i++) {
 		const struct try_record *try = &tries[i];
 		bool is_answer = try->outcome == OUTCOME_GOOD || try->outcome == OUTCOME_STATUS;
 		char status[16];
+
 		snprintf(status, sizeof(status), "%u", try->status);
 		int written = snprintf(text + len, RETRY_ATTEMPTS_SIZE - len, "%s%s(%s,%lldms)",
 		    i > 0 ? " " : "", try->backend->name,

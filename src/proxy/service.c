@@ -13,6 +13,7 @@ const int64_t service_duration_bounds_us[SERVICE_LATENCY_BUCKETS - 1] = {500, 10
 bool service_init(struct service *service, const struct service_start *start)
 {
 	const struct rules_limits *limits = &start->rules->limits;
+
 	*service = (struct service){
 	    .loop = start->loop,
 	    .ring = start->ring,
@@ -28,8 +29,8 @@ bool service_init(struct service *service, const struct service_start *start)
 		return false;
 	pipes_init(&service->pipes);
 	slab_init(&service->sessions, start->session_size, limits->connections);
-	/* Each session has one at most, and a reload may leave more sessions than are let in from then on: a limit of
-	 * their own would only break connections. */
+	/* Each session has one at most, and a reload may leave more sessions than are let in from
+	 * then on: a limit of their own would only break connections. */
 	slab_init(&service->exchanges, start->exchange_size, SIZE_MAX);
 	service->rules = rules_hold(start->rules);
 	return true;
@@ -54,18 +55,20 @@ void service_set_rules(struct service *service, struct rules *rules)
 
 size_t service_block_size(const struct rules *rules)
 {
-	/* However little is kept of requests: long content that cannot go through a pipe takes few steps. */
+	/* However little is kept of requests: long content that cannot go through a pipe takes few
+	 * steps. */
 	size_t least = 128 * 1024;
 	size_t content = rules->retry.body_bytes > least ? rules->retry.body_bytes : least;
 	size_t lines = (content + 2 * rules->limits.head.header_bytes) / CACHE_LINE;
-	/* An odd number of cache lines apart, the fronts of blocks, which are used most, are spread over the processor's
-	 * caches; a power of two apart they would push each other out. */
+	/* An odd number of cache lines apart, the fronts of blocks, which are used most, are spread
+	 * over the processor's caches; a power of two apart they would push each other out. */
 	return (lines + 1) / 2 * 2 * CACHE_LINE + CACHE_LINE;
 }
 
 struct str service_date(struct service *service)
 {
 	struct timespec now;
+
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	if (now.tv_sec != service->date_seconds) {
 		write_date(service->date, now.tv_sec);
@@ -78,6 +81,7 @@ struct str service_date(struct service *service)
 static uint64_t next_random(uint64_t *state)
 {
 	uint64_t mixed = *state += 0x9e3779b97f4a7c15U;
+
 	mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9U;
 	mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebU;
 	return mixed ^ (mixed >> 31);
@@ -87,5 +91,6 @@ void service_make_request_id(struct service *service, char id[static SERVICE_REQ
 {
 	unsigned long long high = next_random(&service->random);
 	unsigned long long low = next_random(&service->random);
+
 	snprintf(id, SERVICE_REQUEST_ID_SIZE, "%016llx%016llx", high, low);
 }

@@ -2,7 +2,8 @@
 
 #include <utlist.h>
 
-/* How long a client may go on sending after an answer that ends its connection: between two reads, and in all. */
+/* How long a client may go on sending after an answer that ends its connection: between two reads,
+ * and in all. */
 enum { LINGER_SILENCE_US = 2 * 1000 * 1000, LINGER_US = 15 * 1000 * 1000 };
 
 /* What an idle client has left to send its next request when the daemon stops. */
@@ -51,6 +52,7 @@ static void free_session(struct loop_task *task)
 {
 	struct session *session = container_of(task, struct session, grave);
 	struct service *service = session->service;
+
 	slab_give(&service->sessions, session);
 	if (service->on_room)
 		service->on_room(service);
@@ -72,6 +74,7 @@ static void end(struct session *session, bool reset)
 static void become_idle(struct session *session)
 {
 	const struct service *service = session->service;
+
 	session->state = SESSION_IDLE;
 	conn_want(&session->client, LOOP_READ);
 	arm(session,
@@ -95,6 +98,7 @@ static bool begin_exchange(struct session *session)
 	    .run_owner = run_owner,
 	    .owner = session,
 	};
+
 	session->exchange = exchange_create(&start);
 	if (!session->exchange)
 		return false;
@@ -117,6 +121,7 @@ static bool run_idle(struct session *session)
 	buf_compact(&client->in);
 	while (!has_request(session)) {
 		enum io io = conn_read(client, EXCHANGE_READ_BYTES);
+
 		if (io == IO_AGAIN) {
 			become_idle(session);
 			return false;
@@ -147,6 +152,7 @@ static void linger(struct session *session)
 static void run_lingering(struct session *session)
 {
 	struct conn *client = &session->client;
+
 	buf_release(&client->in);
 	enum io io = conn_read(client, LINGER_READ_BYTES);
 	buf_release(&client->in);
@@ -174,6 +180,7 @@ static bool has_to_linger(const struct conn *client)
 static bool follow_sequel(struct session *session)
 {
 	enum exchange_sequel sequel = session->exchange->sequel;
+
 	exchange_destroy(session->exchange);
 	session->exchange = NULL;
 	switch (sequel) {
@@ -239,6 +246,7 @@ static void on_due(struct timer *timer)
 {
 	struct session *session = container_of(timer, struct session, timer);
 	bool has_next = session->state == SESSION_IDLE && has_request(session);
+
 	if (session->state != SESSION_EXCHANGING && !has_next) {
 		end(session, false);
 		return;
@@ -253,6 +261,7 @@ static void on_due(struct timer *timer)
 bool session_start(struct service *service, int fd, const struct net_addr *peer)
 {
 	struct session *session = slab_take(&service->sessions);
+
 	if (!session)
 		return false;
 	*session = (struct session){.service = service, .state = SESSION_IDLE, .peer = *peer};
@@ -272,6 +281,7 @@ bool session_start(struct service *service, int fd, const struct net_addr *peer)
 void sessions_drain(struct service *service)
 {
 	struct session *session, *next;
+
 	service->draining = true;
 	DL_FOREACH_SAFE (service->first, session, next)
 		if (session->state == SESSION_IDLE)
@@ -281,6 +291,7 @@ void sessions_drain(struct service *service)
 void sessions_abort(struct service *service)
 {
 	struct session *session, *next;
+
 	DL_FOREACH_SAFE (service->first, session, next) {
 		if (session->state == SESSION_EXCHANGING) {
 			exchange_abort(session->exchange);
