@@ -89,9 +89,7 @@ sources() {
 
 # Comments and long strings are not clang-format's.
 width() {
-    sources | grep -E '^(src|include)/' | xargs awk '
-        length($0) > 100 { print FILENAME ":" FNR ": " length($0) " columns"; found = 1 }
-        END { exit found }'
+    ! sources | grep -E '^(src|include)/' | LC_ALL=C.UTF-8 xargs grep -nE '^.{101,}$'
 }
 
 style() {
