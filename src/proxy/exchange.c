@@ -437,9 +437,13 @@ static void wait(struct exchange *exchange)
 		writes_client |= relay_wants_write(&exchange->down);
 	}
 	conn_want(client, (reads_client ? LOOP_READ : 0U) | (writes_client ? LOOP_WRITE : 0U));
-	if (exchange->link)
+	if (exchange->link) {
+		/* Nobody tells what comes while nobody asks: it is looked for before the connection is used
+		 * again. */
+		exchange->link->conn.readable |= !reads_link;
 		conn_want(&exchange->link->conn,
 		    (reads_link ? LOOP_READ : 0U) | (writes_link ? LOOP_WRITE : 0U));
+	}
 	timer_arm(loop_timers(exchange->with.service->loop), exchange->with.timer,
 	    states[exchange->state].due(exchange));
 }
