@@ -410,6 +410,20 @@ static void give(struct client *client)
 	note_sent(client);
 }
 
+static void plan_next(struct client *client)
+{
+	if (client->sent < client->wire.len && !client->peer.channel->peer_is_full &&
+	    client->leave_us == 0)
+		peer_wake(&client->peer, client->give.next_us);
+	if (client->leave_us > trace_now_us())
+		peer_wake(&client->peer, client->leave_us);
+	if (peer_content(&client->peer).len > 0)
+		peer_wake(&client->peer, client->take.next_us);
+	if (client->left > 0 && client->asked_count < client->depth && !client->is_over &&
+	    client->ask_us > trace_now_us())
+		peer_wake(&client->peer, client->ask_us);
+}
+
 /* Ends its side in the middle of what it had to say, and waits for what comes of that. */
 static void break_off(struct client *client)
 {
@@ -419,6 +433,8 @@ static void break_off(struct client *client)
 	client->left = 0;
 	client->is_over = client->has_ended = true;
 	peer_end(&client->peer);
+	/* It goes on reading, and what it reads may be here already. */
+	plan_next(client);
 }
 
 static void end_own_side(struct client *client)
@@ -545,20 +561,6 @@ static bool is_satisfied(const struct client *client)
 	return client->asked_count == 0 && client->sent == client->wire.len &&
 	       (client->left == 0 || client->is_over ||
 		   world.request_count >= world.profile.requests);
-}
-
-static void plan_next(struct client *client)
-{
-	if (client->sent < client->wire.len && !client->peer.channel->peer_is_full &&
-	    client->leave_us == 0)
-		peer_wake(&client->peer, client->give.next_us);
-	if (client->leave_us > trace_now_us())
-		peer_wake(&client->peer, client->leave_us);
-	if (peer_content(&client->peer).len > 0)
-		peer_wake(&client->peer, client->take.next_us);
-	if (client->left > 0 && client->asked_count < client->depth && !client->is_over &&
-	    client->ask_us > trace_now_us())
-		peer_wake(&client->peer, client->ask_us);
 }
 
 /* A tunnel whose one way is closed goes on the other way. */
