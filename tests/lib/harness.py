@@ -105,7 +105,14 @@ class Rondo:
         return "\n".join("    " + line for line in self.lines[-count:])
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """Those in use: pipes are kept for the next long content."""
+        count = 0
+        for name in os.listdir(f"/proc/{self.pid}/fd"):
+            try:
+                count += not os.readlink(f"/proc/{self.pid}/fd/{name}").startswith("pipe:")
+            except FileNotFoundError:
+                pass
+        return count
 
     def memory_kib(self):
         with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
