@@ -35,7 +35,7 @@ enum outcome {
 	OUTCOME_STATUS,          /* a status in retry.statuses */
 	OUTCOME_CUT_OFF,         /* ended, broke or fell silent in the content */
 	OUTCOME_STALE,           /* a reused connection died before the first byte */
-	OUTCOME_IMPATIENT,       /* reset or ended while content from the client was waited for */
+	OUTCOME_IMPATIENT,       /* reset or ended after a long wait for content from the client */
 	OUTCOME_CLIENT,          /* the client went away or was at fault */
 	OUTCOME_SHORTAGE,        /* rondo's own: descriptors, ports, memory */
 	OUTCOME_DEADLINE,        /* retry.deadline passed while waiting for it */

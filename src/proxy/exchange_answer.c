@@ -62,16 +62,28 @@ static bool waits_for_content(const struct exchange *exchange)
 	return exchange->upload == UPLOAD_RUNNING && relay_wants_read(&exchange->up);
 }
 
+/* A backend that ends when the client has sent nothing for so long may have had enough of waiting;
+ * one that ends sooner has another reason. */
+enum { IMPATIENCE_US = 1000 * 1000 };
+
+/* Has the backend waited for the client, which is slow, and not the client for a 100 from the
+ * backend? */
+static bool was_kept_waiting(const struct exchange *exchange)
+{
+	bool awaits_continue = exchange->request.expects_continue && !exchange->has_continued &&
+			       exchange->up.passed == 0;
+
+	return waits_for_content(exchange) && !awaits_continue &&
+	       buf_len(&exchange->link->conn.in) == 0 &&
+	       exchange_now_us(exchange) - exchange->up.moved_us >= IMPATIENCE_US;
+}
+
 /* The connection ended before the answer's head was whole. */
 static enum outcome lost_outcome(const struct exchange *exchange)
 {
-	const struct conn *conn = &exchange->link->conn;
-
-	if (conn->received == 0 && exchange->link->exchanges > 0)
+	if (exchange->link->conn.received == 0 && exchange->link->exchanges > 0)
 		return OUTCOME_STALE;
-	/* Nobody has to wait for ever for a slow client. */
-	bool has_begun = buf_len(&conn->in) > 0;
-	return waits_for_content(exchange) && !has_begun ? OUTCOME_IMPATIENT : OUTCOME_RESET;
+	return was_kept_waiting(exchange) ? OUTCOME_IMPATIENT : OUTCOME_RESET;
 }
 
 enum step exchange_step_answer_head(struct exchange *exchange)

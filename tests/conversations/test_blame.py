@@ -4,6 +4,7 @@
 Conversations in which something fails, and it matters who is held to be at fault.
 """
 
+import contextlib
 import threading
 
 import raw
@@ -93,10 +94,18 @@ class Uploads(Blame):
             head, _ = client.answer()
         return head.split()[1], self.downs(rondo)
 
+    @staticmethod
+    def has_enough_of(peer):
+        """Waits for more, longer than a second, which it takes to be impatient."""
+        peer.sock.settimeout(1.1)
+        with contextlib.suppress(TimeoutError):
+            peer.read(1)
+
     def test_a_backend_that_does_not_wait_for_a_slow_client_is_not_to_blame(self):
         def closes(peer, _number):
             peer.read_head()
             peer.read(3)
+            self.has_enough_of(peer)
 
         def resets(peer, number):
             closes(peer, number)
@@ -106,6 +115,7 @@ class Uploads(Blame):
             peer.read_head()
             peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             peer.read(3)
+            self.has_enough_of(peer)
 
         for impatient in (closes, resets, continues):
             with self.subTest(impatient.__name__):
@@ -115,14 +125,45 @@ class Uploads(Blame):
         def closes(peer, _number):
             peer.read_head()
             peer.read(3)
+            self.has_enough_of(peer)
 
         with self.rondo(self.backend(closes), self.backend(closes)) as rondo:
-            for _ in range(8):
-                client = self.client(rondo)
+            clients = [self.client(rondo) for _ in range(8)]
+            for client in clients:
                 client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n123")
+            for client in clients:
                 head, _ = client.answer()
                 self.assertTrue(head.startswith(b"HTTP/1.1 502 "), head)
         self.assertEqual(self.downs(rondo), [])
+
+    def test_a_backend_that_breaks_at_once_is_to_blame_although_more_was_to_come(self):
+        def closes(peer, _number):
+            peer.read_head()
+            peer.read(3)
+
+        status, downs = self.upload_to(closes)
+        self.assertEqual(status, b"200")
+        self.assertEqual(len(downs), 1)
+
+    def test_a_client_that_waits_for_a_100_is_not_slow(self):
+        def closes(peer, _number):
+            peer.read_head()
+            self.has_enough_of(peer)
+
+        def continues(peer, _number):
+            peer.read_head()
+            peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            peer.read(3)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+
+        with self.rondo(self.backend(closes), self.backend(continues)) as rondo:
+            client = self.client(rondo)
+            client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
+                        b"Expect: 100-continue\r\n\r\n")
+            self.assertEqual(client.read_head(), b"HTTP/1.1 100 Continue\r\n\r\n")
+            client.send(b"123")
+            self.assertTrue(client.answer()[0].startswith(b"HTTP/1.1 200 "))
+        self.assertEqual(len(self.downs(rondo)), 1)
 
     def test_a_backend_that_breaks_in_its_answer_is_to_blame_however_slow_the_client(self):
         def breaks(peer, _number):
