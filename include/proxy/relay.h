@@ -3,8 +3,8 @@
  *
  * Content is read into the sender's receive buffer, its framing taken off in place, and sent on
  * from there with the framing of the other side, together with whatever head waits in the
- * receiver's `out`. Nothing is copied and nothing more is read while a block of payload waits to be
- * sent, so a slow receiver slows the sender down.
+ * receiver's `out`. Nothing is copied, and of a message that is not short nothing more is read
+ * while payload waits to be sent, so a slow receiver slows the sender down.
  *
  *      in.begin      base        sent          ready        raw         in.end
  *         |  a head   |  kept or  |  payload to  | (trailers) |  not yet   |
@@ -71,7 +71,8 @@ void relay_start(struct relay *relay, const struct relay_start *start);
  * keeps. */
 void relay_aim(struct relay *relay, struct conn *to, enum http_framing framing);
 
-/* Takes the framing off what already arrived; false when it is broken, before anything was sent. */
+/* Takes the framing off what already arrived, to the end if the message is short; false when it is
+ * broken, before anything was sent. */
 bool relay_look(struct relay *relay);
 
 /* Can the content be sent to another receiver from its first byte? */

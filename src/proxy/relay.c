@@ -107,11 +107,6 @@ static void make_room(struct relay *relay)
 	relay->raw -= gone;
 }
 
-bool relay_look(struct relay *relay)
-{
-	return decode(relay) != BODY_BAD;
-}
-
 bool relay_wants_read(const struct relay *relay)
 {
 	return !relay->body.done && unsent(relay) == 0 && !relay->from->ended;
@@ -294,7 +289,7 @@ static bool gather(struct relay *relay)
 {
 	struct conn *from = relay->from;
 	bool is_possible = !relay->body.done && !from->ended && from->readable && !relay->pipe &&
-			   buf_room(&from->in) > 0;
+			   buf_room(&from->in) > 0 && (!relay->to || relay->to->writable);
 
 	/* What is announced is sent before anything is put behind it. */
 	if (!is_possible || relay->chunk_left > 0 || is_long(relay))
@@ -304,6 +299,14 @@ static bool gather(struct relay *relay)
 	if (io == IO_ERROR || io == IO_SHORTAGE)
 		from->readable = true;
 	return io == IO_OK || (io == IO_END && body_end(&relay->body));
+}
+
+bool relay_look(struct relay *relay)
+{
+	for (int round = 0; decode(relay) != BODY_BAD; round++)
+		if (round == ROUNDS || !gather(relay))
+			return true;
+	return false;
 }
 
 enum relay_result relay_run(struct relay *relay)

@@ -207,6 +207,26 @@ class Breakage(raw.Conversation):
             self.wait_for_line(rondo, f"backend 127.0.0.1:{first.port} is down: ")
         self.assertEqual(value(head, b"x-app-url"), second.url.encode())
 
+    def test_content_that_is_broken_when_it_comes_falls_through(self):
+        """As far as it is there with its head, whatever the size of the reads."""
+        def breaks(peer, number):
+            with contextlib.suppress(EOFError):
+                while True:
+                    peer.read_head()
+                    peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                              b"%x\r\n" % size + size * b"x" + b"\r\nzz\r\n")
+
+        for size in (100, 5000, 20000):
+            with self.subTest(size=size):
+                first = self.backend(breaks, is_local=True)
+                with self.rondo(first, self.backend(serve)) as rondo:
+                    client = self.client(rondo)
+                    for _ in range(2):
+                        head, _ = client.get()
+                        self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+                        self.assertIsNotNone(value(head, b"content-length"))
+                    self.wait_for_line(rondo, " is down: ")
+
     def test_a_response_that_is_reset_is_not_made_whole(self):
         def script(peer, _number):
             peer.read_head()
