@@ -71,7 +71,7 @@ struct exchange {
 	uint64_t number;
 
 	int64_t began_us;     /* first byte of the head */
-	int64_t deadline_us;  /* of all tries together; TIMER_NEVER until the client has sent all */
+	int64_t deadline_us;  /* of all tries; TIMER_NEVER while a slow client is waited for */
 	int64_t try_us;       /* the current try began */
 	int64_t max_delay_us; /* how long its backend may be silent, as it was then */
 	int64_t connect_us;   /* its connect began */

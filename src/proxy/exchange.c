@@ -333,15 +333,6 @@ static void take_request_id(struct exchange *exchange)
 	exchange->request_id[field->value.len] = '\0';
 }
 
-/* Has the client sent all? Of chunks only reading them tells. */
-static bool is_content_here(const struct exchange *exchange)
-{
-	const struct http_head *request = &exchange->request;
-
-	return request->framing != HTTP_FRAMING_CHUNKED &&
-	       request->content_length <= exchange->with.client->in.end - exchange->up.base;
-}
-
 static enum step head_is_complete(struct exchange *exchange)
 {
 	const struct rules *rules = exchange->rules;
@@ -361,8 +352,7 @@ static enum step head_is_complete(struct exchange *exchange)
 	};
 	relay_start(&exchange->up, &up);
 	exchange->number = ++service->last_request;
-	if (is_content_here(exchange))
-		exchange->deadline_us = exchange_now_us(exchange) + rules->retry.deadline_us;
+	exchange->deadline_us = exchange_now_us(exchange) + rules->retry.deadline_us;
 	budget_request(&service->ring->budget, exchange_now_us(exchange));
 	if (rules->limits.body_bytes > 0 &&
 	    exchange->request.content_length > rules->limits.body_bytes)

@@ -315,12 +315,24 @@ static enum step upload_failed(struct exchange *exchange, enum relay_result resu
 	return STEP_AGAIN;
 }
 
+/* The time that a client takes to send is not held against the tries: their deadline begins anew
+ * when all of it is here. */
+static void pace_deadline(struct exchange *exchange)
+{
+	if (relay_wants_read(&exchange->up))
+		exchange->deadline_us = TIMER_NEVER;
+	else if (relay_has_all(&exchange->up) && exchange->deadline_us == TIMER_NEVER)
+		exchange->deadline_us =
+		    exchange_now_us(exchange) + exchange->rules->retry.deadline_us;
+}
+
 enum step exchange_step_sending(struct exchange *exchange)
 {
 	enum relay_result result = relay_run(&exchange->up);
 
 	switch (result) {
 	case RELAY_WAITS:
+		pace_deadline(exchange);
 		return exchange_step_answer_head(exchange);
 	case RELAY_DONE:
 		exchange->upload = UPLOAD_DONE;
@@ -339,9 +351,7 @@ enum step exchange_step_sending(struct exchange *exchange)
 	}
 	/* The limits count from here, and the turn may have been long: never early. */
 	exchange->sent_us = loop_refresh_us(exchange->with.service->loop);
-	/* The time that the client took to send is not held against the tries. */
-	if (result == RELAY_DONE && exchange->deadline_us == TIMER_NEVER)
-		exchange->deadline_us = exchange->sent_us + exchange->rules->retry.deadline_us;
+	pace_deadline(exchange);
 	exchange_enter(exchange, EXCHANGE_WAITING);
 	return STEP_AGAIN;
 }

@@ -112,7 +112,8 @@ static const struct setting config_rows[] = {
 	.max = 24 * HOUR,
 	.fallback = "30s",
 	.help = "Limit for all tries of a request together, from its whole head to the first byte "
-		"of the answer."},
+		"of the answer. It begins anew when a client that had to be waited for has sent "
+		"all."},
     {.path = "retry.budget",
 	.type = SETTING_INTEGER,
 	CONFIG(rules.retry.budget_percent),
