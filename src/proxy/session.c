@@ -284,7 +284,7 @@ void sessions_drain(struct service *service)
 
 	service->draining = true;
 	DL_FOREACH_SAFE (service->first, session, next)
-		if (session->state == SESSION_IDLE)
+		if (session->state == SESSION_IDLE && !has_request(session))
 			become_idle(session);
 }
 
