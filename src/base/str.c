@@ -13,12 +13,16 @@ bool str_equals(struct str a, struct str b)
 
 bool str_equals_nocase(struct str a, struct str b)
 {
-	/* Most names are written alike everywhere. */
-	if (str_equals(a, b))
-		return true;
 	if (a.len != b.len)
 		return false;
-	for (size_t i = 0; i < a.len; i++)
+	if (a.len == 0)
+		return true;
+	/* Most names differ in their first letter, or are written alike everywhere. */
+	if (lower(a.data[0]) != lower(b.data[0]))
+		return false;
+	if (memcmp(a.data, b.data, a.len) == 0)
+		return true;
+	for (size_t i = 1; i < a.len; i++)
 		if (lower(a.data[i]) != lower(b.data[i]))
 			return false;
 	return true;

@@ -30,12 +30,14 @@ bool retry_may_repeat(const struct rules_retry *rules, const struct http_head *r
 	case RETRY_IDEMPOTENT:
 		break;
 	}
+	if (is_idempotent(request->method))
+		return true;
 	struct str name = str_from(rules->idempotency_header);
 	const struct http_field *key = name.len > 0 ? http_head_find(request, name) : NULL;
 
 	/* A key that Connection named is not passed on, and no backend can tell the second time
 	 * from the first. */
-	return is_idempotent(request->method) || (key && !key->hop_by_hop);
+	return key && !key->hop_by_hop;
 }
 
 bool retry_is_status(const struct rules_retry *rules, unsigned status)
