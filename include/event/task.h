@@ -9,18 +9,22 @@
 #define RONDO_EVENT_TASK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* All zeroes but for `run`. */
 struct loop_task {
-	struct loop_task *next;
-	bool is_queued;
+	struct loop_task *next; /* the last of a queue is its own next; NULL: in none */
 	void (*run)(struct loop_task *task);
 };
 
 struct task_queue {
-	struct loop_task *first;
-	struct loop_task **end;
+	struct loop_task *first, *last;
 };
+
+static inline bool task_is_queued(const struct loop_task *task)
+{
+	return task->next != NULL;
+}
 
 void task_queue_init(struct task_queue *queue);
 

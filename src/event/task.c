@@ -1,21 +1,20 @@
 #include "event/task.h"
 
-#include <stddef.h>
-
 void task_queue_init(struct task_queue *queue)
 {
-	queue->first = NULL;
-	queue->end = &queue->first;
+	*queue = (struct task_queue){0};
 }
 
 void task_queue_put(struct task_queue *queue, struct loop_task *task)
 {
-	if (task->is_queued)
+	if (task_is_queued(task))
 		return;
-	task->is_queued = true;
-	task->next = NULL;
-	*queue->end = task;
-	queue->end = &task->next;
+	task->next = task;
+	if (queue->last)
+		queue->last->next = task;
+	else
+		queue->first = task;
+	queue->last = task;
 }
 
 bool task_queue_run_first(struct task_queue *queue)
@@ -24,10 +23,11 @@ bool task_queue_run_first(struct task_queue *queue)
 
 	if (!task)
 		return false;
-	queue->first = task->next;
-	if (!queue->first)
-		queue->end = &queue->first;
-	task->is_queued = false;
+	if (task == queue->last)
+		task_queue_init(queue);
+	else
+		queue->first = task->next;
+	task->next = NULL;
 	task->run(task);
 	return true;
 }

@@ -106,7 +106,7 @@ void loop_at_end_of_turn(struct loop *loop, struct loop_task *task)
 
 void loop_bury(struct loop *loop, struct loop_task *task)
 {
-	assert(!task->is_queued);
+	assert(!task_is_queued(task));
 	task_queue_put(&loop->burials, task);
 }
 
