@@ -74,7 +74,7 @@ analyze() {
 }
 export -f analyze without_for
 
-if command -v gcc > /dev/null; then
+if command -v gcc > /dev/null && [ "$(gcc -dumpversion)" = 12 ]; then
     mapfile -t calls < <(commands)
     # shellcheck disable=SC2016 # the inner shell expands it
     printf '%s\0' "${calls[@]}" | xargs -0 -r -P "$(nproc)" -n 1 bash -c 'analyze "$0"' > "$log"
@@ -83,7 +83,7 @@ if command -v gcc > /dev/null; then
         echo "${#calls[@]} calls for ${#sources[@]} sources: python3 ended early" >> "$log"
     judge 'gcc -fanalyzer' $status
 else
-    echo 'skipped gcc -fanalyzer: gcc is not installed'
+    echo 'skipped gcc -fanalyzer: version 12 is not installed'
 fi
 
 # What it is wrong about is in cppcheck.txt, with the reason. It would read macros of utlist without knowing them.
