@@ -225,12 +225,11 @@ def pipeline_and_reset(world):
         client = connect(proxy)
         client.sendall(request("/after/20") * 1000)
         reset(client)
+    # Who is reset before it answers never says that it has answered.
     proxy.wait_descriptors(base)
-    wait_until("an idle backend", lambda: backend.count("got /after/20") ==
-               backend.count("answered /after/20"))
-    assert backend.count("got /after/20") <= 200, backend.count("got /after/20")
     assert_served(proxy)
     proxy.stop()
+    assert backend.count("got /after/20") <= 200, backend.count("got /after/20")
     world.tell(f"{backend.count('got /after/20')} of 20000 reached the backend")
 
 
