@@ -216,6 +216,7 @@ class Strace:
     def __init__(self, pid, calls, *options):
         self.output = tempfile.NamedTemporaryFile(mode="r", prefix="rondo-strace.", encoding="ascii",
                                                   errors="replace")
+        self.pid = pid
         command = ["strace", "-f", *options, "-e", "trace=" + calls, "-o", self.output.name, "-p", str(pid)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -226,8 +227,18 @@ class Strace:
             self.output.close()
             raise AssertionError("strace: " + said)
 
+    def is_waiting(self):
+        with open(f"/proc/{self.pid}/stat", encoding="utf-8") as stat:
+            return stat.read().rpartition(") ")[2].startswith("S")
+
     def stop(self):
-        """Ends it; the calls there were, a line each."""
+        """Ends it; the calls there were, a line each. Whoever it leaves in the middle of a call that it
+        makes fail sees one that does not exist, so it leaves when its victim sleeps."""
+        asleep = 0
+        end = time.monotonic() + PATIENCE
+        while asleep < 5 and time.monotonic() < end:
+            asleep = asleep + 1 if self.is_waiting() else 0
+            time.sleep(0.002)
         self.process.send_signal(signal.SIGINT)
         self.process.wait()
         self.process.stderr.close()
