@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <glob.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static const struct setting *row(size_t i)
 {
@@ -141,10 +142,20 @@ static const struct config_node *open_file(struct config_load *load, const char 
 	return good ? &opened->file.root : NULL;
 }
 
+/* A pipe or a device would keep whoever reads it waiting, and with a reload all clients. What cannot
+ * be looked at cannot be opened either. */
+static bool is_file(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) < 0 || S_ISREG(status.st_mode);
+}
+
 static void take_included_files(struct config_load *load)
 {
 	const struct config_line none = {.file = "include"};
-	const struct config_line *line = load->lines[settings_row("include")];
+	const struct config_line *written = load->lines[settings_row("include")];
+	const struct config_fault fault = {written ? written : &none, NULL};
 	const char *include = load->config->include;
 	char *pattern;
 
@@ -158,11 +169,17 @@ static void take_included_files(struct config_load *load)
 	if (failed == GLOB_NOSPACE || failed == GLOB_ABORTED)
 		load->errors->incomplete = true;
 	else if (failed && !strpbrk(include, "*?["))
-		config_errors_add(load->errors, (struct config_fault){line ? line : &none, NULL},
-		    "include: there is no file %s", pattern);
+		config_errors_add(load->errors, fault, "include: there is no file %s", pattern);
 	for (size_t i = 0; !failed && i < found.gl_pathc; i++) {
-		const struct config_node *root = open_file(load, found.gl_pathv[i]);
+		const char *path = found.gl_pathv[i];
+		const struct config_node *root;
 
+		if (!is_file(path)) {
+			config_errors_add(
+			    load->errors, fault, "include: %s is no regular file", path);
+			continue;
+		}
+		root = open_file(load, path);
 		if (root)
 			take_included_tree(load, root);
 	}
