@@ -3,10 +3,10 @@
  *
  * Begins with the first byte of a request head and ends with the last byte of its answer, or with
  * one honest failure. It reads the head, asks the ring for a backend, sends head and content
- * through a relay, judges how each try ends (one place: try_failed), falls through to the next
- * backend as long as the rules allow, and passes the answer on through a second relay. The head,
- * and content up to retry.body, stay in the client's receive buffer until then, so that every try
- * starts from the same bytes.
+ * through a relay, judges how each try ends (exchange_try_failed, or by the head of its answer),
+ * falls through to the next backend as long as the rules allow, and passes the answer on through a
+ * second relay. The head, and content up to retry.body if the request may be repeated, stay in the
+ * client's receive buffer until then, so that every try starts from the same bytes.
  *
  * It belongs to a session, which owns the client's connection and timer and calls exchange_run
  * after every event; `run_owner` is called for events of the backend's connection. An exchange

@@ -408,7 +408,7 @@ static void late_reading(struct exchange *exchange)
 
 /* ---- running and waiting */
 
-/* What both connections and the clock are waited for follows from the state alone. */
+/* What is waited for follows from the state, and from what there is to be moved. */
 static void wait(struct exchange *exchange)
 {
 	struct conn *client = exchange->with.client;
