@@ -142,8 +142,8 @@ static const struct config_node *open_file(struct config_load *load, const char 
 	return good ? &opened->file.root : NULL;
 }
 
-/* A pipe or a device would keep whoever reads it waiting, and with a reload all clients. What cannot
- * be looked at cannot be opened either. */
+/* A pipe or a device would keep whoever reads it waiting, and with a reload all clients. What
+ * cannot be looked at cannot be opened either. */
 static bool is_file(const char *path)
 {
 	struct stat status;
