@@ -100,6 +100,9 @@ static uint64_t watched_ns(void)
 		return 0;
 	for (struct dirent *task; (task = readdir(tasks));) {
 		unsigned long long ns = 0;
+		/* ".." is the process, which has its first thread's time once more. */
+		if (task->d_name[0] == '.')
+			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", options.watched,
 		    task->d_name);
 		FILE *file = fopen(path, "r");
