@@ -33,8 +33,14 @@ static inline struct str str_from(const char *terminated)
 /* Byte for byte the same? */
 bool str_equals(struct str a, struct str b);
 
-/* The same but for the case of ASCII letters? */
-bool str_equals_nocase(struct str a, struct str b);
+/* The same `len` bytes, at least one, but for the case of ASCII letters? */
+bool str_same_letters(const char *a, const char *b, size_t len);
+
+/* The same but for the case of ASCII letters? Most names that are compared differ in length. */
+static inline bool str_equals_nocase(struct str a, struct str b)
+{
+	return a.len == b.len && (a.len == 0 || str_same_letters(a.data, b.data, a.len));
+}
 
 bool str_starts_with(struct str s, struct str prefix);
 

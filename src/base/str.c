@@ -11,19 +11,15 @@ bool str_equals(struct str a, struct str b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-bool str_equals_nocase(struct str a, struct str b)
+bool str_same_letters(const char *a, const char *b, size_t len)
 {
-	if (a.len != b.len)
-		return false;
-	if (a.len == 0)
-		return true;
 	/* Most names differ in their first letter, or are written alike everywhere. */
-	if (lower(a.data[0]) != lower(b.data[0]))
+	if (lower(a[0]) != lower(b[0]))
 		return false;
-	if (memcmp(a.data, b.data, a.len) == 0)
+	if (memcmp(a, b, len) == 0)
 		return true;
-	for (size_t i = 1; i < a.len; i++)
-		if (lower(a.data[i]) != lower(b.data[i]))
+	for (size_t i = 1; i < len; i++)
+		if (lower(a[i]) != lower(b[i]))
 			return false;
 	return true;
 }

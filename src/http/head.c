@@ -373,32 +373,37 @@ static const bool is_label_byte[256] = {
 };
 /* clang-format on */
 
+/* How many bytes at the front are those of a label; what is percent-encoded counts as it stands. */
+static size_t label_length(struct str name)
+{
+	size_t n = 0;
+
+	for (;;) {
+		while (n < name.len && is_label_byte[(unsigned char)name.data[n]])
+			n++;
+		if (n == name.len || name.data[n] != '%' ||
+		    !is_percent_encoded((struct str){name.data + n, name.len - n}))
+			return n;
+		n += 3;
+	}
+}
+
 /* A name or IPv4 address as RFC 3986, 3.2.2 has it, but without commas and empty labels; one dot at
  * the end is the root of the domain names. */
 static bool is_name(struct str name)
 {
-	bool label_is_empty = true;
+	do {
+		size_t label = label_length(name);
 
-	if (!name.len)
-		return false;
-	for (size_t i = 0; i < name.len; i++) {
-		char byte = name.data[i];
-
-		if (byte == '.') {
-			if (label_is_empty)
-				return false;
-			label_is_empty = true;
-			continue;
-		}
-		label_is_empty = false;
-		if (byte == '%') {
-			if (!is_percent_encoded((struct str){name.data + i, name.len - i}))
-				return false;
-			i += 2;
-		} else if (!is_label_byte[(unsigned char)byte]) {
+		if (label == 0)
 			return false;
-		}
-	}
+		if (label == name.len)
+			return true;
+		if (name.data[label] != '.')
+			return false;
+		name.data += label + 1;
+		name.len -= label + 1;
+	} while (name.len);
 	return true;
 }
 

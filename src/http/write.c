@@ -119,7 +119,7 @@ static void put_framing(struct writer *writer, enum http_framing framing, uint64
 
 static bool is_named(const struct http_field *field, struct str name)
 {
-	return field->name.len == name.len && str_equals_nocase(field->name, name);
+	return str_equals_nocase(field->name, name);
 }
 
 /*
