@@ -14,6 +14,9 @@
 /* Dead connections that one net_accept steps over; the loop comes back for more. */
 enum { NET_ACCEPT_SKIPS = 64 };
 
+/* Up to so many bytes are joined faster than the kernel takes a message apart. */
+enum { JOINED_BYTES = 2048 };
+
 /* ---- listening */
 
 static int set_option(int fd, int level, int option, int value)
@@ -225,7 +228,17 @@ ssize_t net_read(int fd, void *data, size_t len)
 	return got < 0 ? -errno : got;
 }
 
-ssize_t net_write(int fd, const struct iovec *parts, int count)
+static ssize_t write_part(int fd, const void *data, size_t len)
+{
+	ssize_t put;
+
+	do
+		put = send(fd, data, len, MSG_NOSIGNAL);
+	while (put < 0 && errno == EINTR);
+	return put < 0 ? -errno : put;
+}
+
+static ssize_t write_parts(int fd, const struct iovec *parts, int count)
 {
 	/* sendmsg does not write to the parts, only its interface does not say so. */
 	const union {
@@ -235,12 +248,35 @@ ssize_t net_write(int fd, const struct iovec *parts, int count)
 	struct msghdr message = {.msg_iov = same.wanted, .msg_iovlen = (size_t)count};
 	ssize_t put;
 
-	/* send(2) spares the kernel the copies of a message and its parts. */
 	do
-		put = count == 1 ? send(fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL)
-				 : sendmsg(fd, &message, MSG_NOSIGNAL);
+		put = sendmsg(fd, &message, MSG_NOSIGNAL);
 	while (put < 0 && errno == EINTR);
 	return put < 0 ? -errno : put;
+}
+
+/* Joins the parts; 0 when they are too long. */
+static size_t join(char joined[static JOINED_BYTES], const struct iovec *parts, int count)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < count; i++) {
+		if (parts[i].iov_len > JOINED_BYTES - len)
+			return 0;
+		memcpy(joined + len, parts[i].iov_base, parts[i].iov_len);
+		len += parts[i].iov_len;
+	}
+	return len;
+}
+
+ssize_t net_write(int fd, const struct iovec *parts, int count)
+{
+	char joined[JOINED_BYTES];
+	size_t len;
+
+	if (count == 1)
+		return write_part(fd, parts->iov_base, parts->iov_len);
+	len = join(joined, parts, count);
+	return len > 0 ? write_part(fd, joined, len) : write_parts(fd, parts, count);
 }
 
 bool net_is_quiet(int fd)
