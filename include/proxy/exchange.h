@@ -90,8 +90,7 @@ struct exchange {
 	struct backend_conn
 	    *parked; /* an answer that fell through, kept in case nothing better comes */
 
-	struct try_record tries[VERDICT_MAX_TRIES];
-	size_t try_count;
+	size_t try_count;         /* of `tries` */
 	bool was_parked;          /* the answer passed on is one that fell through before */
 	bool settled;             /* verdict has judged the tries */
 	unsigned interims;        /* 1xx of the current try */
@@ -108,6 +107,9 @@ struct exchange {
 	enum exchange_sequel sequel;
 	int64_t connect_took_us, first_byte_us; /* of the last try; -1 = none */
 	char request_id[SERVICE_REQUEST_ID_SIZE];
+
+	/* These are not cleared when an exchange begins: what is in use of them is counted. */
+	struct try_record tries[VERDICT_MAX_TRIES];
 	struct http_field fields[]; /* of the request; as many as limits.headers */
 };
 

@@ -469,15 +469,14 @@ struct exchange *exchange_create(const struct exchange_start *start)
 
 	if (!exchange)
 		return NULL;
-	*exchange = (struct exchange){
-	    .with = *start,
-	    .rules = rules_hold(service->rules),
-	    .state = EXCHANGE_READING,
-	    .began_us = loop_now_us(service->loop),
-	    .deadline_us = TIMER_NEVER,
-	    .connect_took_us = -1,
-	    .first_byte_us = -1,
-	};
+	memset(exchange, 0, offsetof(struct exchange, tries));
+	exchange->with = *start;
+	exchange->rules = rules_hold(service->rules);
+	exchange->state = EXCHANGE_READING;
+	exchange->began_us = loop_now_us(service->loop);
+	exchange->deadline_us = TIMER_NEVER;
+	exchange->connect_took_us = -1;
+	exchange->first_byte_us = -1;
 	exchange->request.fields = exchange->fields;
 	exchange->request.field_limit = service->response.field_limit;
 	parse_init(&exchange->parse, GUARD_REQUEST);
