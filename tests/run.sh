@@ -134,7 +134,9 @@ release_lane() {
     step 'page' "$python" tests/admin/test_page.py build/release/rondo
     step 'real programs' "$python" tests/real/run_real.py build/release/rondo
     step 'names' "$python" tests/names/test_names.py build/release/rondo
-    step 'soak' "$python" tests/soak/soak.py build/release/rondo build/release/mock_backends 60000
+    step 'release' conf/release.sh build/installed
+    step 'messages, as installed' "$python" tests/http/run_cases.py build/installed/rondo
+    step 'soak, as installed' "$python" tests/soak/soak.py build/installed/rondo build/release/mock_backends 60000
     step 'simulator' build/release/tests/sim/sim --requests 1000000
     step 'faults' sh tests/faults/run.sh build/release/rondo
     other_llhttp

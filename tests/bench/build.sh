@@ -10,16 +10,16 @@ bench_tools=
 bench_rondo=()
 
 bench_build() {
-    local source=$root/tests/bench tool
+    local source=$root/tests/bench tool build=${TMPDIR:-/tmp}/rondo-bench-build
+    if [[ " $* " != *" --rondo "* ]]; then
+        "$root/conf/release.sh" "$build" || return 1
+        bench_rondo=(--rondo "$build/rondo")
+    fi
     bench_tools=${TMPDIR:-/tmp}/rondo-bench-tools
     mkdir -p "$bench_tools" || return 1
     for tool in origin floor drive; do
         cc -O2 -D_GNU_SOURCE -Wall -Wextra -o "$bench_tools/$tool" "$source/$tool.c" || return 1
     done
-    [[ " $* " == *" --rondo "* ]] && return 0
-    prepare_packages || return 1
-    prepare_build "${TMPDIR:-/tmp}/rondo-bench-build" -DCMAKE_BUILD_TYPE=Release -DRONDO_TESTS=OFF || return 1
-    bench_rondo=(--rondo "${TMPDIR:-/tmp}/rondo-bench-build/rondo")
 }
 
 # bench_alone COMMAND...: runs it in a network of its own, where that is allowed.

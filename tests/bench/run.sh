@@ -12,8 +12,6 @@ set -u
 export LC_ALL=C
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-# shellcheck source=tests/lib/prepare.sh
-. "$root/tests/lib/prepare.sh"
 # shellcheck source=tests/bench/build.sh
 . "$root/tests/bench/build.sh"
 

@@ -5,9 +5,6 @@ set -eu
 export PYTHONDONTWRITEBYTECODE=1
 
 cd "$(dirname "$0")/../.."
-# shellcheck source=tests/lib/prepare.sh
-. tests/lib/prepare.sh
 
-prepare_packages python3
-prepare_build build/soak -DCMAKE_BUILD_TYPE=Release -DRONDO_TESTS=OFF
+conf/release.sh build/soak
 exec python3 tests/soak/soak.py build/soak/rondo build/soak/mock_backends "${1:-2000000}"

@@ -55,9 +55,7 @@ inside() {
 }
 
 if [ -z "$deb" ]; then
-    # shellcheck source=tests/lib/prepare.sh
-    . "$source_dir/tests/lib/prepare.sh"
-    prepare_build "$place/build" -DCMAKE_INSTALL_PREFIX=/usr -DRONDO_TESTS=OFF
+    "$source_dir/conf/release.sh" "$place/build" -DCMAKE_INSTALL_PREFIX=/usr
     (cd "$place/build" && cpack > cpack.log 2>&1) || { cat "$place/build/cpack.log"; exit 1; }
     deb=$(echo "$place"/build/rondo_*.deb)
 fi

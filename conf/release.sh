@@ -1,0 +1,79 @@
+#!/bin/bash
+# release.sh - builds rondo as it is to be installed.
+#
+#   conf/release.sh [DIRECTORY [CMAKE-OPTION...]]     in build, unless told otherwise
+#
+# It is compiled twice. The first build counts which branches are taken and what is called, while the mock
+# backends and their client let it do a little of everything; the second is laid out by these counts. What it
+# does at work then stands together, and what it seldom does is out of the way.
+#
+# Everything runs on free ports of 127.0.0.1. A compiler other than gcc builds once.
+set -u
+export LC_ALL=C
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=tests/lib/prepare.sh
+. "$root/tests/lib/prepare.sh"
+
+build=${1:-build}
+[ $# -eq 0 ] || shift
+work=
+pids=()
+
+clean_up() {
+    [ ${#pids[@]} -eq 0 ] || kill -TERM "${pids[@]}" 2> /dev/null
+    wait
+    rm -rf "$work"
+}
+
+# start COMMAND...: starts a server, and leaves the port that it tells in `port`.
+start() {
+    local out=$work/${#pids[@]}.out
+    "$@" > "$out" 2>&1 &
+    pids+=($!)
+    until port=$(sed -nE 's/.*listening on ([0-9.]+:)?([0-9]+)$/\2/p' "$out") && [ -n "$port" ]; do
+        kill -0 $! 2> /dev/null || { cat "$out" >&2; return 1; }
+        sleep 0.05
+    done
+}
+
+# Half a second of each kind of traffic, through a rondo that logs and a rondo that does not.
+work_a_little() {
+    local mocks=$build/mock_backends backends=() name log url
+    local ask=("$mocks/load" --duration 500ms)
+    local browser=(--field 'User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0'
+        --field 'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
+        --field 'Accept-Language: en-US,en;q=0.5' --field 'Accept-Encoding: gzip, deflate, br'
+        --field 'Referer: http://www.example.com/a/page' --field 'Cookie: session=0123456789abcdef; theme=dark'
+        --field 'Cache-Control: no-cache')
+
+    for name in app app alterfailed; do
+        start "$mocks/$name" --port 0 || return 1
+        backends+=(--backend "http://127.0.0.1:$port")
+    done
+    for log in off "$work/access.log"; do
+        start "$build/rondo" --listen 127.0.0.1:0 --set "log.access=$log" "${backends[@]}" || return 1
+        url=http://127.0.0.1:$port
+        "${ask[@]}" --url "$url/" --connections 64 &&
+            "${ask[@]}" --url "$url/a/path?with=query" --connections 64 "${browser[@]}" &&
+            "${ask[@]}" --url "$url/" --connections 64 --field 'Connection: close' &&
+            "${ask[@]}" --url "$url/" --mix &&
+            "${ask[@]}" --url "$url/" --post 65536 &&
+            "${ask[@]}" --url "$url/" --post 65536 --chunked || return 1
+    done
+}
+
+prepare_packages || exit 1
+options=("$@" -DCMAKE_BUILD_TYPE=Release -DRONDO_TESTS=OFF)
+if ! "${CC:-cc}" -dM -E - < /dev/null | grep -q __clang__; then
+    prepare_build "$build" "${options[@]}" -DRONDO_PROFILE=generate || exit 1
+    build=$(cd "$build" && pwd)
+    work=$(mktemp -d) || exit 1
+    trap clean_up EXIT
+    find "$build" -name '*.gcda' -delete
+    work_a_little > "$work/load.log" 2>&1 || { cat "$work/load.log" >&2; exit 1; }
+    kill -TERM "${pids[@]}" && wait
+    pids=()
+    options+=(-DRONDO_PROFILE=use)
+fi
+prepare_build "$build" "${options[@]}"
