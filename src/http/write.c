@@ -4,42 +4,49 @@
 #include <assert.h>
 #include <time.h>
 
-/* Where the next byte goes. Nothing counts until close_writer finds that all of it had room. */
+/* Where the next byte goes, and what room is left. Nothing counts until close_writer finds that all of
+ * it had room. */
 struct writer {
 	struct buf *out;
-	size_t end;
+	char *at; /* NULL once something had no room */
+	size_t room;
 	bool had_storage;
-	bool full;
 };
 
 static struct writer open_writer(struct buf *out)
 {
 	bool had_storage = out->data != NULL;
 
-	return (struct writer){
-	    .had_storage = had_storage, .full = !buf_reserve(out), .out = out, .end = out->end};
+	if (!buf_reserve(out))
+		return (struct writer){.out = out};
+	return (struct writer){.out = out,
+	    .at = out->data + out->end,
+	    .room = buf_room(out),
+	    .had_storage = had_storage};
 }
 
 static bool close_writer(struct writer *writer)
 {
-	if (!writer->full)
-		buf_filled(writer->out, writer->end - writer->out->end);
+	struct buf *out = writer->out;
+
+	if (writer->at)
+		buf_filled(out, (size_t)(writer->at - (out->data + out->end)));
 	else if (!writer->had_storage)
-		buf_release(writer->out);
-	return !writer->full;
+		buf_release(out);
+	return writer->at;
 }
 
 /* The place of the next `len` bytes, or NULL when they have no room. */
 static inline char *take_room(struct writer *writer, size_t len)
 {
-	char *place;
+	char *place = writer->at;
 
-	if (writer->full || len > writer->out->size - writer->end) {
-		writer->full = true;
+	if (!place || len > writer->room) {
+		writer->at = NULL;
 		return NULL;
 	}
-	place = writer->out->data + writer->end;
-	writer->end += len;
+	writer->at += len;
+	writer->room -= len;
 	return place;
 }
 
