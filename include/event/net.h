@@ -119,9 +119,6 @@ ssize_t net_write(int fd, const struct iovec *parts, int count);
 /* Is the connection silent and open: no byte, no end, no error waiting? One recv(MSG_PEEK). */
 bool net_is_quiet(int fd);
 
-/* Are bytes still on their way that the peer has not acknowledged? */
-bool net_is_sending(int fd);
-
 /* No more bytes will be sent (shutdown(SHUT_WR)). Errors do not matter to anybody. */
 void net_shutdown_write(int fd);
 

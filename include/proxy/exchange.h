@@ -39,10 +39,9 @@ enum exchange_state {
 
 /* How the client's connection goes on after the exchange. */
 enum exchange_sequel {
-	SEQUEL_KEEP,   /* another request may follow */
-	SEQUEL_CLOSE,  /* orderly */
-	SEQUEL_LINGER, /* the client may still be sending; let it read the answer first */
-	SEQUEL_RESET   /* the client must notice that the answer is not whole */
+	SEQUEL_KEEP,  /* another request may follow */
+	SEQUEL_CLOSE, /* once it has read the answer, whatever it still sends */
+	SEQUEL_RESET  /* the client must notice that the answer is not whole */
 };
 
 enum exchange_upload {

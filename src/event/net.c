@@ -2,13 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <stddef.h>
 #include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/stat.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* Dead connections that one net_accept steps over; the loop comes back for more. */
@@ -288,13 +286,6 @@ bool net_is_quiet(int fd)
 		got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	while (got < 0 && errno == EINTR);
 	return got < 0 && errno == EAGAIN;
-}
-
-bool net_is_sending(int fd)
-{
-	int unsent = 0;
-
-	return ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0;
 }
 
 void net_shutdown_write(int fd)

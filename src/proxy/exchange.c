@@ -287,7 +287,7 @@ static enum step step_replying(struct exchange *exchange)
 	switch (io) {
 	case IO_OK:
 		exchange_end(
-		    exchange, exchange->end, exchange->keep_client ? SEQUEL_KEEP : SEQUEL_LINGER);
+		    exchange, exchange->end, exchange->keep_client ? SEQUEL_KEEP : SEQUEL_CLOSE);
 		return STEP_AGAIN;
 	case IO_AGAIN:
 		return STEP_WAIT;

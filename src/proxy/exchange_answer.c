@@ -286,12 +286,7 @@ static void answer_is_sent(struct exchange *exchange)
 	    (!conn->readable || net_is_quiet(conn->watch.fd));
 	if (exchange_current_try(exchange)->outcome == OUTCOME_GOOD)
 		verdict_completed(exchange->link->backend);
-	bool client_may_send = exchange->upload != UPLOAD_DONE || exchange->with.client->readable ||
-			       exchange->up.raw < exchange->with.client->in.end;
-	if (exchange->keep_client)
-		exchange_end(exchange, ACCESS_OK, SEQUEL_KEEP);
-	else
-		exchange_end(exchange, ACCESS_OK, client_may_send ? SEQUEL_LINGER : SEQUEL_CLOSE);
+	exchange_end(exchange, ACCESS_OK, exchange->keep_client ? SEQUEL_KEEP : SEQUEL_CLOSE);
 }
 
 /* The answer ends before its time: the client must be able to tell. */

@@ -167,15 +167,6 @@ static void run_lingering(struct session *session)
 		arm(session, now_us(session) + LINGER_SILENCE_US);
 }
 
-/* Could a reset overtake what is still on its way to the client? It answers whatever comes after a
- * close, and a close that leaves bytes unread. */
-static bool has_to_linger(const struct conn *client)
-{
-	int fd = client->watch.fd;
-
-	return net_is_sending(fd) || !(client->ended || net_is_quiet(fd));
-}
-
 /* Goes on with the client as the exchange left it; true when it may send another request. */
 static bool follow_sequel(struct session *session)
 {
@@ -187,14 +178,11 @@ static bool follow_sequel(struct session *session)
 	case SEQUEL_KEEP:
 		session->state = SESSION_IDLE;
 		return true;
-	case SEQUEL_LINGER:
-		linger(session);
-		break;
 	case SEQUEL_CLOSE:
-		if (has_to_linger(&session->client))
-			linger(session);
-		else
+		if (session->client.ended)
 			end(session, false);
+		else
+			linger(session);
 		break;
 	case SEQUEL_RESET:
 		end(session, true);

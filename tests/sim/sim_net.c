@@ -423,11 +423,6 @@ bool net_is_quiet(int fd)
 	return channel_peek(find(fd, STREAM)->channel) == -EAGAIN;
 }
 
-bool net_is_sending(int fd)
-{
-	return find(fd, STREAM)->channel->out.data != NULL;
-}
-
 void net_shutdown_write(int fd)
 {
 	trace("descriptor # is shut down for writing", fd, 0, 0);
