@@ -80,15 +80,38 @@ static struct str addr_path(const struct net_addr *addr)
 	return (struct str){addr->path.sun_path, strnlen(addr->path.sun_path, room)};
 }
 
+static char *put_decimal(char *at, unsigned number)
+{
+	if (number >= 10)
+		at = put_decimal(at, number / 10);
+	*at++ = (char)('0' + number % 10);
+	return at;
+}
+
+/* Every new client and every line of the access log has one, and inet_ntop(3) goes through printf. */
+static char *put_v4(char *at, const void *address)
+{
+	const unsigned char *bytes = address;
+
+	for (int i = 0; i < 4; i++) {
+		if (i > 0)
+			*at++ = '.';
+		at = put_decimal(at, bytes[i]);
+	}
+	return at;
+}
+
 const char *net_addr_format(const struct net_addr *addr, char text[static NET_ADDR_TEXT_SIZE])
 {
 	char ip[INET6_ADDRSTRLEN];
 	struct str path;
+	char *at;
 
 	switch (addr->any.sa_family) {
 	case AF_INET:
-		inet_ntop(AF_INET, &addr->v4.sin_addr, ip, sizeof(ip));
-		snprintf(text, NET_ADDR_TEXT_SIZE, "%s:%u", ip, net_addr_port(addr));
+		at = put_v4(text, &addr->v4.sin_addr);
+		*at++ = ':';
+		*put_decimal(at, net_addr_port(addr)) = '\0';
 		break;
 	case AF_INET6:
 		inet_ntop(AF_INET6, &addr->v6.sin6_addr, ip, sizeof(ip));
@@ -107,11 +130,11 @@ const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET
 	const struct in6_addr *v6 = &addr->v6.sin6_addr;
 
 	if (addr->any.sa_family == AF_INET)
-		inet_ntop(AF_INET, &addr->v4.sin_addr, text, NET_IP_TEXT_SIZE);
+		*put_v4(text, &addr->v4.sin_addr) = '\0';
 	else if (addr->any.sa_family != AF_INET6)
 		snprintf(text, NET_IP_TEXT_SIZE, "unix:");
 	else if (IN6_IS_ADDR_V4MAPPED(v6))
-		inet_ntop(AF_INET, &v6->s6_addr[12], text, NET_IP_TEXT_SIZE);
+		*put_v4(text, &v6->s6_addr[12]) = '\0';
 	else
 		inet_ntop(AF_INET6, v6, text, NET_IP_TEXT_SIZE);
 	return text;
