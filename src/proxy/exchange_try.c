@@ -155,7 +155,7 @@ enum step exchange_step_picking(struct exchange *exchange)
 	backend_hold(backend);
 	try->outcome = OUTCOME_CLIENT;
 	exchange->max_delay_us = backend->options.max_delay_response_us;
-	exchange->try_us = loop_refresh_us(service->loop);
+	exchange->try_us = exchange_now_us(exchange);
 	exchange->address = backend->addr_first;
 	exchange->addresses_tried = 0;
 	exchange->no_pool = false;
@@ -240,7 +240,9 @@ static enum step open_link(struct exchange *exchange)
 	bool connecting = false;
 	int error = 0;
 
-	exchange->connect_us = exchange_now_us(exchange);
+	/* The limit counts from here, and the turn may have been long: never early. */
+	if (!link)
+		exchange->connect_us = loop_refresh_us(exchange->with.service->loop);
 	while (!link) {
 		link = backend_connect(backend, exchange->address, &error, &connecting);
 		if (!link && !next_address(exchange))
@@ -349,7 +351,7 @@ enum step exchange_step_sending(struct exchange *exchange)
 	case RELAY_TOO_LARGE:
 		return upload_failed(exchange, result);
 	}
-	/* The limits count from here, and the turn may have been long: never early. */
+	/* Nor do these limits. */
 	exchange->sent_us = loop_refresh_us(exchange->with.service->loop);
 	pace_deadline(exchange);
 	exchange_enter(exchange, EXCHANGE_WAITING);
