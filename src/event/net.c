@@ -260,7 +260,8 @@ static size_t join(char joined[static JOINED_BYTES], const struct iovec *parts, 
 	for (int i = 0; i < count; i++) {
 		if (parts[i].iov_len > JOINED_BYTES - len)
 			return 0;
-		memcpy(joined + len, parts[i].iov_base, parts[i].iov_len);
+		if (parts[i].iov_len > 0)
+			memcpy(joined + len, parts[i].iov_base, parts[i].iov_len);
 		len += parts[i].iov_len;
 	}
 	return len;

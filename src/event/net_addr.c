@@ -88,7 +88,8 @@ static char *put_decimal(char *at, unsigned number)
 	return at;
 }
 
-/* Every new client and every line of the access log has one, and inet_ntop(3) goes through printf. */
+/* Every new client and every line of the access log has one, and inet_ntop(3) goes through
+ * printf. */
 static char *put_v4(char *at, const void *address)
 {
 	const unsigned char *bytes = address;
