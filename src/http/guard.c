@@ -278,10 +278,15 @@ static size_t take_status_line(const char *data, size_t len)
 	return has_at(data, len, n, STR("\r\n")) ? n + 2 : 0;
 }
 
-/* A name, a colon, text without tabs. */
+/* A name, a colon, text without tabs; or nothing, which ends the head. */
 static size_t take_field_line(
     struct guard *guard, const struct http_limits *limits, const char *data, size_t len)
 {
+	if (has_at(data, len, 0, STR("\r\n"))) {
+		guard->state = DONE;
+		return 2;
+	}
+
 	size_t n = run_length(data, len, TOKEN);
 
 	if (n == 0 || guard->fields == limits->headers || !has_at(data, len, n, STR(":")))
