@@ -105,10 +105,11 @@ struct exchange {
 	enum access_end end;
 	enum exchange_sequel sequel;
 	int64_t connect_took_us, first_byte_us; /* of the last try; -1 = none */
-	char request_id[SERVICE_REQUEST_ID_SIZE];
 
-	/* These are not cleared when an exchange begins: what is in use of them is counted. */
+	/* These are not cleared when an exchange begins: what is in use of them is counted, or
+	 * terminated. */
 	struct try_record tries[VERDICT_MAX_TRIES];
+	char request_id[SERVICE_REQUEST_ID_SIZE];
 	struct http_field fields[]; /* of the request; as many as limits.headers */
 };
 

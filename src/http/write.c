@@ -4,8 +4,8 @@
 #include <assert.h>
 #include <time.h>
 
-/* Where the next byte goes, and what room is left. Nothing counts until close_writer finds that all of
- * it had room. */
+/* Where the next byte goes, and what room is left. Nothing counts until close_writer finds that all
+ * of it had room. */
 struct writer {
 	struct buf *out;
 	char *at; /* NULL once something had no room */

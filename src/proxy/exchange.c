@@ -477,6 +477,7 @@ struct exchange *exchange_create(const struct exchange_start *start)
 	exchange->deadline_us = TIMER_NEVER;
 	exchange->connect_took_us = -1;
 	exchange->first_byte_us = -1;
+	exchange->request_id[0] = '\0';
 	exchange->request.fields = exchange->fields;
 	exchange->request.field_limit = service->response.field_limit;
 	parse_init(&exchange->parse, GUARD_REQUEST);
