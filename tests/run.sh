@@ -102,16 +102,15 @@ style() {
     fi
 }
 
-# both NAME DIR: what both builds have to stand.
-both() {
-    step "units, $1" units "$2"
+# talk NAME RONDO: what clients and backends say to it.
+talk() {
     if command -v varnishtest > /dev/null; then
-        step "conversations, $1" sh tests/conversations/run.sh "$2/rondo" "-j$(($(nproc) + 2))"
+        step "conversations, $1" sh tests/conversations/run.sh "$2" "-j$(($(nproc) + 2))"
     else
         skip "conversations, $1" 'varnishtest is not installed'
     fi
-    step "messages, $1" "$python" tests/http/run_cases.py "$2/rondo"
-    step "admin, $1" "$python" tests/admin/test_admin.py "$2/rondo"
+    step "messages, $1" "$python" tests/http/run_cases.py "$2"
+    step "admin, $1" "$python" tests/admin/test_admin.py "$2"
 }
 
 # What hangs on the parser, with the llhttp of that directory.
@@ -129,22 +128,25 @@ other_llhttp() {
     step 'another llhttp, messages' "$python" tests/http/run_cases.py build/llhttp/rondo
 }
 
+# The units need a build that knows no other file's insides; all else is asked of what is installed.
 release_lane() {
-    both release build/release
-    step 'page' "$python" tests/admin/test_page.py build/release/rondo
-    step 'real programs' "$python" tests/real/run_real.py build/release/rondo
-    step 'names' "$python" tests/names/test_names.py build/release/rondo
+    local rondo=build/installed/rondo
+    step 'units, release' units build/release
     step 'release' conf/release.sh build/installed
-    step 'messages, as installed' "$python" tests/http/run_cases.py build/installed/rondo
-    step 'soak, as installed' "$python" tests/soak/soak.py build/installed/rondo build/release/mock_backends 60000
+    talk release $rondo
+    step 'page' "$python" tests/admin/test_page.py $rondo
+    step 'real programs' "$python" tests/real/run_real.py $rondo
+    step 'names' "$python" tests/names/test_names.py $rondo
+    step 'soak' "$python" tests/soak/soak.py $rondo build/installed/mock_backends 60000
     step 'simulator' build/release/tests/sim/sim --requests 1000000
-    step 'faults' sh tests/faults/run.sh build/release/rondo
+    step 'faults' sh tests/faults/run.sh $rondo
     other_llhttp
 }
 
 # Of the faults those in which most is given back in a hurry.
 asan_lane() {
-    both asan build/asan
+    step 'units, asan' units build/asan
+    talk asan build/asan/rondo
     step 'faults, asan' sh tests/faults/run.sh build/asan/rondo F05 F08 F16 F21 F26 F30 F34 F54
 }
 
