@@ -22,8 +22,8 @@ size_t session_size(void);
 /* Takes over an accepted descriptor. False, and it is still the caller's, when there is no room. */
 bool session_start(struct service *service, int fd, const struct net_addr *peer);
 
-/* The daemon stops: answers close their connections, and idle clients have a moment left for a
- * request that is already on its way. */
+/* The daemon stops: answers close their connections, idle clients have a moment left for a request
+ * that is already on its way, and who goes on sending after its last answer has little more. */
 void sessions_drain(struct service *service);
 
 /* Ends all of them at once. */

@@ -3,7 +3,7 @@
 #include <utlist.h>
 
 /* How long a client may go on sending after an answer that ends its connection: between two reads,
- * and in all. */
+ * and in all; when the daemon stops, no longer than the first. */
 enum { LINGER_SILENCE_US = 2 * 1000 * 1000, LINGER_US = 15 * 1000 * 1000 };
 
 /* What an idle client has left to send its next request when the daemon stops. */
@@ -142,7 +142,8 @@ static bool run_idle(struct session *session)
 static void linger(struct session *session)
 {
 	session->state = SESSION_LINGERING;
-	session->linger_until_us = now_us(session) + LINGER_US;
+	session->linger_until_us =
+	    now_us(session) + (session->service->draining ? LINGER_SILENCE_US : LINGER_US);
 	net_shutdown_write(session->client.watch.fd);
 	conn_want(&session->client, LOOP_READ);
 	arm(session, now_us(session) + LINGER_SILENCE_US);
@@ -179,6 +180,7 @@ static bool follow_sequel(struct session *session)
 		session->state = SESSION_IDLE;
 		return true;
 	case SEQUEL_CLOSE:
+		/* Whoever has ended its side sends nothing more that a reset would answer. */
 		if (session->client.ended)
 			end(session, false);
 		else
@@ -271,9 +273,12 @@ void sessions_drain(struct service *service)
 	struct session *session, *next;
 
 	service->draining = true;
-	DL_FOREACH_SAFE (service->first, session, next)
+	DL_FOREACH_SAFE (service->first, session, next) {
 		if (session->state == SESSION_IDLE && !has_request(session))
 			become_idle(session);
+		else if (session->state == SESSION_LINGERING)
+			session->linger_until_us = now_us(session) + LINGER_SILENCE_US;
+	}
 }
 
 void sessions_abort(struct service *service)

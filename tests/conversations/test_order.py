@@ -6,6 +6,8 @@ Conversations in which it matters what has arrived when rondo looks: it is stopp
 
 import contextlib
 import os
+import select
+import signal
 import socket
 import tempfile
 import threading
@@ -326,6 +328,20 @@ class Ends(raw.Conversation):
             self.let_it_turn(rondo)
             self.assertEqual(client.answer()[1], b"good")
             self.assertEqual(client.sock.recv(1), b"")
+
+
+    def test_a_stop_gives_little_time_to_whoever_goes_on_sending(self):
+        with self.rondo(self.backend(raw.serve)) as rondo:
+            client = self.client(rondo)
+            client.get(fields=b"Connection: close\r\n")
+            rondo.process.send_signal(signal.SIGTERM)
+            # A client may linger for 15 s as long as it is never silent for 2; now it has those 2.
+            end = time.monotonic() + 10
+            while rondo.process.poll() is None and time.monotonic() < end:
+                with contextlib.suppress(OSError):
+                    client.send(b"x")
+                select.select([], [], [], 0.1)
+            self.assertIsNotNone(rondo.process.poll())
 
 
 class Interims(raw.Conversation):
