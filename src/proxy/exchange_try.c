@@ -214,6 +214,9 @@ static enum step start_sending(struct exchange *exchange)
 	};
 	if (!write_request_head(&link->conn.out, &request))
 		return exchange_try_failed(exchange, OUTCOME_SHORTAGE);
+	/* The client's time to send counts from here, and the turn may have been long: never early. */
+	if (!relay_has_all(&exchange->up))
+		loop_refresh_us(exchange->with.service->loop);
 	relay_aim(&exchange->up, &link->conn, exchange->request.framing);
 	parse_init(&exchange->parse, GUARD_RESPONSE);
 	exchange->upload = UPLOAD_RUNNING;
@@ -240,7 +243,7 @@ static enum step open_link(struct exchange *exchange)
 	bool connecting = false;
 	int error = 0;
 
-	/* The limit counts from here, and the turn may have been long: never early. */
+	/* The limit counts from here. */
 	if (!link)
 		exchange->connect_us = loop_refresh_us(exchange->with.service->loop);
 	while (!link) {
@@ -351,7 +354,7 @@ enum step exchange_step_sending(struct exchange *exchange)
 	case RELAY_TOO_LARGE:
 		return upload_failed(exchange, result);
 	}
-	/* Nor do these limits. */
+	/* The limits count from here. */
 	exchange->sent_us = loop_refresh_us(exchange->with.service->loop);
 	pace_deadline(exchange);
 	exchange_enter(exchange, EXCHANGE_WAITING);
