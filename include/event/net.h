@@ -113,7 +113,7 @@ int net_connect_result(int fd);
 /* recv(2): bytes read, 0 at the end of the stream, or a negative errno. */
 ssize_t net_read(int fd, void *data, size_t len);
 
-/* sendmsg(2): bytes the kernel accepted, or a negative errno. At most IOV_MAX parts. */
+/* send(2) or sendmsg(2): bytes the kernel accepted, or a negative errno. At most IOV_MAX parts. */
 ssize_t net_write(int fd, const struct iovec *parts, int count);
 
 /* Is the connection silent and open: no byte, no end, no error waiting? One recv(MSG_PEEK). */

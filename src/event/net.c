@@ -252,30 +252,33 @@ static ssize_t write_parts(int fd, const struct iovec *parts, int count)
 	return put < 0 ? -errno : put;
 }
 
-/* Joins the parts; 0 when they are too long. */
-static size_t join(char joined[static JOINED_BYTES], const struct iovec *parts, int count)
+static bool are_short(const struct iovec *parts, int count)
 {
-	size_t len = 0;
+	size_t room = JOINED_BYTES;
 
 	for (int i = 0; i < count; i++) {
-		if (parts[i].iov_len > JOINED_BYTES - len)
-			return 0;
-		if (parts[i].iov_len > 0)
-			memcpy(joined + len, parts[i].iov_base, parts[i].iov_len);
-		len += parts[i].iov_len;
+		if (parts[i].iov_len > room)
+			return false;
+		room -= parts[i].iov_len;
 	}
-	return len;
+	return true;
 }
 
 ssize_t net_write(int fd, const struct iovec *parts, int count)
 {
 	char joined[JOINED_BYTES];
-	size_t len;
+	size_t len = 0;
 
 	if (count == 1)
 		return write_part(fd, parts->iov_base, parts->iov_len);
-	len = join(joined, parts, count);
-	return len > 0 ? write_part(fd, joined, len) : write_parts(fd, parts, count);
+	if (!are_short(parts, count))
+		return write_parts(fd, parts, count);
+	for (int i = 0; i < count; i++) {
+		if (parts[i].iov_len > 0)
+			memcpy(joined + len, parts[i].iov_base, parts[i].iov_len);
+		len += parts[i].iov_len;
+	}
+	return write_part(fd, joined, len);
 }
 
 bool net_is_quiet(int fd)

@@ -27,7 +27,9 @@ int __real_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
 int __wrap_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
 ssize_t __real_recv(int fd, void *data, size_t len, int flags);
 ssize_t __wrap_recv(int fd, void *data, size_t len, int flags);
+ssize_t __real_send(int fd, const void *data, size_t len, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 
 int __wrap_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
@@ -53,6 +55,11 @@ static bool is_interrupted(void)
 ssize_t __wrap_recv(int fd, void *data, size_t len, int flags)
 {
 	return is_interrupted() ? -1 : __real_recv(fd, data, len, flags);
+}
+
+ssize_t __wrap_send(int fd, const void *data, size_t len, int flags)
+{
+	return is_interrupted() ? -1 : __real_send(fd, data, len, flags);
 }
 
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
@@ -573,6 +580,7 @@ static void bytes_go_through(void **state)
 	assert_true(net_is_quiet(pair.far));
 	world.interrupts = 1;
 	assert_int_equal(net_write(pair.near, parts, 3), 11);
+	assert_int_equal(world.interrupts, 0);
 	wait_for(pair.far, POLLIN);
 	assert_false(net_is_quiet(pair.far));
 	world.interrupts = 2;
@@ -586,6 +594,30 @@ static void bytes_go_through(void **state)
 	assert_false(net_is_quiet(pair.far));
 	assert_int_equal(net_read(pair.far, got, sizeof(got)), 0);
 	assert_int_equal(net_write(pair.far, parts, 1), 6);
+	pair_close(&pair);
+}
+
+static void parts_go_through_whatever_their_length(void **state)
+{
+	static char many[1500], got[sizeof(many) * 2];
+	struct iovec parts[] = {{many, sizeof(many)}, {many, sizeof(many)}};
+	struct pair pair = tcp_pair();
+	size_t there = 0;
+
+	(void)state;
+	memset(many, 'x', sizeof(many) - 1);
+	many[sizeof(many) - 1] = 'y';
+	world.interrupts = 1;
+	assert_int_equal(net_write(pair.near, parts, 2), sizeof(got));
+	assert_int_equal(world.interrupts, 0);
+	while (there < sizeof(got)) {
+		wait_for(pair.far, POLLIN);
+		ssize_t some = net_read(pair.far, got + there, sizeof(got) - there);
+		assert_true(some > 0);
+		there += (size_t)some;
+	}
+	assert_memory_equal(got, many, sizeof(many));
+	assert_memory_equal(got + sizeof(many), many, sizeof(many));
 	pair_close(&pair);
 }
 
@@ -675,6 +707,7 @@ int main(void)
 	    net_test(what_is_no_socket_is_not_removed),
 	    net_test(accept_steps_over_the_dead_only),
 	    net_test(bytes_go_through),
+	    net_test(parts_go_through_whatever_their_length),
 	    net_test(a_full_socket_takes_part_and_then_nothing),
 	    net_test(a_reset_is_a_reset_and_raises_no_signal),
 	    net_test(splice_moves_bytes_through_a_pipe),
