@@ -1,5 +1,6 @@
 #include "http/guard.h"
 
+#include <assert.h>
 #include <endian.h>
 
 /*
@@ -196,6 +197,7 @@ static inline block mark_lower(block bytes, unsigned lowest)
 	case COLON:
 		return (block)((bytes <= ' ') | (bytes >= 0x7f));
 	default:
+		assert(lowest == SP || lowest == TAB);
 		return (block)((bytes < ' ') | (bytes == 0x7f));
 	}
 }
@@ -236,9 +238,9 @@ static bool has_at(const char *data, size_t len, size_t at, struct str wanted)
 }
 
 /*
- * Nearly all lines are of these three kinds, and are taken whole. The takers return 0 for a line
- * that is of another kind, breaks a limit, or is not here to its end: the table decides over it,
- * byte by byte.
+ * Nearly all lines are of these kinds, and are taken whole. The takers return 0 for a line that is
+ * of another kind, breaks a limit, or is not here to its end: the table decides over it, byte by
+ * byte.
  */
 
 /* A method, a target and a version, single spaces between them. */
