@@ -318,7 +318,7 @@ if [ -z "$build" ]; then
     if [ -e "$build/CMakeCache.txt" ] && pkg-config --exists cmocka; then
         tests=() # as somebody has configured it
     fi
-    prepare_build "$build" "${tests[@]}" || exit 1
+    prepare_build "$build" "${tests[@]}" -DRONDO_PROFILE= || exit 1
 fi
 build=$(cd "$build" && pwd) || exit 1
 rondo=${RONDO:-$build/rondo}

@@ -2,8 +2,8 @@
 # run.sh - builds rondo and runs all its tests. No arguments; root installs what is missing by apt-get,
 # anybody else is told what to install.
 #
-# Two builds, build/release and build/asan (AddressSanitizer and UndefinedBehaviorSanitizer), are tested
-# side by side, on ports that the kernel chooses. OTHER_LLHTTP may name a directory with the libllhttp.pc of
+# What is to be installed (build/installed, with its units in build/release) and build/asan
+# (AddressSanitizer and UndefinedBehaviorSanitizer) are tested side by side, on ports that the kernel chooses. OTHER_LLHTTP may name a directory with the libllhttp.pc of
 # another version (9 or later): what hangs on the parser is then tested with that as well.
 #
 # What cannot run because a program is missing is skipped, and a line says so. The last line is
@@ -128,7 +128,7 @@ other_llhttp() {
     step 'another llhttp, messages' "$python" tests/http/run_cases.py build/llhttp/rondo
 }
 
-# The units need a build that knows no other file's insides; all else is asked of what is installed.
+# The units and the simulator replace what is below them, and need a build that knows no other file's insides.
 release_lane() {
     local rondo=build/installed/rondo
     step 'units, release' units build/release

@@ -5,6 +5,9 @@ set -eu
 export PYTHONDONTWRITEBYTECODE=1
 
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/lib/prepare.sh
+. tests/lib/prepare.sh
 
+prepare_packages python3
 conf/release.sh build/soak
 exec python3 tests/soak/soak.py build/soak/rondo build/soak/mock_backends "${1:-2000000}"
