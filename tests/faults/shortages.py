@@ -81,6 +81,7 @@ def descriptors_are_taken_away(world):
     assert proxy.count_log("accepting pauses") == 1, proxy.tail()
     for client in crowd + clients:
         client.close()
+    wait_until("all outside", lambda: proxy.descriptors() < 30)
     assert_served(proxy)
     proxy.stop()
     world.tell(f"{share:.1%} CPU")
