@@ -80,7 +80,8 @@ static void verdict_good(const struct ring *ring, const struct try_record *try, 
 	struct backend *backend = try->backend;
 	bool waits_for_checks = backend->state == BACKEND_DOWN && backend->reason == OUTCOME_CHECK;
 
-	if (verdict_is_current(ring, try) && backend->state != BACKEND_UP && !waits_for_checks)
+	/* Nearly always it is up, and then nothing is looked for. */
+	if (backend->state != BACKEND_UP && !waits_for_checks && verdict_is_current(ring, try))
 		verdict_bring_back(backend, OUTCOME_GOOD, now_us);
 }
 
