@@ -3,8 +3,9 @@
 # anybody else is told what to install.
 #
 # What is to be installed (build/installed, with its units in build/release) and build/asan
-# (AddressSanitizer and UndefinedBehaviorSanitizer) are tested side by side, on ports that the kernel chooses. OTHER_LLHTTP may name a directory with the libllhttp.pc of
-# another version (9 or later): what hangs on the parser is then tested with that as well.
+# (AddressSanitizer and UndefinedBehaviorSanitizer) are tested side by side, on ports that the kernel
+# chooses. OTHER_LLHTTP may name a directory with the libllhttp.pc of another version (9 or later): what
+# hangs on the parser is then tested with that as well.
 #
 # What cannot run because a program is missing is skipped, and a line says so. The last line is
 # "N passed, N failed"; status 0 when none failed.

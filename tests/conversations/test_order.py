@@ -329,7 +329,6 @@ class Ends(raw.Conversation):
             self.assertEqual(client.answer()[1], b"good")
             self.assertEqual(client.sock.recv(1), b"")
 
-
     def test_a_stop_gives_little_time_to_whoever_goes_on_sending(self):
         with self.rondo(self.backend(raw.serve)) as rondo:
             client = self.client(rondo)
