@@ -1,11 +1,13 @@
 /*
  * origin - the cheapest server that can stand behind a proxy.
  *
- * Usage: origin PORTS [FIRST]. Listens on so many ports of 127.0.0.1, from FIRST on if it is given, prints each, and
- * serves until it is ended. `/n/BYTES` answers that much counted content, `/c/BYTES` the same in chunks of 32 KiB; content of
- * a request is read and dropped. Answers are made once and sent from memory, so what a benchmark measures is somewhere else.
+ * Usage: origin PORTS [FIRST [PERCENT]]. Listens on so many ports of 127.0.0.1, from FIRST on unless that is 0, prints each,
+ * and serves until it is ended. So many PERCENT of its answers, at random, are 500. `/n/BYTES` answers that much counted
+ * content, `/c/BYTES` the same in chunks of 32 KiB; content of a request is read and dropped. Answers are made once and sent
+ * from memory, so what a benchmark measures is somewhere else.
  * `/bad` is answered with 500; `/count` tells how many requests came since the last signal, without those for `/check`, which
- * is for health checks. SIGUSR1 makes it answer everything with 500, SIGUSR2 everything 3 s late, SIGHUP well again.
+ * is for health checks, and `/good` how many of the counted ones were not answered with 500. SIGUSR1 makes it answer everything
+ * with 500, SIGUSR2 everything 3 s late, SIGHUP well again.
  * It trusts its peer: one request at a time, heads up to 16 KiB.
  */
 #include <arpa/inet.h>
@@ -52,7 +54,8 @@ static struct answer answers[ANSWERS];
 static size_t answer_count;
 static char scratch[SCRATCH];
 static int epoll_fd;
-static volatile sig_atomic_t mode = SIGHUP, counted;
+static volatile sig_atomic_t mode = SIGHUP, counted, good;
+static int bad_percent;
 static struct peer *first_late, **last_late = &first_late;
 
 enum { LATE_US = 3000000 };
@@ -67,7 +70,7 @@ static int64_t clock_us(void)
 static void on_signal(int number)
 {
 	mode = number;
-	counted = 0;
+	counted = good = 0;
 }
 
 static void compose(struct answer *answer, size_t content, bool chunked)
@@ -152,25 +155,39 @@ static const struct answer *bad_answer(void)
 	return &answer;
 }
 
-static const struct answer *count_answer(void)
+static const struct answer *count_answer(int count)
 {
 	static char bytes[128];
 	static struct answer answer = {.bytes = bytes};
-	int count = (int)counted;
 	answer.len =
 	    (size_t)sprintf(bytes, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n%10d", count);
 	return &answer;
 }
 
+static bool is_target(const char *target, size_t len, const char *wanted)
+{
+	return strlen(wanted) == len && !memcmp(target, wanted, len);
+}
+
+static bool fails(const char *target, size_t len)
+{
+	return mode == SIGUSR1 || is_target(target, len, "/bad") || rand() % 100 < bad_percent;
+}
+
 /* Chooses the answer; false when it has to wait. */
 static bool choose_answer(struct peer *peer, const char *target, size_t len)
 {
-	if (len == 6 && !memcmp(target, "/count", len)) {
-		peer->answer = count_answer();
+	if (is_target(target, len, "/count")) {
+		peer->answer = count_answer(counted);
 		return true;
 	}
-	counted += len != 6 || memcmp(target, "/check", len) != 0;
-	bool is_bad = mode == SIGUSR1 || (len == 4 && !memcmp(target, "/bad", len));
+	if (is_target(target, len, "/good")) {
+		peer->answer = count_answer(good);
+		return true;
+	}
+	bool is_bad = fails(target, len), counts = !is_target(target, len, "/check");
+	counted += counts;
+	good += counts && !is_bad;
 	peer->answer = is_bad ? bad_answer() : find_answer(target, len);
 	if (mode != SIGUSR2)
 		return true;
@@ -303,9 +320,11 @@ int main(int argc, char **argv)
 	int first = argc > 2 ? atoi(argv[2]) : 0;
 	struct rlimit files;
 	if (ports < 1) {
-		fprintf(stderr, "usage: origin PORTS [FIRST]\n");
+		fprintf(stderr, "usage: origin PORTS [FIRST [PERCENT]]\n");
 		return 2;
 	}
+	bad_percent = argc > 3 ? atoi(argv[3]) : 0;
+	srand((unsigned)getpid());
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);

@@ -139,8 +139,10 @@ class House:
         os.makedirs(path, exist_ok=True)
         return path
 
-    def origin(self, count):
-        return self.keep(Printer("origin", self.pin + [self.tools + "/origin", str(count)], count))
+    def origin(self, count, first=0, bad=0):
+        """On so many ports, from `first` on unless that is 0; `bad` percent of its answers are 500."""
+        return self.keep(Printer("origin", self.pin + [self.tools + "/origin", str(count), str(first), str(bad)],
+                                 count))
 
     def floor(self, port):
         return self.keep(Printer("floor", self.pin + [self.tools + "/floor", str(port)], 1))
