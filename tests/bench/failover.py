@@ -1,16 +1,27 @@
-"""What clients notice when one of three backends fails: rondo beside nginx and HAProxy.
+"""What clients notice of backends that fail: rondo beside nginx and HAProxy.
 
-A steady 2,000 requests a second. After a while backend 2 is killed, stopped (SIGSTOP), answers 500 or answers 3 s late;
-later it is well again. Counted: answers that were no good, how long the slowest took (from when the request was due),
-what was still sent to the bad backend (its own count; none can be had of one that is dead), and how long it took from its
-recovery to its first request. Then the same with 5 % of requests for a URL that every backend answers with 500: how
-many of the others are lost.
+killed, stopped, 500, late: three backends and a steady 2,000 requests a second. After a while backend 2 is killed,
+stopped (SIGSTOP), answers 500 or answers 3 s late; later it is well again. Counted: answers that were no good, how long
+the slowest took (from when the request was due), what was still sent to the bad backend (its own count; none can be had
+of one that is dead), and how long it took from its recovery to its first request. poison: the same backends with 5 % of
+requests for a URL that every backend answers with 500: how many of the others are lost.
 
-Each proxy is told what its manual has for this: an answer must begin within a second, errors and 5xx are tried again
-elsewhere, and a failed backend is looked at again after about two seconds.
+flaky, outage, broken: four backends and 400 requests a second, which leaves all three proxies idle most of the time.
+Counted besides: the share that the busiest backend had of the good answers, by the backends' own counts; 25 % is even.
+  flaky   Each backend answers one request in a hundred with 500, at random.
+  outage  All answer 500 for 3 s, as when they share a database, and then are well: the share is that of the 3 s that
+          follow; errors and times are those of requests that were due after the recovery.
+  broken  Backend 2 is well for a third of the run and answers 500 from then on: what was sent to it in the 4 s that
+          follow, which is enough for each proxy to take it out.
+
+nginx and HAProxy are told what their manuals have for this: an answer must begin within a second, errors and 5xx are
+tried again elsewhere, and a failed backend is looked at again after about two seconds; in `broken` after about ten, so
+that nobody has to in the time that counts. With three backends rondo is told the same; with four it is told nothing,
+and looks again after ten seconds.
 """
 
 import argparse
+import collections
 import json
 import os
 import signal
@@ -22,7 +33,6 @@ import urllib.request
 
 import proxies
 
-RATE = 2000
 NGINX_LOCATION = ("proxy_next_upstream error timeout http_500 http_502 http_503 http_504; "
                   "proxy_connect_timeout 1s; proxy_read_timeout 1s;")
 HAPROXY_PARTS = {
@@ -31,21 +41,33 @@ HAPROXY_PARTS = {
     "back": "option httpchk GET /check\n  default-server check inter 1s fall 2 rise 2 observe layer7 "
             "error-limit 3 on-error mark-down",
 }
-RONDO = ["max_delay_response=1s", "retry_window=2s", "retry_window_max=2s"]
-FAULTS = ["killed", "stopped", "500", "late"]
+# Settings of rondo, and what nginx and HAProxy are told of each backend.
+Told = collections.namedtuple("Told", "rondo nginx haproxy")
+TWO_SECONDS = Told(["max_delay_response=1s", "retry_window=2s", "retry_window_max=2s"],
+                   "max_fails=1 fail_timeout=2s", "")
+RONDO_NOTHING = TWO_SECONDS._replace(rondo=[])
+TEN_SECONDS = Told([], "max_fails=1 fail_timeout=10s", "downinter 10s")
+OUTAGE_S = AFTER_OUTAGE_S = 3
+BROKEN_S = 4
 
 
 class Backend:
-    """An origin that fails on demand."""
+    """An origin that fails on demand, and `bad` percent of the time without."""
 
-    def __init__(self, house):
+    def __init__(self, house, bad):
         self.house = house
-        self.server = house.origin(1)
+        self.server = house.origin(1, bad=bad)
         self.port = self.server.port
 
-    def count(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/count", timeout=5) as answer:
+    def ask(self, target):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{target}", timeout=5) as answer:
             return int(answer.read())
+
+    def count(self):
+        return self.ask("/count")
+
+    def good(self):
+        return self.ask("/good")
 
     def signal(self, number):
         os.kill(self.server.pid, number)
@@ -59,15 +81,14 @@ class Backend:
             time.sleep(0.01)
             self.signal(signal.SIGSTOP)
         else:
-            self.signal(signal.SIGUSR1 if fault == "500" else signal.SIGUSR2)
+            self.signal(signal.SIGUSR2 if fault == "late" else signal.SIGUSR1)
 
     def revive(self, fault):
         """Returns the requests that it got while it failed; None when nobody could count them."""
         count = None
         if fault == "killed":
             self.house.servers.remove(self.server)
-            self.server = self.house.keep(proxies.Printer(
-                "origin", self.house.pin + [self.house.tools + "/origin", "1", str(self.port)], 1))
+            self.server = self.house.origin(1, self.port)
         elif fault == "stopped":
             self.signal(signal.SIGCONT)
             count = self.count()
@@ -86,36 +107,110 @@ class Backend:
         return None
 
 
-def start(house, name, options, ports):
+def busiest(backends):
+    """The good answers of each since the last signal, and the percentage of whoever gave most."""
+    good = [backend.good() for backend in backends]
+    return {"good": good, "busiest": 100 * max(good) / sum(good) if any(good) else None}
+
+
+class Load:
+    """A proxy at work: clients that ask so many times a second, for the time the case has."""
+
+    def __init__(self, house, proxy, rate, seconds):
+        self.house = house
+        self.proxy = proxy
+        self.rate = rate
+        self.seconds = seconds
+
+    def begin(self, seconds, *more):
+        return subprocess.Popen(  # pylint: disable=consider-using-with
+            self.house.pin + [self.house.tools + "/drive", "--port", str(self.proxy.port), "--connections", "4000",
+                              "--warm-ms", "0", "--rate", str(self.rate), "--run-ms", str(int(seconds * 1000)), *more],
+            stdout=subprocess.PIPE, text=True)
+
+    @staticmethod
+    def end(clients):
+        """Waits for the last answer; what the clients saw."""
+        result = json.loads(clients.communicate()[0])
+        return {"errors": result["errors"], "answers": result["requests"], "p999_ms": result["p999_us"] / 1000,
+                "max_ms": result["max_us"] / 1000}
+
+
+# ---- the cases: each returns what was seen
+
+def run_fault(fault, load, backends):
+    clients = load.begin(load.seconds)
+    time.sleep(load.seconds * 0.15)
+    backends[1].fail(fault)
+    time.sleep(load.seconds * 0.45)
+    seen = {"sent_to_bad": backends[1].revive(fault)}
+    seen["first_use_s"] = backends[1].first_use_s(load.seconds * 0.4 - 0.2)
+    return {**seen, **load.end(clients)}
+
+
+def run_poison(_, load, __):
+    return load.end(load.begin(load.seconds, "--bad", "5"))
+
+
+def run_flaky(_, load, backends):
+    seen = load.end(load.begin(load.seconds))
+    return {**seen, **busiest(backends)}
+
+
+def run_outage(fault, load, backends):
+    """Clients of their own begin at the recovery: an error of theirs is one that it should have ended."""
+    well_s = load.seconds * 0.1
+    clients = load.begin(well_s + OUTAGE_S)
+    time.sleep(well_s)
+    for backend in backends:
+        backend.fail(fault)
+    time.sleep(OUTAGE_S)
+    for backend in backends:
+        backend.revive(fault)
+    clients_after = load.begin(load.seconds - well_s - OUTAGE_S)
+    time.sleep(AFTER_OUTAGE_S)
+    seen = busiest(backends)
+    seen["errors_before"] = load.end(clients)["errors"]
+    return {**seen, **load.end(clients_after)}
+
+
+def run_broken(fault, load, backends):
+    clients = load.begin(load.seconds)
+    time.sleep(load.seconds / 3)
+    backends[1].fail(fault)
+    time.sleep(BROKEN_S)
+    seen = {"sent_to_bad": backends[1].count()}
+    return {**seen, **load.end(clients)}
+
+
+# How many backends, the percentage of bad answers of each, requests a second.
+Case = collections.namedtuple("Case", "backends bad rate told run")
+CASES = {
+    "killed": Case(3, 0, 2000, TWO_SECONDS, run_fault),
+    "stopped": Case(3, 0, 2000, TWO_SECONDS, run_fault),
+    "500": Case(3, 0, 2000, TWO_SECONDS, run_fault),
+    "late": Case(3, 0, 2000, TWO_SECONDS, run_fault),
+    "poison": Case(3, 0, 2000, TWO_SECONDS, run_poison),
+    "flaky": Case(4, 1, 400, RONDO_NOTHING, run_flaky),
+    "outage": Case(4, 0, 400, RONDO_NOTHING, run_outage),
+    "broken": Case(4, 0, 400, TEN_SECONDS, run_broken),
+}
+
+
+def start(house, name, options, ports, told):
     if name == "nginx":
-        return house.nginx(ports, server="max_fails=1 fail_timeout=2s", location=NGINX_LOCATION)
+        return house.nginx(ports, server=told.nginx, location=NGINX_LOCATION)
     if name == "haproxy":
-        return house.haproxy(ports, **HAPROXY_PARTS)
-    return house.rondo(options.rondo, ports, RONDO)
+        return house.haproxy(ports, server=told.haproxy, **HAPROXY_PARTS)
+    return house.rondo(options.rondo, ports, told.rondo)
 
 
-def drive(house, proxy, seconds, *more):
-    return subprocess.Popen(  # pylint: disable=consider-using-with
-        house.pin + [house.tools + "/drive", "--port", str(proxy.port), "--connections", "4000", "--warm-ms", "0",
-                     "--rate", str(RATE), "--run-ms", str(int(seconds * 1000)), *more],
-        stdout=subprocess.PIPE, text=True)
-
-
-def run(house, name, fault, options):
-    """One proxy through one fault: a dictionary of what was seen."""
-    backends = [Backend(house) for _ in range(3)]
-    proxy = start(house, name, options, [backend.port for backend in backends])
-    load = drive(house, proxy, options.seconds, *(["--bad", "5"] if fault == "poison" else []))
-    seen = {}
-    if fault != "poison":
-        time.sleep(options.seconds * 0.15)
-        backends[1].fail(fault)
-        time.sleep(options.seconds * 0.45)
-        seen["sent_to_bad"] = backends[1].revive(fault)
-        seen["first_use_s"] = backends[1].first_use_s(options.seconds * 0.4 - 0.2)
-    result = json.loads(load.communicate()[0])
-    seen.update(errors=result["errors"], answers=result["requests"], p999_ms=result["p999_us"] / 1000,
-                max_ms=result["max_us"] / 1000)
+def run(house, name, title, options):
+    """One proxy through one case: a dictionary of what was seen."""
+    case = CASES[title]
+    backends = [Backend(house, case.bad) for _ in range(case.backends)]
+    proxy = start(house, name, options, [backend.port for backend in backends], case.told)
+    seen = case.run(title, Load(house, proxy, case.rate, options.seconds), backends)
     house.drop(proxy)
     for backend in backends:
         house.drop(backend.server)
@@ -128,8 +223,8 @@ def cell(value):
 
 def print_table(results):
     columns = [("errors", "errors"), ("p999_ms", "p99.9, ms"), ("max_ms", "slowest, ms"),
-               ("sent_to_bad", "sent to it"), ("first_use_s", "used again, s")]
-    print(f"\n{'backend 2 is':14}{'':12}" + "".join(f"{title:>16}" for _, title in columns))
+               ("sent_to_bad", "sent to it"), ("first_use_s", "used again, s"), ("busiest", "busiest, %")]
+    print(f"\n{'case':14}{'':12}" + "".join(f"{title:>16}" for _, title in columns))
     for fault, rows in results.items():
         for name, seen in rows.items():
             print(f"{fault:14}{name:12}" + "".join(f"{cell(seen.get(key)):>16}" for key, _ in columns))
@@ -140,22 +235,24 @@ def main():
     parser.add_argument("--tools", required=True)
     parser.add_argument("--rondo", required=True)
     parser.add_argument("--quick", action="store_true", help="7 seconds for each case instead of 20")
-    parser.add_argument("--only", default="", help="killed, stopped, 500, late, poison; with commas")
+    parser.add_argument("--only", default="", help=", ".join(CASES) + "; with commas")
     parser.add_argument("--json", default="")
     options = parser.parse_args()
     options.seconds = 7 if options.quick else 20
-    faults = options.only.split(",") if options.only else FAULTS + ["poison"]
+    cases = options.only.split(",") if options.only else list(CASES)
+    if not set(cases) <= set(CASES):
+        parser.error("--only takes " + ", ".join(CASES))
     names = ["rondo"] + [name for name in ("nginx", "haproxy") if proxies.installed(name)]
     results = {}
     with tempfile.TemporaryDirectory(prefix="rondo-bench-") as work:
         os.chmod(work, 0o755)
         house = proxies.House(options.tools, work, None)
         try:
-            for fault in faults:
-                results[fault] = {}
+            for case in cases:
+                results[case] = {}
                 for name in names:
-                    results[fault][name] = run(house, name, fault, options)
-                    print(f"   {fault:10} {name:10} {results[fault][name]}", flush=True)
+                    results[case][name] = run(house, name, case, options)
+                    print(f"   {case:10} {name:10} {results[case][name]}", flush=True)
         finally:
             house.close()
     print_table(results)

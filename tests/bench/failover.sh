@@ -1,9 +1,9 @@
 #!/bin/bash
 # failover.sh - what clients notice when a backend fails: rondo, nginx and HAProxy side by side.
 #
-#   tests/bench/failover.sh                  prepare, build, every case for 20 s (about six minutes)
+#   tests/bench/failover.sh                  prepare, build, every case for 20 s (about nine minutes)
 #   tests/bench/failover.sh --quick          7 s each
-#   tests/bench/failover.sh --only killed    one of killed, stopped, 500, late, poison
+#   tests/bench/failover.sh --only killed    of killed, stopped, 500, late, poison, flaky, outage, broken; with commas
 #   tests/bench/failover.sh --rondo BINARY   run that one, build nothing
 #
 # Prints a table and leaves failover.json in BENCH_OUT, by default bench-results here. Exit status 0 when
