@@ -8,7 +8,7 @@ set(ORDER
     base/str base/log base/slab base/buf
     event/task event/timer event/loop event/net event/pipes event/resolve
     http/head http/guard http/parse http/body http/write http/conn
-    upstream/latency upstream/budget upstream/backend upstream/ring upstream/verdict upstream/probe upstream/names
+    upstream/latency upstream/record upstream/budget upstream/backend upstream/ring upstream/verdict upstream/probe upstream/names
     proxy/access_line proxy/access_log proxy/rules proxy/retry proxy/relay proxy/service proxy/exchange
     proxy/session proxy/listener
     server/arena server/config server/config_node server/config_text server/config_token server/config_syntax

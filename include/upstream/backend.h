@@ -20,6 +20,7 @@
 #include "http/conn.h"
 #include "http/parse.h"
 #include "upstream/latency.h"
+#include "upstream/record.h"
 
 /* How one try at a backend ended. What each means for the backend is verdict's business. */
 enum outcome {
@@ -28,14 +29,15 @@ enum outcome {
 	OUTCOME_UNREACHABLE,     /* no route, host down, no such socket */
 	OUTCOME_CONNECT_TIMEOUT, /* no connection in time */
 	OUTCOME_CHECK,           /* health checks failed */
+	OUTCOME_BUSY,            /* the accept queue of a Unix socket is full */
 	OUTCOME_LATE,            /* no first byte, or no whole head, within max_delay_response */
 	OUTCOME_STALLED,         /* took no bytes of the request for timeouts.send */
 	OUTCOME_RESET,           /* reset or ended before the head, on a fresh connection */
 	OUTCOME_BAD_RESPONSE,    /* a head that is not HTTP or breaks a limit */
 	OUTCOME_STATUS,          /* a status in retry.statuses */
 	OUTCOME_CUT_OFF,         /* ended, broke or fell silent in the content */
-	OUTCOME_STALE,           /* a reused connection died before the first byte */
-	OUTCOME_IMPATIENT,       /* reset or ended after a long wait for content from the client */
+	OUTCOME_STALE,           /* a reused connection was of no use any more */
+	OUTCOME_IMPATIENT,       /* reset or ended after a long wait for the client */
 	OUTCOME_CLIENT,          /* the client went away or was at fault */
 	OUTCOME_SHORTAGE,        /* rondo's own: descriptors, ports, memory */
 	OUTCOME_DEADLINE,        /* retry.deadline passed while waiting for it */
@@ -89,6 +91,14 @@ struct backend_counters {
 	uint64_t connects; /* connections opened */
 };
 
+/* What a backend keeps a record of. */
+enum backend_record {
+	RECORD_COMPARED, /* good answers, and failures at what another backend then could do */
+	RECORD_ONCE,     /* requests that may not be repeated */
+	RECORD_CONTENT,  /* content of answers to all others: it came to its end, or was cut off */
+	RECORDS
+};
+
 /* Who found out: a client's request, or rondo itself. */
 enum failure_source { FAILURE_OF_REQUEST, FAILURE_OF_PROBE, FAILURE_OF_CHECK };
 
@@ -120,12 +130,11 @@ struct backend {
 	int64_t since_unix_us;  /* the same for people */
 	int64_t left_up_us;     /* when it was up last */
 	int64_t until_us;       /* BACKEND_DOWN: when rondo looks at it again */
-	int64_t window_us;      /* the current window, or the last; doubles at each failed return */
+	int64_t window_us;      /* the current window, or the last; doubles at each failed trial */
 	int64_t ramp_from_us;   /* when it came back, for slow start; 0 = it was never down */
-	unsigned suspicions;    /* soft failures in a row that could not be compared */
-	uint64_t suspect_request; /* the request of the last of them */
-	unsigned epoch;           /* changes of state so far */
-	unsigned checks_failed;   /* in a row */
+	struct record records[RECORDS]; /* since it came up */
+	unsigned epoch;                 /* changes of state so far */
+	unsigned checks_failed;         /* in a row */
 	unsigned checks_good;
 	bool on_trial; /* BACKEND_TRIAL: its one request is under way */
 
@@ -166,9 +175,10 @@ struct backend_conn {
 	struct backend *backend; /* outlives it: whoever holds a connection holds the backend too */
 	struct backend_env *env;
 	bool is_idle;
-	struct backend_conn *prev, *next; /* in backend->idle */
-	void *holder;                     /* whoever took it; for its on_event */
-	uint64_t exchanges;               /* requests sent on it before this one: 0 = fresh */
+	struct backend_conn *prev, *next;   /* in backend->idle */
+	struct backend_conn *newer, *older; /* in env->idle */
+	void *holder;                       /* whoever took it; for its on_event */
+	uint64_t exchanges;                 /* requests sent on it before this one: 0 = fresh */
 	size_t addr;        /* the address it is connected to, or tries; of backend->addrs then */
 	struct timer timer; /* the idle limit while it is in the pool */
 	struct loop_task grave;
@@ -179,7 +189,11 @@ struct backend_env {
 	struct loop *loop;
 	struct slab *blocks;      /* buffers */
 	struct slab *connections; /* struct backend_conn; timers are reserved for all of them */
-	int64_t idle_timeout_us;  /* timeouts.backend_idle; 0 = nothing is pooled */
+	size_t
+	    connection_limit; /* open at the same time; the slab has room for dying ones besides */
+	size_t open;          /* connections to all backends, idle ones included */
+	struct backend_conn *idle; /* of all backends, utlist DL, the freshest first */
+	int64_t idle_timeout_us;   /* timeouts.backend_idle; 0 = nothing is pooled */
 	/* After every change of state, once the new one stands. May be NULL. */
 	void (*on_change)(struct backend *backend, void *context);
 	void *context;
@@ -215,11 +229,14 @@ struct backend_change {
 
 /*
  * The one place that changes the state. Logs it: "backend app2 is down: connection refused (10 s)".
- * Going down closes the idle connections; coming up clears suspicions and starts the ramp of slow
+ * Going down closes the idle connections; coming up clears the records and starts the ramp of slow
  * start; any change ends the trial under way and the count of checks in a row. From BACKEND_DOWN to
- * BACKEND_DOWN the reason and the window change, and nobody is told.
+ * BACKEND_DOWN the reason and the times change, and nobody is told.
  */
 void backend_set_state(struct backend *backend, const struct backend_change *change);
+
+/* Down as before, but rondo looks at it at `when_us`, before or after the end of its window. */
+void backend_look_again_at(struct backend *backend, int64_t when_us);
 
 /* The operator's wish: no new requests, and nothing comes into the pool; or the end of it. */
 void backend_set_draining(struct backend *backend, bool draining);
@@ -233,6 +250,12 @@ void backend_note_failure(struct backend *backend, const struct backend_failure 
 void backend_note_latency(struct backend *backend, int64_t took_us);
 
 enum standing backend_standing(const struct backend *backend);
+
+/* It is up, and requests may be sent there: not draining, not unresolved. */
+bool backend_is_up(const struct backend *backend);
+
+/* Failures in a row that no other backend was asked to better: the longest of its streaks. */
+unsigned backend_suspicions(const struct backend *backend);
 
 enum { BACKEND_STATE_WORDS = BACKEND_STATES + 2 };
 
@@ -252,7 +275,9 @@ struct backend_conn *backend_take(struct backend *backend);
  * A new connection to address `number` (modulo how many there are). A try begins with
  * backend->addr_first and counts up from there: asking for "the next of the preferred one" later
  * would go wrong when another request changes the preference meanwhile. NULL when it failed at
- * once, with a negative errno in *error; *connecting as net_connect says.
+ * once, with a negative errno in *error; *connecting as net_connect says. Where an idle connection
+ * has the last place, of max_connections, of all connections or of descriptors, the one that was
+ * idle longest is closed for it.
  */
 struct backend_conn *backend_connect(
     struct backend *backend, size_t number, int *error, bool *connecting);

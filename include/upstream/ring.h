@@ -55,16 +55,16 @@ void ring_set_weight(struct ring *ring, struct backend *backend, unsigned weight
 enum ring_pick_result {
 	RING_PICKED,
 	RING_ALL_FULL, /* everybody usable is at max_connections */
-	RING_NOBODY    /* nobody is usable, or all were tried */
+	RING_NOBODY    /* nobody is left for the request */
 };
 
 /*
  * Chooses the next backend of a request that has made `count` tries. In this order:
  * - those that are up, and those on trial whose one request is not under way, by turns; of them the
  *   `backup` ones only when no other is left;
- * - only when none is up at all: one whose trial is under way, then those down for a soft reason,
- *   the one whose window ends first first, then, once in the request, one that is down for a hard
- *   reason.
+ * - only when none of these is left for the request: one whose trial is under way, then those down
+ *   for a soft reason, the one whose window ends first first, then, once in the request, one that
+ *   is down for a hard reason.
  * Draining and unresolved ones, those of the tries and those at their max_connections are passed
  * over. With RING_PICKED tries[count] begins: backend, standing and epoch are set; of one picked in
  * STANDING_TRIAL it is the trial.
@@ -72,8 +72,8 @@ enum ring_pick_result {
 enum ring_pick_result ring_pick(
     struct ring *ring, struct try_record *tries, size_t count, int64_t now_us);
 
-/* Would ring_pick find somebody? Nothing changes. */
-bool ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count);
+/* Would ring_pick find somebody? Nobody's turn changes. */
+bool ring_can_pick(struct ring *ring, const struct try_record *tries, size_t count, int64_t now_us);
 
 /* The weight a backend is picked with, in thousandths: weight, times slow start (10 % to 100 %),
  * times the latency factor when adaptive, as it was at a pick not long ago. Never 0. */
@@ -82,6 +82,9 @@ int64_t ring_effective_weight(
 
 /* Backends that are up and not draining or unresolved. */
 size_t ring_count_up(const struct ring *ring);
+
+/* Is one down, or on trial, for a soft reason, apart from `backend`? */
+bool ring_is_another_down_soft(const struct ring *ring, const struct backend *backend);
 
 /* Is there anybody a request could be sent to with hope: up, on trial, or down for a soft reason?
  * For readiness. */

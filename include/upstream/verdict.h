@@ -1,13 +1,20 @@
 /*
- * verdict - what each outcome means for a backend, and who is convicted.
+ * verdict - what each outcome means for a backend, and who is taken out of the ring.
  *
  * Hard outcomes (refused, unreachable, no connection in time, checks) take a backend down at once.
- * Soft ones are compared: when another backend then gave the same request a good answer, all that
- * failed it are down at once; when none did, the request is to blame and nobody is marked. A soft
- * failure of a request that no other backend got is a suspicion, and so is an answer cut off, for
- * it had begun to reach the client; three in a row from different requests, with no whole good
- * answer between, mark. Soft marks never take out the last backend that is up. The rest (a stale
- * connection, the client's or rondo's own fault) means nothing.
+ * A soft failure needs a comparison, which shows that another backend could do what this one failed
+ * at:
+ * - by the request, when another backend then gave the same request a good answer;
+ * - by the ring, for what cannot be sent again (requests that may not be repeated, answers that
+ *   are cut off): three such failures in a row, while the others, taken together, did the same at
+ *   least three times since the first of them, and failed at most once in ten.
+ * A request that failed wherever it was sent is to blame itself. So is one that could have been
+ * repeated and was not, for want of budget, tries or time.
+ *
+ * A comparison alone is not enough: the record of the last sixteen answers of the same kind
+ * (enum backend_record) must be bad. Half of it failed: the backend goes down. While no other
+ * backend is down for a soft reason, three failures are enough, and so is one silence past
+ * max_delay_response. Soft marks never take out the last backend that is up.
  *
  * Down lasts a window; then a probe of rondo's own must succeed (verdict_probed), then one client
  * request is the trial: its success brings the backend back, its failure doubles the window, up to
@@ -19,15 +26,15 @@
  * What a try that began in an earlier state of its backend has to say is of no interest any more,
  * nor what is said of a backend that is not in the ring.
  *
- * Functions of state, event and now; they change a backend only through backend_set_state and count
- * suspicions and checks.
+ * Functions of state, event and now; they change a backend only through backend_set_state, and its
+ * records, its trial and its count of checks.
  */
 #ifndef RONDO_UPSTREAM_VERDICT_H
 #define RONDO_UPSTREAM_VERDICT_H
 
 #include "upstream/ring.h"
 
-enum { VERDICT_MAX_TRIES = 16, VERDICT_SUSPICIONS = 3 };
+enum { VERDICT_MAX_TRIES = 16 };
 
 /* A try that failed hard: called when it happens, while the request goes on elsewhere. Other
  * outcomes are left to verdict_settle. */
@@ -35,23 +42,32 @@ void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_u
 
 /*
  * The request is decided, by an answer or by having none: judges all its tries, but for what
- * verdict_hard did already. An answer is judged by its head; should it be cut off later, that is
- * another case of one try under the same request_id, which is unique to the request. Also ends the
- * trials among them.
+ * verdict_hard did already. An answer is judged by its head; what becomes of its content is told by
+ * verdict_completed or verdict_cut_off. Also ends the trials among the tries.
  */
 struct verdict_case {
 	const struct try_record *tries;
 	size_t count;
-	uint64_t request_id;
+	bool
+	    is_repeatable; /* it may be sent to a second backend, as far as the request itself goes */
 };
 void verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us);
 
-/* A good answer of this backend has come to its end: suspicions are dispelled. */
-void verdict_completed(struct backend *backend);
+/* A good answer has come to its end, to a request that is repeatable or not. */
+void verdict_completed(const struct try_record *try, bool is_repeatable, int64_t now_us);
 
-/* rondo's own connect or GET to a backend that is down: when it was good it may have its trial,
- * when it failed it waits twice as long, now for this reason. A shortage of rondo's own changes
- * nothing. */
+/* It was cut off by its backend: the outcome of the try is OUTCOME_CUT_OFF now. */
+void verdict_cut_off(
+    struct ring *ring, const struct try_record *try, bool is_repeatable, int64_t now_us);
+
+/* The request on trial waits for its client: the next request is the trial. Does nothing to a try
+ * that is no trial. */
+void verdict_pass_trial_on(struct ring *ring, struct try_record *try);
+
+/* rondo's own connect or GET to a backend that is down: when it was good the backend may have its
+ * trial. When it failed, rondo looks again a second later, or a retry_window later where that is
+ * shorter, and the backend is down for this reason now; its window stays as it is. What is
+ * nobody's fault changes nothing. */
 void verdict_probed(struct ring *ring, const struct try_record *probe, int64_t now_us);
 
 /* A periodic check: `fall` failures in a row take it down (hard), `rise` good ones bring it back,

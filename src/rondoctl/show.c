@@ -218,6 +218,14 @@ static void show_operator(const json_t *backend, FILE *out)
 	}
 }
 
+static void show_record(const json_t *record, FILE *out)
+{
+	if (answer_number(record, "failed") > 0)
+		fprintf(out,
+		    "of its last %.0f answers %.0f failed where another backend could answer\n",
+		    answer_number(record, "answers"), answer_number(record, "failed"));
+}
+
 void show_why(const json_t *answer, bool coloured, FILE *out)
 {
 	const json_t *backend = answer_at(answer, "backend");
@@ -233,6 +241,7 @@ void show_why(const json_t *answer, bool coloured, FILE *out)
 	if (!json_is_null(answer_at(backend, "next_try_in")))
 		fprintf(out, "next try in %s\n",
 		    format_age(answer_number(backend, "next_try_in"), age));
+	show_record(answer_at(backend, "record"), out);
 	if (answer_number(backend, "suspicions") > 0)
 		fprintf(out,
 		    "%.0f failures in a row that could not be compared with another backend\n",

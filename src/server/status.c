@@ -98,6 +98,17 @@ static json_t *failures_json(const struct backend *backend)
 	return list;
 }
 
+/* What its last answers were where they could be compared: verdict.h tells what follows from it. */
+static json_t *record_json(const struct backend *backend)
+{
+	struct record_sum sum = record_sum(&backend->records[RECORD_COMPARED]);
+	json_t *object = json_object();
+
+	put_count(object, "answers", sum.good + sum.failed);
+	put_count(object, "failed", sum.failed);
+	return object;
+}
+
 static void put_state(json_t *object, const struct backend *backend, int64_t now_us)
 {
 	bool judged = backend->state == BACKEND_DOWN || backend->state == BACKEND_TRIAL;
@@ -120,7 +131,8 @@ static void put_state(json_t *object, const struct backend *backend, int64_t now
 	put_seconds(object, "for", age_us);
 	put(object, "next_try_in", waits ? json_real((double)left_us / 1e6) : json_null());
 	put(object, "window", judged ? json_real((double)backend->window_us / 1e6) : json_null());
-	put_count(object, "suspicions", backend->suspicions);
+	put_count(object, "suspicions", backend_suspicions(backend));
+	put(object, "record", record_json(backend));
 	put_count(object, "checks_failed", backend->checks_failed);
 }
 

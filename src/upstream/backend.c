@@ -25,6 +25,7 @@ static const struct {
     [OUTCOME_BAD_RESPONSE] = {BLAME_SOFT, "bad_response", "broken response head"},
     [OUTCOME_STATUS] = {BLAME_SOFT, "status", "status"},
     [OUTCOME_CUT_OFF] = {BLAME_SOFT, "cut_off", "answer cut off"},
+    [OUTCOME_BUSY] = {BLAME_NONE, "busy", "accept queue is full"},
     [OUTCOME_STALE] = {BLAME_NONE, "stale", "idle connection had ended"},
     [OUTCOME_IMPATIENT] = {BLAME_NONE, "impatient", "did not wait for the client"},
     [OUTCOME_CLIENT] = {BLAME_NONE, "client", "client went away"},
@@ -55,8 +56,9 @@ enum outcome backend_connect_outcome(int error)
 	case ENOENT: /* a Unix socket that nobody has made yet */
 		return OUTCOME_REFUSED;
 	case ETIMEDOUT:
-	case EAGAIN: /* a Unix socket whose queue is full; there is no event to wait for */
 		return OUTCOME_CONNECT_TIMEOUT;
+	case EAGAIN: /* a Unix socket whose accept queue is full */
+		return OUTCOME_BUSY;
 	case EADDRNOTAVAIL:
 	case EMFILE:
 	case ENFILE:
@@ -306,7 +308,7 @@ static void backend_come_up(struct backend *backend, int64_t now_us)
 {
 	backend->reason = OUTCOME_GOOD;
 	backend->reason_status = 0;
-	backend->suspicions = 0;
+	memset(backend->records, 0, sizeof(backend->records));
 	backend->ramp_from_us = now_us;
 }
 
@@ -353,6 +355,12 @@ void backend_set_state(struct backend *backend, const struct backend_change *cha
 		backend->env->on_change(backend, backend->env->context);
 }
 
+void backend_look_again_at(struct backend *backend, int64_t when_us)
+{
+	assert(backend->state == BACKEND_DOWN);
+	backend->until_us = when_us;
+}
+
 void backend_set_draining(struct backend *backend, bool draining)
 {
 	backend->draining = draining;
@@ -376,6 +384,19 @@ enum standing backend_standing(const struct backend *backend)
 	if (backend->state == BACKEND_TRIAL)
 		return backend->on_trial ? STANDING_BUSY : STANDING_TRIAL;
 	return outcome_blame(backend->reason) == BLAME_HARD ? STANDING_HARD : STANDING_SOFT;
+}
+
+bool backend_is_up(const struct backend *backend)
+{
+	return backend->state == BACKEND_UP && !backend->draining && !backend->unresolved;
+}
+
+unsigned backend_suspicions(const struct backend *backend)
+{
+	unsigned once = backend->records[RECORD_ONCE].streak;
+	unsigned content = backend->records[RECORD_CONTENT].streak;
+
+	return once > content ? once : content;
 }
 
 const char *backend_state_word(const struct backend *backend)
@@ -455,24 +476,51 @@ static void backend_conn_on_burial(struct loop_task *task)
 	slab_give(env->connections, connection);
 }
 
+/* The one that was idle longest gives way; false when there is none. */
+static bool backend_close_oldest(struct backend_env *env)
+{
+	if (!env->idle)
+		return false;
+	backend_close(env->idle->newer, false); /* the head's `newer` is the end of the list */
+	return true;
+}
+
 /* Opens an empty connection over a descriptor. Negative errno, and nothing taken over. */
-static int backend_open(struct backend *backend, int fd, struct backend_conn **opened)
+static int backend_open(
+    struct backend *backend, int fd, bool connecting, struct backend_conn **opened)
 {
 	struct backend_env *env = backend->env;
-	struct backend_conn *connection = slab_take(env->connections);
 
+	if (env->open >= env->connection_limit && !backend_close_oldest(env))
+		return -ENOMEM;
+	struct backend_conn *connection = slab_take(env->connections);
 	if (!connection)
 		return -ENOMEM;
 	*connection = (struct backend_conn){.backend = backend, .env = env};
-	int error = conn_open(&connection->conn, env->loop, env->blocks, fd);
+	int error = conn_open(
+	    &connection->conn, env->loop, env->blocks, fd, connecting ? LOOP_WRITE : LOOP_READ);
 	if (error != 0) {
 		slab_give(env->connections, connection);
 		return error;
 	}
 	timer_init(&connection->timer, backend_conn_on_idle_limit);
 	connection->grave.run = backend_conn_on_burial;
+	env->open++;
 	*opened = connection;
 	return 0;
+}
+
+/* A descriptor that connects, or a negative errno. */
+static int backend_dial(struct backend *backend, const struct net_addr *addr, bool *connecting)
+{
+	unsigned most = backend->options.max_connections;
+
+	while (most > 0 && backend->idle && backend->active + backend->idle_count >= most)
+		backend_close(backend->idle->prev, false);
+	int fd = net_connect(addr, connecting);
+	if ((fd == -EMFILE || fd == -ENFILE) && backend_close_oldest(backend->env))
+		fd = net_connect(addr, connecting);
+	return fd;
 }
 
 struct backend_conn *backend_connect(
@@ -486,12 +534,12 @@ struct backend_conn *backend_connect(
 		return NULL;
 	}
 	size_t addr = number % backend->addr_count;
-	int fd = net_connect(&backend->addrs[addr], connecting);
+	int fd = backend_dial(backend, &backend->addrs[addr], connecting);
 	if (fd < 0) {
 		*error = fd;
 		return NULL;
 	}
-	*error = backend_open(backend, fd, &connection);
+	*error = backend_open(backend, fd, *connecting, &connection);
 	if (*error != 0) {
 		net_close(fd, false);
 		return NULL;
@@ -508,16 +556,34 @@ void backend_connected(struct backend_conn *connection)
 	backend_prefer_address(connection->backend, connection->addr);
 }
 
+static void backend_enter_pool(struct backend_conn *connection)
+{
+	struct backend *backend = connection->backend;
+
+	DL_PREPEND(backend->idle, connection);
+	DL_PREPEND2(connection->env->idle, connection, newer, older);
+	backend->idle_count++;
+	connection->is_idle = true;
+}
+
+static void backend_leave_pool(struct backend_conn *connection)
+{
+	struct backend *backend = connection->backend;
+
+	DL_DELETE(backend->idle, connection);
+	DL_DELETE2(connection->env->idle, connection, newer, older);
+	backend->idle_count--;
+	connection->is_idle = false;
+}
+
 struct backend_conn *backend_take(struct backend *backend)
 {
 	struct backend_conn *connection = backend->idle;
 
 	if (!connection)
 		return NULL;
-	DL_DELETE(backend->idle, connection);
-	backend->idle_count--;
+	backend_leave_pool(connection);
 	backend->active++;
-	connection->is_idle = false;
 	connection->conn.sent = 0;
 	connection->conn.received = 0;
 	timer_cancel(&connection->timer);
@@ -554,9 +620,7 @@ void backend_give(struct backend_conn *connection)
 	timer_arm(loop_timers(env->loop), &connection->timer,
 	    loop_now_us(env->loop) + env->idle_timeout_us);
 	backend->active--;
-	backend->idle_count++;
-	connection->is_idle = true;
-	DL_PREPEND(backend->idle, connection);
+	backend_enter_pool(connection);
 }
 
 void backend_close(struct backend_conn *connection, bool reset)
@@ -564,12 +628,11 @@ void backend_close(struct backend_conn *connection, bool reset)
 	struct backend *backend = connection->backend;
 
 	assert(conn_is_open(&connection->conn));
-	if (connection->is_idle) {
-		DL_DELETE(backend->idle, connection);
-		backend->idle_count--;
-	} else {
+	if (connection->is_idle)
+		backend_leave_pool(connection);
+	else
 		backend->active--;
-	}
+	connection->env->open--;
 	conn_close(&connection->conn, reset);
 	timer_cancel(&connection->timer);
 	loop_bury(connection->env->loop, &connection->grave);

@@ -139,8 +139,20 @@ size_t ring_count_up(const struct ring *ring)
 	size_t up = 0;
 
 	for (size_t i = 0; i < ring->count; i++)
-		up += is_open(ring->backends[i]) && ring->backends[i]->state == BACKEND_UP;
+		up += backend_is_up(ring->backends[i]);
 	return up;
+}
+
+bool ring_is_another_down_soft(const struct ring *ring, const struct backend *backend)
+{
+	for (size_t i = 0; i < ring->count; i++) {
+		const struct backend *other = ring->backends[i];
+
+		if (other != backend && is_open(other) && other->state != BACKEND_UP &&
+		    outcome_blame(other->reason) == BLAME_SOFT)
+			return true;
+	}
+	return false;
 }
 
 bool ring_is_usable(const struct ring *ring)
@@ -234,7 +246,8 @@ struct search {
 	const struct try_record *tries;
 	size_t try_count;
 	int64_t now_us;
-	bool found_full; /* somebody was passed over for nothing but max_connections */
+	bool found_full;  /* somebody was passed over for nothing but max_connections */
+	bool is_weighted; /* ring->weights decided, and are those of this search */
 };
 
 static bool search_accepts(struct search *search, const struct backend *backend)
@@ -301,12 +314,12 @@ static struct backend *ring_pick_next(struct ring *ring, struct search *search, 
 	return NULL;
 }
 
-/* Smooth weighted round robin. */
+/* Smooth weighted round robin: whose turn it would be. */
 static struct backend *ring_pick_weighted(
     struct ring *ring, struct search *search, int64_t round_sum)
 {
 	struct backend *picked = NULL;
-	int64_t sum = 0;
+	int64_t best = 0;
 
 	for (size_t i = 0; i < ring->count; i++) {
 		struct backend *backend = ring->backends[i];
@@ -320,13 +333,12 @@ static struct backend *ring_pick_weighted(
 			backend->turn = -round_sum;
 		if (!search_accepts(search, backend))
 			continue;
-		backend->turn += ring->weights[i];
-		sum += ring->weights[i];
-		if (!picked || backend->turn > picked->turn)
+		if (!picked || backend->turn + ring->weights[i] > best) {
 			picked = backend;
+			best = backend->turn + ring->weights[i];
+		}
 	}
-	if (picked)
-		picked->turn -= sum;
+	search->is_weighted = picked != NULL;
 	return picked;
 }
 
@@ -341,7 +353,7 @@ static struct backend *ring_pick_regular(struct ring *ring, struct search *searc
 	return ring_pick_weighted(ring, search, round.sum);
 }
 
-/* ---- when nobody is up */
+/* ---- when nobody that is up is left for the request */
 
 /* Of those that stand so the one whose window ends, or ended, first; equals in turn. */
 static struct backend *ring_pick_soonest(
@@ -372,7 +384,7 @@ static bool search_had_hard(const struct search *search)
 	return false;
 }
 
-static struct backend *ring_pick_desperate(struct ring *ring, struct search *search)
+static struct backend *ring_pick_last_resort(struct ring *ring, struct search *search)
 {
 	struct backend *picked = ring_pick_soonest(ring, search, STANDING_BUSY);
 
@@ -383,22 +395,38 @@ static struct backend *ring_pick_desperate(struct ring *ring, struct search *sea
 	return picked;
 }
 
-bool ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count)
+/* Whose turn it is; nothing is taken yet. */
+static struct backend *ring_find(struct ring *ring, struct search *search)
 {
-	struct search search = {.tries = tries, .try_count = count};
-	bool had_hard = search_had_hard(&search);
-	bool is_anybody_left = false;
+	ring_refresh_shares(ring, search->now_us);
+	struct backend *found = ring_pick_regular(ring, search, false);
+
+	if (!found)
+		found = ring_pick_regular(ring, search, true);
+	if (!found)
+		found = ring_pick_last_resort(ring, search);
+	return found;
+}
+
+bool ring_can_pick(struct ring *ring, const struct try_record *tries, size_t count, int64_t now_us)
+{
+	struct search search = {.tries = tries, .try_count = count, .now_us = now_us};
+
+	return ring_find(ring, &search) != NULL;
+}
+
+/* All that took part gain their weight, and the one whose turn it is pays for them. */
+static void ring_settle_turns(struct ring *ring, struct search *search, struct backend *picked)
+{
+	int64_t sum = 0;
 
 	for (size_t i = 0; i < ring->count; i++) {
-		const struct backend *backend = ring->backends[i];
-
-		if (!is_open(backend) || !search_accepts(&search, backend))
+		if (ring->weights[i] == 0 || !search_accepts(search, ring->backends[i]))
 			continue;
-		if (is_regular(backend))
-			return true;
-		is_anybody_left |= !had_hard || backend_standing(backend) != STANDING_HARD;
+		ring->backends[i]->turn += ring->weights[i];
+		sum += ring->weights[i];
 	}
-	return is_anybody_left && ring_count_up(ring) == 0;
+	picked->turn -= sum;
 }
 
 static void ring_note_pick(struct ring *ring, struct backend *picked)
@@ -415,15 +443,12 @@ enum ring_pick_result ring_pick(
     struct ring *ring, struct try_record *tries, size_t count, int64_t now_us)
 {
 	struct search search = {.tries = tries, .try_count = count, .now_us = now_us};
+	struct backend *picked = ring_find(ring, &search);
 
-	ring_refresh_shares(ring, now_us);
-	struct backend *picked = ring_pick_regular(ring, &search, false);
-	if (!picked)
-		picked = ring_pick_regular(ring, &search, true);
-	if (!picked && ring_count_up(ring) == 0)
-		picked = ring_pick_desperate(ring, &search);
 	if (!picked)
 		return search.found_full ? RING_ALL_FULL : RING_NOBODY;
+	if (search.is_weighted)
+		ring_settle_turns(ring, &search, picked);
 	tries[count] = (struct try_record){
 	    .backend = picked,
 	    .standing = backend_standing(picked),

@@ -1,6 +1,16 @@
 #include "upstream/verdict.h"
 
-/* ---- sentences */
+/* How many failures in a row ask for a comparison by the ring, and how many of the others' answers
+ * it needs. */
+enum { STREAK = 3, COMPARISONS = 3 };
+
+/* How many failures of a record are enough while nobody else is down for a soft reason. */
+enum { FAILURES = 3 };
+
+/* How long after a failed probe rondo looks again. */
+static const int64_t PROBE_PAUSE_US = 1000000;
+
+/* ---- states */
 
 static void verdict_take_down(const struct try_record *try, int64_t window_us, int64_t now_us)
 {
@@ -20,7 +30,7 @@ static void verdict_convict(struct ring *ring, const struct try_record *try, int
 	verdict_take_down(try, ring->options.retry_window_us, now_us);
 }
 
-/* Its return failed: down again, for twice as long as before. */
+/* Its trial failed: down again, for twice as long as before. */
 static void verdict_turn_back(struct ring *ring, const struct try_record *try, int64_t now_us)
 {
 	int64_t window_us = try->backend->window_us;
@@ -43,20 +53,77 @@ static void verdict_bring_back(struct backend *backend, enum outcome reason, int
 	backend_set_state(backend, &change);
 }
 
-/* ---- what happened to requests */
-
-/* Soft marks never take out the last one. */
-static void verdict_convict_soft(struct ring *ring, const struct try_record *try, int64_t now_us)
-{
-	if (ring_count_up(ring) > 1)
-		verdict_convict(ring, try, now_us);
-}
+/* ---- evidence */
 
 /* Is the backend still what it was when it was picked? */
 static bool verdict_is_current(const struct ring *ring, const struct try_record *try)
 {
 	return try->epoch == try->backend->epoch && ring_has(ring, try->backend);
 }
+
+static bool verdict_is_soft(const struct try_record *try)
+{
+	return outcome_blame(try->outcome) == BLAME_SOFT;
+}
+
+/* At most one in ten failed. */
+static bool verdict_is_sound(struct record_sum sum)
+{
+	return sum.failed * 10 <= sum.good + sum.failed;
+}
+
+/* Comparison by the ring: could the others do, since this backend began to fail, what it fails at?
+ * One of them that is down says nothing. */
+static bool verdict_others_can(
+    const struct ring *ring, const struct backend *backend, enum backend_record kind)
+{
+	int64_t from_us = backend->records[kind].streak_us;
+	struct record_sum since = {0}, all = {0};
+
+	for (size_t i = 0; i < ring->count; i++) {
+		const struct backend *other = ring->backends[i];
+
+		if (other == backend || !backend_is_up(other))
+			continue;
+		struct record_sum of_other = record_sum_since(&other->records[kind], from_us);
+		since.good += of_other.good;
+		since.failed += of_other.failed;
+		of_other = record_sum(&other->records[kind]);
+		all.good += of_other.good;
+		all.failed += of_other.failed;
+	}
+	return since.good >= COMPARISONS && verdict_is_sound(since) && verdict_is_sound(all);
+}
+
+/* Another could do what it failed at; is its record bad enough to take it out? */
+static bool verdict_is_enough(
+    const struct ring *ring, const struct try_record *try, enum backend_record kind)
+{
+	struct record_sum sum = record_sum(&try->backend->records[kind]);
+
+	if (ring_count_up(ring) <= 1)
+		return false;
+	if (sum.failed >= sum.good)
+		return true;
+	return !ring_is_another_down_soft(ring, try->backend) &&
+	       (sum.failed >= FAILURES || try->outcome == OUTCOME_LATE);
+}
+
+/* The failure of a backend that is up, and whose record it belongs to. */
+static void verdict_weigh(
+    struct ring *ring, const struct try_record *try, enum backend_record kind, int64_t now_us)
+{
+	struct record *record = &try->backend->records[kind];
+
+	record_add(record, true, now_us);
+	if (kind != RECORD_COMPARED &&
+	    (record->streak < STREAK || !verdict_others_can(ring, try->backend, kind)))
+		return;
+	if (verdict_is_enough(ring, try, kind))
+		verdict_convict(ring, try, now_us);
+}
+
+/* ---- what happened to requests */
 
 void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us)
 {
@@ -75,7 +142,8 @@ void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_u
 	}
 }
 
-static void verdict_good(const struct ring *ring, const struct try_record *try, int64_t now_us)
+static void verdict_good(
+    const struct ring *ring, const struct try_record *try, bool is_repeatable, int64_t now_us)
 {
 	struct backend *backend = try->backend;
 	bool waits_for_checks = backend->state == BACKEND_DOWN && backend->reason == OUTCOME_CHECK;
@@ -83,130 +151,163 @@ static void verdict_good(const struct ring *ring, const struct try_record *try, 
 	/* Nearly always it is up, and then nothing is looked for. */
 	if (backend->state != BACKEND_UP && !waits_for_checks && verdict_is_current(ring, try))
 		verdict_bring_back(backend, OUTCOME_GOOD, now_us);
+	if (backend->state == BACKEND_UP && is_repeatable)
+		record_add(&backend->records[RECORD_COMPARED], false, now_us);
 }
 
-void verdict_completed(struct backend *backend)
-{
-	backend->suspicions = 0;
-}
-
-struct hearing {
-	struct ring *ring;
-	const struct verdict_case *request;
-	const struct backend *answerer; /* NULL when nobody gave a good answer */
-	size_t receivers; /* tries in which a backend got the request, for all we know */
-	int64_t now_us;
+/* What a soft failure is compared by. */
+enum comparison {
+	COMPARED_BY_REQUEST, /* another backend gave it a good answer */
+	COMPARED_BY_RING,    /* it could not be sent to another */
+	COMPARED_BY_NOTHING  /* the request is to blame, or nothing is known */
 };
 
-/* How a soft failure is to be read. */
-enum reading {
-	READING_CONVICTED,  /* another backend could do it */
-	READING_SUSPICIOUS, /* nobody else was asked */
-	READING_POISON      /* nobody could do it: the request is to blame */
+/* What the tries of a request show together. */
+struct result {
+	const struct backend *answerer; /* of the good answer; NULL: there was none */
+	unsigned soft_failures;
+	bool is_repeatable;
 };
 
-static enum reading verdict_read(const struct hearing *hearing, const struct try_record *try)
+static enum comparison verdict_compare(const struct result *result, const struct try_record *try)
 {
-	if (hearing->answerer && hearing->answerer != try->backend)
-		return READING_CONVICTED;
-	if (try->outcome == OUTCOME_CUT_OFF || hearing->receivers <= 1)
-		return READING_SUSPICIOUS;
-	return READING_POISON;
+	if (!verdict_is_soft(try) || result->answerer == try->backend)
+		return COMPARED_BY_NOTHING;
+	if (result->answerer)
+		return COMPARED_BY_REQUEST;
+	if (result->is_repeatable || result->soft_failures > 1)
+		return COMPARED_BY_NOTHING;
+	return COMPARED_BY_RING;
 }
 
-static void verdict_suspect(const struct hearing *hearing, const struct try_record *try)
+static void verdict_failed_while_up(
+    struct ring *ring, const struct try_record *try, enum comparison comparison, int64_t now_us)
 {
-	struct backend *backend = try->backend;
-	uint64_t request_id = hearing->request->request_id;
-
-	if (backend->suspicions > 0 && backend->suspect_request == request_id)
-		return;
-	backend->suspect_request = request_id;
-	if (backend->suspicions < VERDICT_SUSPICIONS)
-		backend->suspicions++;
-	if (backend->suspicions == VERDICT_SUSPICIONS)
-		verdict_convict_soft(hearing->ring, try, hearing->now_us);
-}
-
-static void verdict_soft_while_up(const struct hearing *hearing, const struct try_record *try)
-{
-	switch (verdict_read(hearing, try)) {
-	case READING_CONVICTED:
-		verdict_convict_soft(hearing->ring, try, hearing->now_us);
+	switch (comparison) {
+	case COMPARED_BY_REQUEST:
+		verdict_weigh(ring, try, RECORD_COMPARED, now_us);
 		break;
-	case READING_SUSPICIOUS:
-		verdict_suspect(hearing, try);
+	case COMPARED_BY_RING:
+		verdict_weigh(ring, try, RECORD_ONCE, now_us);
 		break;
-	case READING_POISON:
+	case COMPARED_BY_NOTHING:
 		break;
 	}
 }
 
-/* The trial that brought it back, and then was cut off. */
-static bool verdict_is_undone_trial(const struct try_record *try)
+static void verdict_failed_on_trial(
+    struct ring *ring, const struct try_record *try, enum comparison comparison, int64_t now_us)
 {
-	return try->outcome == OUTCOME_CUT_OFF && try->standing != STANDING_UP &&
-	       try->backend->state == BACKEND_UP && try->backend->epoch == try->epoch + 1;
-}
-
-static void verdict_try(const struct hearing *hearing, const struct try_record *try)
-{
-	struct backend *backend = try->backend;
-	bool is_soft = outcome_blame(try->outcome) == BLAME_SOFT;
-
-	if (verdict_is_undone_trial(try) && ring_has(hearing->ring, backend) &&
-	    ring_count_up(hearing->ring) > 1)
-		verdict_turn_back(hearing->ring, try, hearing->now_us);
-	if (!verdict_is_current(hearing->ring, try))
+	if (try->standing == STANDING_UP)
 		return;
-	if (backend->state == BACKEND_UP && is_soft)
-		verdict_soft_while_up(hearing, try);
-	if (backend->state != BACKEND_TRIAL || try->standing == STANDING_UP)
-		return;
-	if (is_soft && verdict_read(hearing, try) != READING_POISON)
-		verdict_turn_back(hearing->ring, try, hearing->now_us);
+	if (comparison != COMPARED_BY_NOTHING)
+		verdict_turn_back(ring, try, now_us);
 	else if (try->standing == STANDING_TRIAL)
 		/* It proved nothing: the next request is its trial. */
-		backend->on_trial = false;
+		try->backend->on_trial = false;
 }
 
-/* Who did not get the request compares with nobody. */
-static bool verdict_is_receiver(const struct try_record *try)
+static void verdict_try(
+    struct ring *ring, const struct try_record *try, enum comparison comparison, int64_t now_us)
 {
-	return outcome_blame(try->outcome) != BLAME_HARD && try->outcome != OUTCOME_SHORTAGE &&
-	       try->outcome != OUTCOME_STALE;
+	if (!verdict_is_current(ring, try))
+		return;
+	switch (try->backend->state) {
+	case BACKEND_UP:
+		verdict_failed_while_up(ring, try, comparison, now_us);
+		break;
+	case BACKEND_TRIAL:
+		verdict_failed_on_trial(ring, try, comparison, now_us);
+		break;
+	case BACKEND_DOWN:
+	case BACKEND_STATES:
+		break;
+	}
 }
 
 void verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us)
 {
-	struct hearing hearing = {.ring = ring, .request = request, .now_us = now_us};
+	struct result result = {.is_repeatable = request->is_repeatable};
 
-	/* The answer first: whoever it brings back counts as up for the others. */
+	/* The answer first: a backend that it brings back counts as up for the others. */
 	for (size_t i = 0; i < request->count; i++) {
-		hearing.receivers += verdict_is_receiver(&request->tries[i]);
-		if (request->tries[i].outcome == OUTCOME_GOOD) {
-			hearing.answerer = request->tries[i].backend;
-			verdict_good(ring, &request->tries[i], now_us);
+		const struct try_record *try = &request->tries[i];
+
+		result.soft_failures += verdict_is_soft(try);
+		if (try->outcome == OUTCOME_GOOD) {
+			result.answerer = try->backend;
+			verdict_good(ring, try, request->is_repeatable, now_us);
 		}
 	}
 	for (size_t i = 0; i < request->count; i++) {
-		if (request->tries[i].outcome != OUTCOME_GOOD)
-			verdict_try(&hearing, &request->tries[i]);
+		const struct try_record *try = &request->tries[i];
+
+		if (try->outcome != OUTCOME_GOOD)
+			verdict_try(ring, try, verdict_compare(&result, try), now_us);
 	}
+}
+
+/* ---- what became of the content */
+
+static enum backend_record verdict_record_of_content(bool is_repeatable)
+{
+	return is_repeatable ? RECORD_CONTENT : RECORD_ONCE;
+}
+
+/* Was it up when it was picked, or did this answer bring it back, and is it up still? */
+static bool verdict_is_up_since(const struct try_record *try)
+{
+	unsigned changes = try->standing == STANDING_UP ? 0 : 1;
+
+	return try->backend->state == BACKEND_UP && try->backend->epoch == try->epoch + changes;
+}
+
+void verdict_completed(const struct try_record *try, bool is_repeatable, int64_t now_us)
+{
+	if (verdict_is_up_since(try))
+		record_add(&try->backend->records[verdict_record_of_content(is_repeatable)], false,
+		    now_us);
+}
+
+void verdict_cut_off(
+    struct ring *ring, const struct try_record *try, bool is_repeatable, int64_t now_us)
+{
+	if (!verdict_is_up_since(try) || !ring_has(ring, try->backend))
+		return;
+	if (try->standing == STANDING_UP)
+		verdict_weigh(ring, try, verdict_record_of_content(is_repeatable), now_us);
+	else if (ring_count_up(ring) > 1)
+		/* The trial that brought it back has failed after all. */
+		verdict_turn_back(ring, try, now_us);
+}
+
+void verdict_pass_trial_on(struct ring *ring, struct try_record *try)
+{
+	if (try->standing != STANDING_TRIAL || try->backend->state != BACKEND_TRIAL ||
+	    !verdict_is_current(ring, try))
+		return;
+	try->standing = STANDING_BUSY;
+	try->backend->on_trial = false;
 }
 
 /* ---- what rondo found out itself */
 
 void verdict_probed(struct ring *ring, const struct try_record *probe, int64_t now_us)
 {
+	struct backend *backend = probe->backend;
+	int64_t pause_us = ring->options.retry_window_us;
 	const struct backend_change trial = {.state = BACKEND_TRIAL, .now_us = now_us};
 
-	if (probe->backend->state != BACKEND_DOWN)
+	if (backend->state != BACKEND_DOWN)
 		return;
-	if (probe->outcome == OUTCOME_GOOD)
-		backend_set_state(probe->backend, &trial);
-	else if (outcome_blame(probe->outcome) != BLAME_NONE)
-		verdict_turn_back(ring, probe, now_us);
+	if (probe->outcome == OUTCOME_GOOD) {
+		backend_set_state(backend, &trial);
+	} else if (outcome_blame(probe->outcome) != BLAME_NONE) {
+		if (pause_us > PROBE_PAUSE_US)
+			pause_us = PROBE_PAUSE_US;
+		verdict_take_down(probe, backend->window_us, now_us);
+		backend_look_again_at(backend, now_us + pause_us);
+	}
 }
 
 static void verdict_check_failed(

@@ -97,7 +97,7 @@ static inline void fleet_switch(struct fleet *fleet, size_t i, bool up)
 static inline char fleet_pick(struct fleet *fleet, int64_t now_us)
 {
 	struct try_record try = {0};
-	bool can_pick = ring_can_pick(&fleet->ring, &try, 0);
+	bool can_pick = ring_can_pick(&fleet->ring, &try, 0, now_us);
 
 	switch (ring_pick(&fleet->ring, &try, 0, now_us)) {
 	case RING_PICKED:

@@ -53,7 +53,7 @@ static void errors_of_connect_have_a_meaning(void **state)
 	} cases[] = {
 	    {ECONNREFUSED, OUTCOME_REFUSED}, {ECONNRESET, OUTCOME_REFUSED},
 	    {ENOENT, OUTCOME_REFUSED}, {ETIMEDOUT, OUTCOME_CONNECT_TIMEOUT},
-	    {EAGAIN, OUTCOME_CONNECT_TIMEOUT}, /* of a Unix socket */
+	    {EAGAIN, OUTCOME_BUSY}, /* of a Unix socket */
 	    {EHOSTUNREACH, OUTCOME_UNREACHABLE}, {ENETUNREACH, OUTCOME_UNREACHABLE},
 	    {EHOSTDOWN, OUTCOME_UNREACHABLE}, {ENETDOWN, OUTCOME_UNREACHABLE},
 	    {EACCES, OUTCOME_UNREACHABLE}, {EPERM, OUTCOME_UNREACHABLE},
@@ -313,7 +313,8 @@ static void a_state_carries_its_times(void **state)
 	(void)state;
 	world_init(&world);
 	struct backend *backend = world_backend(&world, NULL);
-	backend->suspicions = 2;
+	record_add(&backend->records[RECORD_ONCE], true, 1);
+	record_add(&backend->records[RECORD_ONCE], true, 1);
 	backend->checks_failed = 3;
 	backend_set_state(
 	    backend, &(struct backend_change){BACKEND_DOWN, OUTCOME_STATUS, 502, 10 * S, 100 * S});
@@ -338,7 +339,7 @@ static void a_state_carries_its_times(void **state)
 	backend_set_state(
 	    backend, &(struct backend_change){.state = BACKEND_UP, .now_us = 140 * S});
 	assert_false(backend->on_trial);
-	assert_int_equal(backend->suspicions, 0);
+	assert_int_equal(backend_suspicions(backend), 0);
 	assert_int_equal(backend->ramp_from_us, 140 * S);
 	assert_int_equal(backend->left_up_us, 100 * S);
 	backend_drop(backend);
@@ -562,6 +563,58 @@ static void an_idle_connection_that_stirs_is_closed(void **state)
 	}
 }
 
+/* Where an idle one has the last place, the one that was idle longest gives way. */
+static void an_idle_connection_gives_way_to_a_new_one(void **state)
+{
+	enum { OF_ALL, OF_THE_BACKEND, WAYS };
+
+	(void)state;
+	for (int way = OF_ALL; way < WAYS; way++) {
+		struct backend_conn *connections[3];
+		struct site site;
+		int peers[3];
+
+		site_init(&site);
+		if (way == OF_ALL)
+			site.world.env.connection_limit = 2;
+		else
+			site.backend->options.max_connections = 2;
+		for (size_t i = 0; i < 2; i++)
+			connections[i] = site_connect(&site, &peers[i]);
+		backend_give(connections[1]);
+		backend_give(connections[0]);
+		assert_ptr_equal(site.world.env.idle, connections[0]);
+		connections[2] = site_connect(&site, &peers[2]);
+		expect_pool(site.backend, 1, 1);
+		assert_ptr_equal(site.backend->idle, connections[0]);
+		assert_ptr_equal(site.world.env.idle, connections[0]);
+		assert_int_equal(site.world.env.open, 2);
+		backend_close(connections[2], false);
+		for (size_t i = 0; i < 3; i++)
+			close(peers[i]);
+		site_finish(&site);
+	}
+}
+
+/* Nobody gives way where all are in use. */
+static void connections_in_use_stay(void **state)
+{
+	struct site site;
+	bool connecting;
+	int peer, error = 0;
+
+	(void)state;
+	site_init(&site);
+	site.world.env.connection_limit = 1;
+	struct backend_conn *connection = site_connect(&site, &peer);
+	assert_null(backend_connect(site.backend, 0, &error, &connecting));
+	assert_int_equal(backend_connect_outcome(error), OUTCOME_SHORTAGE);
+	expect_pool(site.backend, 0, 1);
+	backend_close(connection, false);
+	close(peer);
+	site_finish(&site);
+}
+
 static void idle_connections_have_a_limit(void **state)
 {
 	struct site site;
@@ -783,7 +836,7 @@ static void a_unix_socket_whose_queue_is_full_takes_nobody(void **state)
 		connection->conn.on_event = on_nothing;
 		connections[count++] = connection;
 	}
-	assert_int_equal(backend_connect_outcome(error), OUTCOME_CONNECT_TIMEOUT);
+	assert_int_equal(backend_connect_outcome(error), OUTCOME_BUSY);
 	while (count > 0)
 		backend_close(connections[--count], false);
 	backend_drop(backend);
@@ -862,6 +915,8 @@ int main(void)
 	    cmocka_unit_test(latencies_fall_into_buckets),
 	    cmocka_unit_test(the_freshest_connection_is_taken_first),
 	    cmocka_unit_test(an_idle_connection_that_stirs_is_closed),
+	    cmocka_unit_test(an_idle_connection_gives_way_to_a_new_one),
+	    cmocka_unit_test(connections_in_use_stay),
 	    cmocka_unit_test(idle_connections_have_a_limit),
 	    cmocka_unit_test(the_idle_limit_moves_with_use),
 	    cmocka_unit_test(what_is_given_back_to_who_is_out_of_service_is_closed),

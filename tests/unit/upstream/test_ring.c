@@ -282,13 +282,18 @@ static void who_is_asked_depends_on_state(void **state)
 	    /* full */
 	    {"#U U U", "bcbc"},
 	    {"#U #U #U", "!!"},
-	    {"#U S H", "!"},
+	    {"#U S H", "bb"},
 	    {"#U ~U ~U", "!"},
-	    {"#U D H", "!"},
-	    {"#*U #U H", "!"},
-	    /* up, but all tried: that is no reason to bother those that are down */
-	    {"~U S H", "-"},
-	    {"~U t H", "-"},
+	    {"#U D H", "cc"},
+	    {"#*U #U H", "cc"},
+	    {"#U D ~H", "!"},
+	    /* up, but all were tried: those that are down are left for this request */
+	    {"~U S H", "bb"},
+	    {"~U t H", "bb"},
+	    {"~U ~S H", "c"},
+	    {"~U 2S 1S", "c"},
+	    {"~U #S H", "c"},
+	    {"~U D ~H", "-"},
 	    /* nobody is up: soft before hard, the window that ends first first */
 	    {"3S 2S 1S", "cccc"},
 	    {"3S 2S ~1S", "bb"},
@@ -317,7 +322,7 @@ static void who_is_asked_depends_on_state(void **state)
 		fleet_init(&fleet, 3, NULL);
 		size_t count = fleet_arrange(&fleet, cases[i].states, tries);
 		for (size_t j = 0; cases[i].picks[j]; j++) {
-			bool can_pick = ring_can_pick(&fleet.ring, tries, count);
+			bool can_pick = ring_can_pick(&fleet.ring, tries, count, 5 * S);
 			enum ring_pick_result result = ring_pick(&fleet.ring, tries, count, 5 * S);
 
 			assert_int_equal(can_pick, result == RING_PICKED);

@@ -47,6 +47,7 @@ static inline void world_init(struct world *world)
 	    .loop = world->loop,
 	    .blocks = &world->blocks,
 	    .connections = &world->connections,
+	    .connection_limit = WORLD_CONNECTIONS,
 	    .idle_timeout_us = 60 * S,
 	};
 }
