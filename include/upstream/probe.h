@@ -11,8 +11,8 @@
  * A probe is one connection of its own, never one of the pool and not counted among the active
  * ones; there is at most one at a time for each backend. It is over within health.timeout
  * (timeouts.connect when it only connects), in which all addresses of the backend are tried, each
- * for an equal part of what is left. Answers are read up to their head only. Names are the
- * resolver's business: a backend without address is left alone. A shortage of rondo's own is no
+ * for an equal part of what is left. The head of an answer decides; its content is read, within the
+ * same time, so that the backend is not cut off in its answer. Names are the resolver's business: a backend without address is left alone. A shortage of rondo's own is no
  * result; the probe is made again.
  *
  * What a probe sends, reads and takes for good is the same for everybody who makes one (rondo -P
@@ -21,6 +21,7 @@
 #ifndef RONDO_UPSTREAM_PROBE_H
 #define RONDO_UPSTREAM_PROBE_H
 
+#include "http/body.h"
 #include "upstream/verdict.h"
 
 /* A range of statuses, "200-399". */
@@ -38,8 +39,9 @@ struct probe_options {
 	size_t expect_count;
 };
 
-/* Their answers' heads have no more bytes and fields; a larger one is a broken one. */
-enum { PROBE_HEAD_BYTES = 16384, PROBE_FIELDS = 100 };
+/* Their answers' heads have no more bytes and fields; a larger one is a broken one. Of the content so
+ * much is read before the connection is closed. */
+enum { PROBE_HEAD_BYTES = 16384, PROBE_FIELDS = 100, PROBE_CONTENT_BYTES = 64 * 1024 };
 
 /* Whether it GETs, or only connects. */
 bool probe_gets(const struct probe_options *options);

@@ -11,7 +11,8 @@ static const int64_t PAUSE_US = 1000000;
 enum probe_state {
 	PROBE_IDLE,
 	PROBE_CONNECTING, /* until deadline_us, then the next address */
-	PROBE_ASKING      /* the GET is under way */
+	PROBE_ASKING,     /* the GET is under way */
+	PROBE_EMPTYING    /* the result is known; the rest of the answer is read and dropped */
 };
 
 enum probe_purpose { PROBE_RETURN, PROBE_CHECK };
@@ -28,6 +29,7 @@ struct probe {
 	/* While not idle. */
 	struct conn conn;
 	struct probe_answer answer;
+	struct body rest; /* PROBE_EMPTYING */
 	int64_t began_us, limit_us, deadline_us;
 	size_t addr, addrs_left;
 	struct loop_task grave;
@@ -138,7 +140,8 @@ static void probe_note_failure(struct probe *probe, const struct try_record *res
 	backend_note_failure(probe->backend, &failure);
 }
 
-static void probe_finish(struct probe *probe, enum outcome outcome, unsigned status)
+/* The result is known. */
+static void probe_report(struct probe *probe, enum outcome outcome, unsigned status)
 {
 	struct prober *prober = probe->prober;
 	int64_t now_us = prober_now_us(prober);
@@ -149,12 +152,10 @@ static void probe_finish(struct probe *probe, enum outcome outcome, unsigned sta
 	    .took_us = now_us - probe->began_us,
 	};
 
-	conn_close(&probe->conn, false);
-	probe->state = PROBE_IDLE;
-	prober_wake(prober);
-	if (outcome != OUTCOME_GOOD && outcome != OUTCOME_SHORTAGE)
+	bool is_result = outcome == OUTCOME_GOOD || outcome_blame(outcome) != BLAME_NONE;
+	if (is_result && outcome != OUTCOME_GOOD)
 		probe_note_failure(probe, &result);
-	if (outcome == OUTCOME_SHORTAGE)
+	if (!is_result)
 		probe->not_before_us = now_us + PAUSE_US;
 	else if (probe->purpose == PROBE_RETURN)
 		verdict_probed(prober->ring, &result, now_us);
@@ -163,11 +164,59 @@ static void probe_finish(struct probe *probe, enum outcome outcome, unsigned sta
 		    outcome == OUTCOME_GOOD, now_us);
 }
 
-/* Looks at what was read. False when the probe is over. */
+static void probe_end(struct probe *probe)
+{
+	conn_close(&probe->conn, false);
+	probe->state = PROBE_IDLE;
+	prober_wake(probe->prober);
+}
+
+static void probe_finish(struct probe *probe, enum outcome outcome, unsigned status)
+{
+	probe_end(probe);
+	probe_report(probe, outcome, status);
+}
+
+/* A server whose answer is not read to its end takes that for a fault of its own. */
+static void probe_empty(struct probe *probe)
+{
+	static const struct http_limits limits = {.header_bytes = PROBE_HEAD_BYTES};
+	struct buf *in = &probe->conn.in;
+
+	while (!probe->rest.done) {
+		struct body_span span = {0};
+
+		if (buf_len(in) > 0 && body_decode(&probe->rest, &limits, in->data + in->begin,
+					   buf_len(in), &span) != BODY_MORE)
+			break;
+		buf_consume(in, span.raw);
+		buf_compact(in);
+		enum io io = conn_read(&probe->conn, PROBE_HEAD_BYTES);
+		if (io == IO_AGAIN)
+			return;
+		if (io != IO_OK)
+			break;
+	}
+	probe_end(probe);
+}
+
+static void probe_answered(struct probe *probe)
+{
+	const struct http_head *head = &probe->prober->head;
+	unsigned status = head->status;
+	bool is_good = probe_expects(&probe->prober->options, status);
+
+	probe->state = PROBE_EMPTYING;
+	body_init(&probe->rest, head, PROBE_CONTENT_BYTES);
+	buf_consume(&probe->conn.in, head->length);
+	probe_report(probe, is_good ? OUTCOME_GOOD : OUTCOME_STATUS, status);
+	probe_empty(probe);
+}
+
+/* Looks at what was read. False when nothing more is to be read for a result. */
 static bool probe_parse(struct probe *probe)
 {
 	struct prober *prober = probe->prober;
-	unsigned status;
 
 	switch (probe_answer_look(&probe->answer, &probe->conn.in, &prober->head)) {
 	case PARSE_MORE:
@@ -176,10 +225,7 @@ static bool probe_parse(struct probe *probe)
 		probe_finish(probe, OUTCOME_BAD_RESPONSE, 0);
 		break;
 	case PARSE_DONE:
-		status = prober->head.status;
-		probe_finish(probe,
-		    probe_expects(&prober->options, status) ? OUTCOME_GOOD : OUTCOME_STATUS,
-		    status);
+		probe_answered(probe);
 		break;
 	}
 	return false;
@@ -267,7 +313,8 @@ static void probe_connect(struct probe *probe, enum outcome outcome)
 			outcome = backend_connect_outcome(fd);
 			continue;
 		}
-		if (conn_open(&probe->conn, prober->env->loop, prober->env->blocks, fd) != 0) {
+		if (conn_open(&probe->conn, prober->env->loop, prober->env->blocks, fd,
+			connecting ? LOOP_WRITE : LOOP_READ) != 0) {
 			net_close(fd, false);
 			outcome = OUTCOME_SHORTAGE;
 			continue;
@@ -278,11 +325,7 @@ static void probe_connect(struct probe *probe, enum outcome outcome)
 			probe_connected(probe);
 			return;
 		}
-		conn_want(&probe->conn, LOOP_WRITE);
-		if (probe->conn.error == 0)
-			return;
-		conn_close(&probe->conn, false);
-		outcome = OUTCOME_SHORTAGE;
+		return;
 	}
 	probe_finish(probe, outcome, 0);
 }
@@ -302,8 +345,12 @@ static void probe_on_event(struct conn *conn, unsigned events)
 	}
 	if (events & LOOP_WRITE)
 		probe_send(probe);
-	if (probe->state == PROBE_ASKING && (events & (LOOP_READ | LOOP_BROKEN)))
+	if (!(events & (LOOP_READ | LOOP_BROKEN)))
+		return;
+	if (probe->state == PROBE_ASKING)
 		probe_read(probe);
+	else if (probe->state == PROBE_EMPTYING)
+		probe_empty(probe);
 }
 
 static void probe_start(struct probe *probe, enum probe_purpose purpose)
@@ -348,8 +395,10 @@ static void probe_on_deadline(struct probe *probe)
 {
 	if (probe->state == PROBE_CONNECTING)
 		probe_connect(probe, OUTCOME_CONNECT_TIMEOUT);
-	else
+	else if (probe->state == PROBE_ASKING)
 		probe_finish(probe, OUTCOME_LATE, 0);
+	else
+		probe_end(probe);
 }
 
 static void probe_begin(struct probe *probe)
