@@ -13,6 +13,8 @@
  * until then every turn brings it again. Who wants nothing gets it once, and again only after
  * wanting something.
  *
+ * LOOP_END is as level-triggered as the others: once it came it is not to be wanted any more.
+ *
  * Memory of a watch must stay valid until the end of the turn in which it was stopped: objects that
  * hold one die through loop_bury. The simulator in tests/sim has another body for this header.
  */
@@ -32,13 +34,14 @@ enum loop_event {
 	LOOP_READ = 1,  /* there are bytes, or the end of the stream */
 	LOOP_WRITE = 2, /* there is room, or a connect ended */
 	/* Error or full hang-up; with LOOP_READ, where that is wanted, for what is left. */
-	LOOP_BROKEN = 4
+	LOOP_BROKEN = 4,
+	LOOP_END = 8 /* the peer has ended its sending side; bytes may wait before the end */
 };
 
 /* A descriptor somebody waits for. Embedded in its owner. */
 struct watch {
 	int fd;              /* -1 when stopped */
-	unsigned wanted;     /* what the owner wants: LOOP_READ, LOOP_WRITE */
+	unsigned wanted;     /* what the owner wants: LOOP_READ, LOOP_WRITE, LOOP_END */
 	unsigned registered; /* what the kernel was told */
 	void (*on_event)(struct watch *watch, unsigned events);
 };

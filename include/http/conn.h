@@ -35,17 +35,18 @@ struct conn {
 	void (*on_event)(struct conn *conn, unsigned events); /* the holder's; kept by conn_open */
 	struct buf in;
 	struct buf out;
-	int error;         /* errno of the first error */
-	bool ended;        /* the peer's end of stream was read */
-	bool readable;     /* there may be bytes in the kernel */
-	bool writable;     /* there may be room in the kernel; false while it connects */
+	int error;     /* errno of the first error */
+	bool ended;    /* the peer's end of stream was read */
+	bool finished; /* LOOP_END came: the peer sends no more, but bytes may wait to be read */
+	bool readable; /* there may be bytes in the kernel */
+	bool writable; /* there may be room in the kernel; false while it connects */
 	uint64_t received; /* bytes, since it was opened */
 	uint64_t sent;
 };
 
-/* Takes over `fd` and waits for LOOP_READ. Negative errno when the loop has no room: then `fd` is
- * still the caller's and the conn is closed. `blocks` feeds both buffers. */
-int conn_open(struct conn *conn, struct loop *loop, struct slab *blocks, int fd);
+/* Takes over `fd` and waits for what is `wanted` (enum loop_event). Negative errno when the loop has
+ * no room: then `fd` is still the caller's and the conn is closed. `blocks` feeds both buffers. */
+int conn_open(struct conn *conn, struct loop *loop, struct slab *blocks, int fd, unsigned wanted);
 
 /* Closes the descriptor and gives the buffers back; with `reset` the peer sees a RST. Does nothing
  * to a closed conn. */
@@ -56,7 +57,7 @@ static inline bool conn_is_open(const struct conn *conn)
 	return conn->loop != NULL;
 }
 
-/* Says which events are wanted (enum loop_event). Costs a system call only when more is wanted than
+/* Says which events are wanted (enum loop_event); LOOP_END comes once at most. Costs a system call only when more is wanted than
  * before. Should the kernel refuse, conn->error tells and the holder's deadline ends it. */
 void conn_want(struct conn *conn, unsigned wanted);
 

@@ -14,7 +14,9 @@ static const int64_t LOOP_LAG_WINDOW_US = 1000000;
 
 /* In watch->registered: the descriptor was taken from the kernel, until something is wanted of it
  * again. */
-enum { LOOP_PARKED = 8 };
+enum { LOOP_PARKED = 16 };
+
+static const unsigned LOOP_WANTABLE = LOOP_READ | LOOP_WRITE | LOOP_END;
 
 struct loop {
 	int epoll_fd;
@@ -59,6 +61,8 @@ static int tell_kernel(struct loop *loop, struct watch *watch, int operation, un
 		event.events |= EPOLLIN;
 	if (wanted & LOOP_WRITE)
 		event.events |= EPOLLOUT;
+	if (wanted & LOOP_END)
+		event.events |= EPOLLRDHUP;
 	if (epoll_ctl(loop->epoll_fd, operation, watch->fd, &event))
 		return -errno;
 	watch->registered = wanted;
@@ -69,7 +73,7 @@ int loop_watch(struct loop *loop, struct watch *watch, int fd, unsigned wanted)
 {
 	int error;
 
-	assert(fd >= 0 && watch->on_event && !(wanted & ~(unsigned)(LOOP_READ | LOOP_WRITE)));
+	assert(fd >= 0 && watch->on_event && !(wanted & ~LOOP_WANTABLE));
 	watch->fd = fd;
 	watch->wanted = wanted;
 	error = tell_kernel(loop, watch, EPOLL_CTL_ADD, wanted);
@@ -83,7 +87,7 @@ int loop_watch(struct loop *loop, struct watch *watch, int fd, unsigned wanted)
 
 int loop_want(struct loop *loop, struct watch *watch, unsigned wanted)
 {
-	assert(watch->fd >= 0 && !(wanted & ~(unsigned)(LOOP_READ | LOOP_WRITE)));
+	assert(watch->fd >= 0 && !(wanted & ~LOOP_WANTABLE));
 	if (wanted & ~watch->registered) {
 		bool parked = watch->registered == LOOP_PARKED;
 		int error =
@@ -127,6 +131,8 @@ static void dispatch(struct loop *loop, struct watch *watch, uint32_t arrived)
 		events |= LOOP_READ;
 	if (arrived & EPOLLOUT)
 		events |= LOOP_WRITE;
+	if (arrived & EPOLLRDHUP)
+		events |= LOOP_END;
 	if (broken)
 		events |= LOOP_BROKEN | LOOP_READ;
 	events &= watch->wanted | LOOP_BROKEN;

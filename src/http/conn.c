@@ -13,14 +13,17 @@ static void conn_on_watch(struct watch *watch, unsigned events)
 		conn->readable = true;
 	if (events & (LOOP_WRITE | LOOP_BROKEN))
 		conn->writable = true;
+	if (events & LOOP_END)
+		conn->finished = true;
 	conn->on_event(conn, events);
 }
 
-int conn_open(struct conn *conn, struct loop *loop, struct slab *blocks, int fd)
+int conn_open(struct conn *conn, struct loop *loop, struct slab *blocks, int fd, unsigned wanted)
 {
 	conn->loop = NULL;
 	conn->error = 0;
 	conn->ended = false;
+	conn->finished = false;
 	conn->readable = false;
 	conn->writable = true;
 	conn->received = 0;
@@ -29,7 +32,7 @@ int conn_open(struct conn *conn, struct loop *loop, struct slab *blocks, int fd)
 	buf_init(&conn->out, blocks);
 	conn->watch.on_event = conn_on_watch;
 
-	int error = loop_watch(loop, &conn->watch, fd, LOOP_READ);
+	int error = loop_watch(loop, &conn->watch, fd, wanted);
 	if (error == 0)
 		conn->loop = loop;
 	return error;
@@ -57,6 +60,8 @@ static void conn_note_error(struct conn *conn, ssize_t negative)
 void conn_want(struct conn *conn, unsigned wanted)
 {
 	assert(conn_is_open(conn));
+	if (conn->finished)
+		wanted &= ~(unsigned)LOOP_END;
 	if (wanted == conn->watch.wanted)
 		return;
 	int error = loop_want(conn->loop, &conn->watch, wanted);

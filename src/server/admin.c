@@ -288,7 +288,7 @@ static bool client_start(struct admin_door *door, int fd)
 		return false;
 	*client = (struct admin_client){.door = door};
 	client->conn.on_event = client_on_event;
-	if (conn_open(&client->conn, admin->loop, &admin->blocks, fd) < 0) {
+	if (conn_open(&client->conn, admin->loop, &admin->blocks, fd, LOOP_READ) < 0) {
 		slab_give(&door->slab, client);
 		return false;
 	}

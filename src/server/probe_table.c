@@ -184,7 +184,8 @@ static void try_next_address(struct inquiry *inquiry)
 	int64_t addrs_left = (int64_t)(inquiry->addr_count - inquiry->addr_next);
 	bool connecting = false;
 	int fd = net_connect(&inquiry->addrs[inquiry->addr_next++], &connecting);
-	int error = fd < 0 ? fd : conn_open(&inquiry->conn, table->loop, &table->blocks, fd);
+	int error =
+	    fd < 0 ? fd : conn_open(&inquiry->conn, table->loop, &table->blocks, fd, LOOP_READ);
 
 	if (error < 0 && fd >= 0)
 		net_close(fd, false);

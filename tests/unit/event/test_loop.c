@@ -279,6 +279,30 @@ static void half_a_close_is_the_end_of_the_stream_only(void **state)
 	peer_close(&peer);
 }
 
+/* Without reading, and whatever waits to be read before it; once, when it is no more wanted then. */
+static void the_end_of_a_stream_is_told_before_it_is_read(void **state)
+{
+	struct loop *loop = *state;
+	struct peer peer;
+
+	peer_open(&peer, loop, LOOP_END);
+	peer_sends(&peer);
+	one_turn(loop);
+	assert_int_equal(peer.calls, 0);
+	shutdown(peer.far, SHUT_WR);
+	one_turn(loop);
+	assert_int_equal(peer.events, LOOP_END);
+	assert_int_equal(loop_want(loop, &peer.watch, LOOP_READ | LOOP_END), 0);
+	one_turn(loop);
+	assert_int_equal(peer.events, LOOP_READ | LOOP_END);
+	assert_int_equal(loop_want(loop, &peer.watch, 0), 0);
+	peer.calls = 0;
+	one_turn(loop);
+	one_turn(loop);
+	assert_int_equal(peer.calls, 0);
+	peer_close(&peer);
+}
+
 static void wanting_less_is_free_until_an_event_comes(void **state)
 {
 	struct loop *loop = *state;
@@ -860,6 +884,7 @@ int main(void)
 	    loop_test(only_what_is_wanted_is_told),
 	    loop_test(who_wants_nothing_hears_of_a_break_once),
 	    loop_test(half_a_close_is_the_end_of_the_stream_only),
+	    loop_test(the_end_of_a_stream_is_told_before_it_is_read),
 	    loop_test(wanting_less_is_free_until_an_event_comes),
 	    loop_test(wanting_more_is_told_at_once),
 	    loop_test(errors_of_the_kernel_change_nothing),

@@ -43,7 +43,7 @@ static void pair_init(struct pair *pair, const int ends[2])
 	timer_init(&pair->patience, on_patience_lost);
 	pair->conn.on_event = on_event;
 	assert_false(conn_is_open(&pair->conn));
-	assert_int_equal(conn_open(&pair->conn, pair->loop, &pair->blocks, ends[0]), 0);
+	assert_int_equal(conn_open(&pair->conn, pair->loop, &pair->blocks, ends[0], LOOP_READ), 0);
 	assert_true(conn_is_open(&pair->conn));
 }
 
@@ -134,6 +134,29 @@ static void a_silent_connection_holds_no_block(void **state)
 	assert_int_equal(conn_read(&pair.conn, BLOCK), IO_AGAIN);
 	assert_int_equal(pair.blocks.in_use, 0);
 	assert_int_equal(pair.conn.error, 0);
+	pair_close(&pair);
+}
+
+/* It is known before all that came before it was read, and is told once. */
+static void a_peer_that_has_ended_its_side_is_noticed_without_reading(void **state)
+{
+	struct pair pair;
+
+	(void)state;
+	pair_open(&pair);
+	conn_want(&pair.conn, LOOP_END);
+	peer_says(&pair, "GET");
+	shutdown(pair.peer, SHUT_WR);
+	assert_int_equal(pair_wait(&pair), LOOP_END);
+	assert_true(pair.conn.finished);
+	assert_false(pair.conn.ended);
+	conn_want(&pair.conn, LOOP_READ | LOOP_END);
+	assert_int_equal(pair.conn.watch.wanted, LOOP_READ);
+	assert_int_equal(pair_wait(&pair), LOOP_READ);
+	assert_int_equal(conn_read(&pair.conn, BLOCK), IO_OK);
+	expect_content(&pair.conn.in, "GET");
+	pair_wait(&pair);
+	assert_int_equal(conn_read(&pair.conn, BLOCK), IO_END);
 	pair_close(&pair);
 }
 
@@ -484,7 +507,7 @@ static void what_cannot_be_watched_stays_with_the_caller(void **state)
 	(void)state;
 	pair_open(&pair);
 	assert_true(regular >= 0);
-	assert_int_equal(conn_open(&refused, pair.loop, &pair.blocks, regular), -EPERM);
+	assert_int_equal(conn_open(&refused, pair.loop, &pair.blocks, regular, LOOP_READ), -EPERM);
 	assert_false(conn_is_open(&refused));
 	conn_close(&refused, false);
 	assert_int_equal(close(regular), 0);
@@ -543,7 +566,7 @@ static void a_closed_conn_may_be_opened_again(void **state)
 	conn_close(&pair.conn, false);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
 	pair.peer = ends[1];
-	assert_int_equal(conn_open(&pair.conn, pair.loop, &pair.blocks, ends[0]), 0);
+	assert_int_equal(conn_open(&pair.conn, pair.loop, &pair.blocks, ends[0], LOOP_READ), 0);
 	assert_int_equal(pair.conn.received, 0);
 	assert_false(pair.conn.ended);
 	peer_says(&pair, "new");
@@ -557,6 +580,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_silent_connection_holds_no_block),
+	    cmocka_unit_test(a_peer_that_has_ended_its_side_is_noticed_without_reading),
 	    cmocka_unit_test(bytes_are_read_behind_those_that_are_there),
 	    cmocka_unit_test(no_more_is_read_than_the_limit),
 	    cmocka_unit_test(a_full_block_waits_for_room),
