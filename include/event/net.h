@@ -119,6 +119,10 @@ ssize_t net_write(int fd, const struct iovec *parts, int count);
 /* Is the connection silent and open: no byte, no end, no error waiting? One recv(MSG_PEEK). */
 bool net_is_quiet(int fd);
 
+/* Bytes that were accepted for sending and that the peer has not acknowledged; 0 where the system
+ * does not tell. */
+size_t net_unsent(int fd);
+
 /* No more bytes will be sent (shutdown(SHUT_WR)). Errors do not matter to anybody. */
 void net_shutdown_write(int fd);
 
@@ -131,8 +135,8 @@ int net_datagram_send(int fd, const struct net_addr *to, struct str data);
 
 enum { NET_PIPE_BYTES = 256 * 1024 };
 
-/* A pipe for net_splice, made to hold NET_PIPE_BYTES if the system lets us. 0 or a negative
- * errno. */
+/* A pipe for net_splice, made to hold NET_PIPE_BYTES if the system lets us. Answers how many bytes
+ * it holds, or a negative errno. */
 int net_pipe_open(int ends[2]);
 void net_pipe_close(int ends[2]);
 

@@ -3,7 +3,8 @@
  *
  * splice(2) wants a pipe between two sockets. Opening one costs more than it saves, so they are
  * kept: the pool hands out first what was given back last. It has a limit, because pipes cost
- * descriptors and kernel memory; who gets none copies.
+ * descriptors and kernel memory, and the kernel gives a user no more than small ones beyond a limit
+ * of its own; where there is none, or only a small one, bytes are copied.
  *
  * A pipe is taken when there is something to be moved and given back when that is gone, so their
  * number is that of receivers that are slower than their senders, not that of connections. The pool
@@ -16,9 +17,13 @@
 
 enum { PIPES_MAX = 128 }; /* open at the same time */
 
+/* What a smaller pipe holds is copied faster than it goes through it. */
+enum { PIPES_LEAST_BYTES = 64 * 1024 };
+
 struct pipe {
 	int ends[2]; /* to read from, to write to */
 	size_t held; /* bytes in it */
+	size_t size; /* bytes that it can hold */
 	struct pipe *next;
 };
 
@@ -32,7 +37,7 @@ void pipes_init(struct pipes *pipes);
 /* Closes them. All must have been given back. */
 void pipes_finish(struct pipes *pipes);
 
-/* An empty pipe, or NULL: the limit is reached, or the system has none. */
+/* An empty pipe, or NULL: the limit is reached, or the system has none that is large enough. */
 struct pipe *pipes_take(struct pipes *pipes);
 
 /* Gives it back; bytes that are still in it are lost. NULL is allowed. */

@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <linux/filter.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -292,6 +294,13 @@ bool net_is_quiet(int fd)
 	return got < 0 && errno == EAGAIN;
 }
 
+size_t net_unsent(int fd)
+{
+	int bytes = 0;
+
+	return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
+}
+
 void net_shutdown_write(int fd)
 {
 	shutdown(fd, SHUT_WR);
@@ -330,7 +339,8 @@ int net_pipe_open(int ends[2])
 	if (pipe2(ends, O_NONBLOCK | O_CLOEXEC))
 		return -errno;
 	fcntl(ends[0], F_SETPIPE_SZ, NET_PIPE_BYTES);
-	return 0;
+	int bytes = fcntl(ends[0], F_GETPIPE_SZ);
+	return bytes < 0 ? -errno : bytes;
 }
 
 void net_pipe_close(int ends[2])

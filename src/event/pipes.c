@@ -37,10 +37,16 @@ struct pipe *pipes_take(struct pipes *pipes)
 	if (!pipe)
 		return NULL;
 	pipe->held = 0;
-	if (net_pipe_open(pipe->ends) < 0) {
+	int size = net_pipe_open(pipe->ends);
+	if (size < 0) {
 		slab_give(&pipes->slab, pipe);
 		return NULL;
 	}
+	if (size < PIPES_LEAST_BYTES) {
+		close_pipe(pipes, pipe);
+		return NULL;
+	}
+	pipe->size = (size_t)size;
 	return pipe;
 }
 

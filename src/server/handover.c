@@ -189,7 +189,7 @@ bool handover_start(struct handover *handover, char *const *argv,
 		return false;
 	}
 	int error = net_pipe_open(ends);
-	if (error)
+	if (error < 0)
 		return refuse(error);
 	pid_t pid = spawn(argv, sockets, count, ends[1]);
 	close(ends[1]);

@@ -664,7 +664,7 @@ static void splice_moves_bytes_through_a_pipe(void **state)
 	int ends[2];
 
 	(void)state;
-	assert_int_equal(net_pipe_open(ends), 0);
+	assert_true(net_pipe_open(ends) >= 4096);
 	assert_flags(ends[0]);
 	assert_flags(ends[1]);
 	assert_int_equal(net_splice(in.far, ends[1], 4096), -EAGAIN);

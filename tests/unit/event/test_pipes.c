@@ -10,6 +10,18 @@
 
 #include <cmocka.h>
 
+/* What the next pipe is said to hold; 0: the truth. */
+static int pipe_bytes;
+
+int __real_net_pipe_open(int ends[2]);
+int __wrap_net_pipe_open(int ends[2]);
+int __wrap_net_pipe_open(int ends[2])
+{
+	int bytes = __real_net_pipe_open(ends);
+
+	return bytes > 0 && pipe_bytes > 0 ? pipe_bytes : bytes;
+}
+
 static void a_pipe_given_back_empty_is_the_next_one_taken(void **state)
 {
 	struct pipes pipes;
@@ -96,6 +108,25 @@ static void there_is_none_without_descriptors(void **state)
 	pipes_finish(&pipes);
 }
 
+/* The kernel gives small pipes to a user who has much in pipes already. */
+static void there_is_none_that_is_small(void **state)
+{
+	struct pipes pipes;
+
+	(void)state;
+	pipes_init(&pipes);
+	pipe_bytes = PIPES_LEAST_BYTES - 1;
+	assert_null(pipes_take(&pipes));
+	assert_int_equal(pipes.slab.in_use, 0);
+	pipe_bytes = PIPES_LEAST_BYTES;
+	struct pipe *pipe = pipes_take(&pipes);
+	assert_non_null(pipe);
+	assert_int_equal(pipe->size, PIPES_LEAST_BYTES);
+	pipes_give(&pipes, pipe);
+	pipe_bytes = 0;
+	pipes_finish(&pipes);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -103,6 +134,7 @@ int main(void)
 	    cmocka_unit_test(a_pipe_with_bytes_in_it_is_closed),
 	    cmocka_unit_test(there_is_none_beyond_the_limit),
 	    cmocka_unit_test(there_is_none_without_descriptors),
+	    cmocka_unit_test(there_is_none_that_is_small),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
