@@ -63,6 +63,8 @@ struct http_head {
 	struct str path;
 	bool expects_continue; /* request: Expect: 100-continue */
 	bool accepts_trailers; /* request: TE: trailers */
+	/* Response: it has no content by the rules, and its fields say that some follows. */
+	bool may_be_followed;
 	/* A websocket upgrade is asked for, or granted by a 101. RFC 6455, 4. */
 	bool upgrades_websocket;
 
@@ -70,6 +72,10 @@ struct http_head {
 	size_t field_limit; /* room in fields; the caller's */
 	struct http_field *fields;
 };
+
+/* Options that the Connection fields of a head may name, since each is looked for among all fields; a
+ * head with more is refused. */
+enum { HTTP_OPTIONS_MAX = 100 };
 
 /* What is wrong with a head; each request fault maps to one status (http_fault_status). */
 enum http_fault {
@@ -104,6 +110,10 @@ bool http_head_hops_left(
 
 /* An OPTIONS that may go no further: whoever has it answers it. */
 bool http_head_ends_here(const struct http_head *head);
+
+/* Takes the next element that is not empty off a comma-separated list; false when none is left. RFC
+ * 9110, 5.6.1. */
+bool http_list_next(struct str *list, struct str *element);
 
 /* Is `token` in a comma-separated list? Case does not matter, empty elements are skipped. RFC
  * 9110, 5.6.1. */

@@ -115,8 +115,7 @@ const struct http_field *http_head_find(const struct http_head *head, struct str
 	return NULL;
 }
 
-/* Takes the next element that is not empty off a comma-separated list. */
-static bool next_element(struct str *list, struct str *element)
+bool http_list_next(struct str *list, struct str *element)
 {
 	while (list->data) {
 		*element = str_trim(str_split(list, ','));
@@ -130,7 +129,7 @@ bool http_list_has(struct str list, struct str token)
 {
 	struct str element;
 
-	while (next_element(&list, &element))
+	while (http_list_next(&list, &element))
 		if (str_equals_nocase(element, token))
 			return true;
 	return false;
@@ -204,9 +203,6 @@ static enum field_kind kind_of(struct str name)
 	return FIELD_OTHER;
 }
 
-/* Every option is looked for among all fields, so their number is a matter of time. */
-enum { OPTIONS_MAX = 100 };
-
 /* What one pass over the fields found. */
 struct findings {
 	unsigned hosts, lengths, codings, upgrades, options;
@@ -236,7 +232,7 @@ static void find_options(struct findings *found, struct str options)
 {
 	struct str option;
 
-	while (found->options <= OPTIONS_MAX && next_element(&options, &option)) {
+	while (found->options <= HTTP_OPTIONS_MAX && http_list_next(&options, &option)) {
 		found->options++;
 		if (str_equals_nocase(option, STR("close")))
 			found->closes = true;
@@ -295,7 +291,7 @@ static void mark_named_fields(struct http_head *head, struct str options)
 {
 	struct str option;
 
-	while (next_element(&options, &option)) {
+	while (http_list_next(&options, &option)) {
 		/* These are no field names, even if a field has the name. RFC 9112, 9.6. */
 		if (str_equals_nocase(option, STR("close")) ||
 		    str_equals_nocase(option, STR("keep-alive")))
@@ -317,7 +313,7 @@ static bool find_all(struct findings *found, struct http_head *head)
 	for (size_t i = 0; i < head->field_count; i++)
 		find_field(found, &head->fields[i], head->minor);
 	head->keep_alive = !found->closes && (head->minor == 1 || found->keeps_alive);
-	if (found->options > OPTIONS_MAX)
+	if (found->options > HTTP_OPTIONS_MAX)
 		return false;
 	for (size_t i = 0; found->names_fields && i < head->field_count; i++)
 		if (str_equals_nocase(head->fields[i].name, STR("Connection")))
@@ -480,15 +476,14 @@ enum http_fault http_head_classify_request(struct http_head *head)
 
 	if (!find_all(&found, head))
 		return HTTP_FAULT_HEAD_TOO_LARGE;
-	if (head->method == HTTP_METHOD_CONNECT || head->method == HTTP_METHOD_TRACE)
-		return HTTP_FAULT_METHOD_FORBIDDEN;
-
 	if (!framing_is_sound(&found, head->minor, &head->content_length))
 		return HTTP_FAULT_FRAMING;
 	head->has_content_length = found.lengths > 0;
 	head->framing = found.codings   ? HTTP_FRAMING_CHUNKED
 			: found.lengths ? HTTP_FRAMING_LENGTH
 					: HTTP_FRAMING_NONE;
+	if (head->method == HTTP_METHOD_CONNECT || head->method == HTTP_METHOD_TRACE)
+		return HTTP_FAULT_METHOD_FORBIDDEN;
 
 	enum http_fault fault = settle_host(head, &found);
 
@@ -524,16 +519,19 @@ enum http_fault http_head_classify_response(struct http_head *head, const struct
 	/* In this order: RFC 9112, 6.3. */
 	if (head->status < 200 || head->status == 204) {
 		head->framing = HTTP_FRAMING_NONE;
+		head->may_be_followed = found.codings > 0 || length > 0;
 		return HTTP_FAULT_NONE;
 	}
 	head->has_content_length = found.lengths > 0;
 	head->content_length = length;
-	if (request->method == HTTP_METHOD_HEAD || head->status == 304)
+	if (request->method == HTTP_METHOD_HEAD || head->status == 304) {
 		head->framing = HTTP_FRAMING_NONE;
-	else if (found.codings)
+		head->may_be_followed = found.codings > 0;
+	} else if (found.codings) {
 		head->framing = HTTP_FRAMING_CHUNKED;
-	else
+	} else {
 		head->framing = found.lengths ? HTTP_FRAMING_LENGTH : HTTP_FRAMING_CLOSE;
+	}
 
 	if (head->framing == HTTP_FRAMING_CLOSE)
 		head->keep_alive = false;

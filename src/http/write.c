@@ -351,19 +351,36 @@ static bool is_replaced(const struct write_response *response, const struct http
 	       is_named(field, response->request_id_name);
 }
 
-static bool trailer_passes(const struct write_trailers *trailers, const struct http_field *trailer)
-{
-	struct str lines = trailers->head;
-	struct http_field field;
+/* What the Connection fields of a head name: no field of these names passes. */
+struct connection_options {
+	struct str items[HTTP_OPTIONS_MAX];
+	size_t count;
+};
 
+static void collect_options(struct str lines, struct connection_options *options)
+{
+	struct http_field field;
+	struct str option;
+
+	options->count = 0;
+	/* The status line passes for a field of another name. */
+	while (body_next_trailer(&lines, &field)) {
+		if (!is_named(&field, STR("Connection")))
+			continue;
+		while (options->count < HTTP_OPTIONS_MAX && http_list_next(&field.value, &option))
+			options->items[options->count++] = option;
+	}
+}
+
+static bool trailer_passes(const struct write_trailers *trailers,
+    const struct connection_options *options, const struct http_field *trailer)
+{
 	if (!http_trailer_is_allowed(trailer->name) || is_named(trailer, trailers->app_url_name) ||
 	    is_named(trailer, trailers->attempts_name) ||
 	    is_named(trailer, trailers->request_id_name))
 		return false;
-	/* The status line passes for a field of another name. */
-	while (body_next_trailer(&lines, &field))
-		if (is_named(&field, STR("Connection")) &&
-		    http_list_has(field.value, trailer->name))
+	for (size_t i = 0; i < options->count; i++)
+		if (is_named(trailer, options->items[i]))
 			return false;
 	return true;
 }
@@ -376,20 +393,31 @@ static bool is_token(struct str text)
 	return text.len > 0;
 }
 
+/* More trailers than that need not be announced: the announcement is a service to the client. RFC
+ * 9110, 6.6.2. */
+enum { ANNOUNCED_MAX = 100 };
+
 /* Trailer with the names that the backend announced and that may pass. */
 static void put_announcement(struct writer *writer, const struct write_response *response)
 {
 	const struct http_head *head = response->head;
+	struct connection_options options;
+	struct http_field trailer;
+	size_t seen = 0;
 	bool is_empty = true;
 
-	for (size_t i = 0; response->trailers && i < head->field_count; i++) {
+	if (!response->trailers || !http_head_find(head, STR("Trailer")))
+		return;
+	collect_options(response->trailers->head, &options);
+	for (size_t i = 0; i < head->field_count; i++) {
 		struct str names = head->fields[i].value;
 
-		while (is_named(&head->fields[i], STR("Trailer")) && names.data) {
-			struct http_field trailer = {.name = str_trim(str_split(&names, ','))};
-
+		if (!is_named(&head->fields[i], STR("Trailer")))
+			continue;
+		while (seen < ANNOUNCED_MAX && http_list_next(&names, &trailer.name)) {
+			seen++;
 			if (!is_token(trailer.name) ||
-			    !trailer_passes(response->trailers, &trailer))
+			    !trailer_passes(response->trailers, &options, &trailer))
 				continue;
 			put(writer, is_empty ? STR("Trailer: ") : STR(", "));
 			put(writer, trailer.name);
@@ -666,11 +694,14 @@ struct str write_date(char text[static WRITE_DATE_SIZE], int64_t unix_seconds)
 bool write_last_chunk(struct buf *out, struct str section, const struct write_trailers *trailers)
 {
 	struct writer writer = open_writer(out);
+	struct connection_options options = {.count = 0};
 	struct http_field trailer;
 
 	put(&writer, STR("0\r\n"));
+	if (trailers && section.len > 0)
+		collect_options(trailers->head, &options);
 	while (body_next_trailer(&section, &trailer))
-		if (trailer_passes(trailers, &trailer))
+		if (trailer_passes(trailers, &options, &trailer))
 			put_field(&writer, trailer.name, trailer.value);
 	put_end(&writer);
 	return close_writer(&writer);
