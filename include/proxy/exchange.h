@@ -5,7 +5,8 @@
  * one honest failure. It reads the head, asks the ring for a backend, sends head and content
  * through a relay, judges how each try ends (exchange_try_failed, or by the head of its answer),
  * falls through to the next backend as long as the rules allow, and passes the answer on through a
- * second relay. The head, and content up to retry.body if the request may be repeated, stay in the
+ * second relay. A client that has ended its sending side has gone, unless the rules say that it
+ * waits: nothing more is done for it. The head, and content up to retry.body if the request may be repeated, stay in the
  * client's receive buffer until then, so that every try starts from the same bytes.
  *
  * It belongs to a session, which owns the client's connection and timer and calls exchange_run
@@ -25,6 +26,7 @@ enum { EXCHANGE_READ_BYTES = 4 * 1024 };
 
 enum exchange_state {
 	EXCHANGE_READING,    /* the request head is not complete */
+	EXCHANGE_GATHERING,  /* its content is short, and is awaited before a backend is picked */
 	EXCHANGE_PICKING,    /* a backend is to be chosen */
 	EXCHANGE_CONNECTING, /* to an address of it */
 	EXCHANGE_SENDING,    /* the request, as it comes from the client */
@@ -67,7 +69,6 @@ struct exchange {
 	enum exchange_state state;
 	struct parse parse; /* of the request, then of each answer */
 	struct http_head request;
-	uint64_t number;
 
 	int64_t began_us;     /* first byte of the head */
 	int64_t deadline_us;  /* of all tries; TIMER_NEVER while a slow client is waited for */
@@ -79,7 +80,10 @@ struct exchange {
 
 	struct relay up, down;
 	enum exchange_upload upload;
-	bool down_ended; /* tunnelling: that way is closed */
+	int64_t
+	    client_awaited_us; /* the current try has waited for the client since; 0 = it does not */
+	int64_t kept_waiting_us; /* how long it did so before that, in all */
+	bool down_ended;         /* tunnelling: that way is closed */
 
 	struct backend_conn *link; /* of the current try */
 	bool no_pool;              /* the current try is past taking one from the pool */
@@ -92,6 +96,8 @@ struct exchange {
 	size_t try_count;         /* of `tries` */
 	bool was_parked;          /* the answer passed on is one that fell through before */
 	bool settled;             /* verdict has judged the tries */
+	bool may_repeat;          /* by its method and fields: retry_may_repeat */
+	bool was_repeatable;      /* when the tries were judged, content and tries counted in */
 	unsigned interims;        /* 1xx of the current try */
 	bool has_continued;       /* a 100 was among them */
 	unsigned interims_passed; /* to the client, of all tries */
@@ -104,6 +110,7 @@ struct exchange {
 	bool keep_client;
 	enum access_end end;
 	enum exchange_sequel sequel;
+	uint64_t client_sent; /* bytes that the client's kernel had accepted before it */
 	int64_t connect_took_us, first_byte_us; /* of the last try; -1 = none */
 
 	/* These are not cleared when an exchange begins: what is in use of them is counted, or
@@ -131,6 +138,9 @@ void exchange_on_broken(struct exchange *exchange);
 
 /* A stop cannot wait any longer. The exchange is over. */
 void exchange_abort(struct exchange *exchange);
+
+/* It is over: are bytes of an earlier answer on the same connection still unsent? */
+bool exchange_is_behind_another(const struct exchange *exchange);
 
 /* Frees it; it must be over. */
 void exchange_destroy(struct exchange *exchange);

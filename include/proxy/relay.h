@@ -75,6 +75,14 @@ void relay_aim(struct relay *relay, struct conn *to, enum http_framing framing);
  * broken, before anything was sent. */
 bool relay_look(struct relay *relay);
 
+/* Reads until the whole content is in the sender's buffer, before relay_aim: RELAY_DONE. RELAY_WAITS
+ * is for the sender here, and RELAY_SHORTAGE also says that the buffer has no room for it. */
+enum relay_result relay_gather(struct relay *relay);
+
+/* Takes the framing off what already arrived, and reads nothing; true when the message is whole. A
+ * zeroed relay has no message. */
+bool relay_take_in(struct relay *relay);
+
 /* Can the content be sent to another receiver from its first byte? */
 static inline bool relay_can_repeat(const struct relay *relay)
 {

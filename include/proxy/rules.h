@@ -45,6 +45,10 @@ struct rules_limits {
 	uint64_t body_bytes; /* 0 = no limit */
 };
 
+struct rules_clients {
+	bool half_close; /* a client that has ended its sending side still waits for its answer */
+};
+
 struct rules_headers {
 	const char *app_url; /* names; "" = none */
 	const char *attempts;
@@ -58,6 +62,7 @@ struct rules {
 	struct rules_retry retry;
 	struct rules_timeouts timeouts;
 	struct rules_limits limits;
+	struct rules_clients clients;
 	struct rules_headers headers;
 	unsigned holders;
 	void (*release)(struct rules *rules); /* NULL: nothing to do */

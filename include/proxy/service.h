@@ -45,8 +45,7 @@ struct service {
 	struct session *first; /* all sessions, utlist DL */
 	bool draining;         /* no new connections; answers close theirs */
 	struct service_counters counters;
-	uint64_t last_request; /* number of the newest request */
-	uint64_t random;       /* state of the request id generator */
+	uint64_t random; /* state of the request id generator */
 	/* The response head being looked at. Its slices are used up before another is parsed. */
 	struct http_head response;
 	char date[WRITE_DATE_SIZE];
@@ -70,7 +69,8 @@ struct service_start {
 bool service_init(struct service *service, const struct service_start *start);
 void service_finish(struct service *service);
 
-/* Requests from now on are served by `rules` (a reload). */
+/* Requests from now on are served by `rules` (a reload). How many sessions there may be is set in
+ * sessions.limit. */
 void service_set_rules(struct service *service, struct rules *rules);
 
 /* The size of a buffer block that these rules need: a head, its kept content, and a trailer

@@ -9,44 +9,53 @@
 static enum step step_reading(struct exchange *exchange);
 static int64_t due_reading(const struct exchange *exchange);
 static void late_reading(struct exchange *exchange);
+static enum step step_gathering(struct exchange *exchange);
+static int64_t due_gathering(const struct exchange *exchange);
 static enum step step_replying(struct exchange *exchange);
 static int64_t due_replying(const struct exchange *exchange);
 
 #define TO(state) (1U << EXCHANGE_##state)
 
+/* What is logged and counted of a request whose client went away before its answer began. */
+enum { STATUS_CLIENT_GONE = 499 };
+
 /* All that depends on the state: what to do, until when to wait, what it means when that time
- * passes, and what may follow. */
+ * passes, whether it is done for a client that must still be there, and what may follow. */
 static const struct state {
 	const char *name;
 	enum step (*step)(struct exchange *exchange);
 	int64_t (*due)(const struct exchange *exchange);
 	void (*late)(struct exchange *exchange);
+	bool needs_client;
 	unsigned next;
 } states[EXCHANGE_STATES] = {
-    [EXCHANGE_READING] = {"reading", step_reading, due_reading, late_reading,
+    [EXCHANGE_READING] = {"reading", step_reading, due_reading, late_reading, false,
+	TO(GATHERING) | TO(PICKING) | TO(REPLYING) | TO(ENDED)},
+    [EXCHANGE_GATHERING] = {"gathering", step_gathering, due_gathering, late_reading, false,
 	TO(PICKING) | TO(REPLYING) | TO(ENDED)},
-    [EXCHANGE_PICKING] = {"picking", exchange_step_picking, NULL, NULL,
+    [EXCHANGE_PICKING] = {"picking", exchange_step_picking, NULL, NULL, true,
 	TO(PICKING) | TO(CONNECTING) | TO(SENDING) | TO(WAITING) | TO(REPLYING) | TO(ENDED)},
     [EXCHANGE_CONNECTING] = {"connecting", exchange_step_connecting, exchange_due_connecting,
-	exchange_late_connecting,
+	exchange_late_connecting, true,
 	TO(CONNECTING) | TO(SENDING) | TO(PICKING) | TO(WAITING) | TO(REPLYING) | TO(ENDED)},
     [EXCHANGE_SENDING] = {"sending", exchange_step_sending, exchange_due_sending,
-	exchange_late_sending,
+	exchange_late_sending, true,
 	TO(WAITING) | TO(STREAMING) | TO(TUNNELLING) | TO(PICKING) | TO(CONNECTING) | TO(SENDING) |
 	    TO(REPLYING) | TO(ENDED)},
     [EXCHANGE_WAITING] = {"waiting", exchange_step_answer_head, exchange_due_waiting,
-	exchange_late_waiting,
+	exchange_late_waiting, true,
 	TO(HEADING) | TO(STREAMING) | TO(TUNNELLING) | TO(PICKING) | TO(CONNECTING) | TO(SENDING) |
 	    TO(WAITING) | TO(REPLYING) | TO(ENDED)},
     [EXCHANGE_HEADING] = {"heading", exchange_step_answer_head, exchange_due_heading,
-	exchange_late_waiting,
+	exchange_late_waiting, true,
 	TO(WAITING) | TO(STREAMING) | TO(TUNNELLING) | TO(PICKING) | TO(REPLYING) | TO(ENDED)},
     [EXCHANGE_STREAMING] = {"streaming", exchange_step_streaming, exchange_due_streaming,
-	exchange_late_streaming, TO(ENDED)},
+	exchange_late_streaming, true, TO(ENDED)},
     [EXCHANGE_TUNNELLING] = {"tunnelling", exchange_step_tunnelling, exchange_due_tunnelling,
-	exchange_abort, TO(ENDED)},
-    [EXCHANGE_REPLYING] = {"replying", step_replying, due_replying, exchange_abort, TO(ENDED)},
-    [EXCHANGE_ENDED] = {"ended", NULL, NULL, NULL, 0},
+	exchange_abort, false, TO(ENDED)},
+    [EXCHANGE_REPLYING] = {"replying", step_replying, due_replying, exchange_abort, false,
+	TO(ENDED)},
+    [EXCHANGE_ENDED] = {"ended", NULL, NULL, NULL, false, 0},
 };
 
 void exchange_enter(struct exchange *exchange, enum exchange_state next)
@@ -76,10 +85,12 @@ void exchange_settle(struct exchange *exchange)
 	if (exchange->settled)
 		return;
 	exchange->settled = true;
+	exchange->was_repeatable = exchange->may_repeat && exchange->rules->retry.tries > 1 &&
+				   relay_can_repeat(&exchange->up);
 	struct verdict_case request = {
 	    .tries = exchange->tries,
 	    .count = exchange->try_count,
-	    .request_id = exchange->number,
+	    .is_repeatable = exchange->was_repeatable,
 	};
 	verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
 }
@@ -170,15 +181,19 @@ void exchange_end(struct exchange *exchange, enum access_end how, enum exchange_
 
 void exchange_end_by_client(struct exchange *exchange)
 {
+	/* Of an answer that has not begun there is nothing that could be taken for whole. */
+	bool may_close = exchange->status == 0 && exchange->with.client->finished;
+
 	if (exchange->link && !exchange->settled && exchange->try_count > 0)
 		exchange->tries[exchange->try_count - 1].outcome = OUTCOME_CLIENT;
-	exchange_end(exchange, ACCESS_CLIENT_GONE, SEQUEL_RESET);
+	if (exchange->status == 0)
+		exchange->status = STATUS_CLIENT_GONE;
+	exchange_end(exchange, ACCESS_CLIENT_GONE, may_close ? SEQUEL_CLOSE : SEQUEL_RESET);
 }
 
 void exchange_on_broken(struct exchange *exchange)
 {
-	/* A client that only ended its side still gets its answer; one that is gone does not need
-	 * it. In a tunnel both sides may be ended while bytes are still on their way: there,
+	/* A client that is gone does not need its answer. In a tunnel both sides may be ended while bytes are still on their way: there,
 	 * reading and sending tell, but nobody reads from a client that has ended its side. */
 	if (exchange->state != EXCHANGE_TUNNELLING)
 		exchange_abort(exchange);
@@ -198,6 +213,23 @@ void exchange_abort(struct exchange *exchange)
 
 /* ---- rondo's own answers */
 
+/* The content of the request begins, and up to so many bytes of it are kept to be sent again. */
+static void start_up(struct exchange *exchange, size_t keep_bytes)
+{
+	struct conn *client = exchange->with.client;
+	struct relay_start up = {
+	    .from = client,
+	    .head = &exchange->request,
+	    .limits = &exchange->rules->limits.head,
+	    .base = client->in.begin + exchange->request.length,
+	    .max_bytes = exchange->rules->limits.body_bytes,
+	    .keep_bytes = keep_bytes,
+	    .pipes = &exchange->with.service->pipes,
+	};
+
+	relay_start(&exchange->up, &up);
+}
+
 struct str exchange_attempts_value(
     const struct exchange *exchange, char text[static RETRY_ATTEMPTS_SIZE])
 {
@@ -211,14 +243,11 @@ enum step exchange_reply(struct exchange *exchange, const struct retry_answer *a
 	struct conn *client = exchange->with.client;
 	const struct rules_headers *headers = &exchange->rules->headers;
 	char attempts[RETRY_ATTEMPTS_SIZE];
-	bool request_is_whole = relay_has_all(&exchange->up);
 
 	exchange->status = answer->status;
 	exchange->end = answer->end;
 	exchange->deadline_us = exchange_now_us(exchange) + exchange->rules->timeouts.send_us;
-	/* After a fault of the client's nothing that follows is trusted. */
-	bool is_fault = answer->status >= 400 && answer->status < 500;
-	exchange->keep_client = request_is_whole && exchange->request.keep_alive && !is_fault &&
+	exchange->keep_client = relay_take_in(&exchange->up) && exchange->request.keep_alive &&
 				!exchange->with.service->draining;
 	struct write_error error = {
 	    .status = answer->status,
@@ -253,6 +282,10 @@ enum step exchange_reply_fault(struct exchange *exchange, enum http_fault fault)
 	if (fault == HTTP_FAULT_DISAGREEMENT)
 		log_warning("request from %s refused: %s", exchange->with.client_ip,
 		    http_fault_text(fault));
+	/* The request is sound, and where it has no content what follows is the next one. */
+	bool is_sound = fault == HTTP_FAULT_METHOD_FORBIDDEN || fault == HTTP_FAULT_EXPECTATION;
+	if (is_sound && exchange->request.framing == HTTP_FRAMING_NONE)
+		start_up(exchange, 0);
 	struct retry_answer answer = {
 	    .status = status,
 	    .detail = http_fault_text(fault),
@@ -333,32 +366,35 @@ static void take_request_id(struct exchange *exchange)
 	exchange->request_id[field->value.len] = '\0';
 }
 
+/* A client that sends a small form slowly is to occupy no backend. One that waits for a 100 gets it
+ * from a backend. */
+static bool is_gathered(const struct exchange *exchange)
+{
+	const struct http_head *request = &exchange->request;
+
+	return request->framing == HTTP_FRAMING_LENGTH && !request->expects_continue &&
+	       request->content_length <= exchange->rules->retry.body_bytes;
+}
+
 static enum step head_is_complete(struct exchange *exchange)
 {
 	const struct rules *rules = exchange->rules;
-	struct conn *client = exchange->with.client;
 	struct service *service = exchange->with.service;
 
 	take_request_id(exchange);
-	struct relay_start up = {
-	    .from = client,
-	    .head = &exchange->request,
-	    .limits = &rules->limits.head,
-	    .base = client->in.begin + exchange->request.length,
-	    .max_bytes = rules->limits.body_bytes,
-	    .keep_bytes =
-		retry_may_repeat(&rules->retry, &exchange->request) ? rules->retry.body_bytes : 0,
-	    .pipes = &service->pipes,
-	};
-	relay_start(&exchange->up, &up);
-	exchange->number = ++service->last_request;
-	exchange->deadline_us = exchange_now_us(exchange) + rules->retry.deadline_us;
+	exchange->may_repeat = retry_may_repeat(&rules->retry, &exchange->request);
+	start_up(exchange, exchange->may_repeat ? rules->retry.body_bytes : 0);
 	budget_request(&service->ring->budget, exchange_now_us(exchange));
 	if (rules->limits.body_bytes > 0 &&
 	    exchange->request.content_length > rules->limits.body_bytes)
 		return exchange_reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
 	if (http_head_ends_here(&exchange->request))
 		return reply_options(exchange);
+	if (is_gathered(exchange)) {
+		exchange_enter(exchange, EXCHANGE_GATHERING);
+		return STEP_AGAIN;
+	}
+	exchange->deadline_us = exchange_now_us(exchange) + rules->retry.deadline_us;
 	exchange_enter(exchange, EXCHANGE_PICKING);
 	return STEP_AGAIN;
 }
@@ -389,6 +425,8 @@ static enum step step_reading(struct exchange *exchange)
 		exchange_end(exchange, ACCESS_CLIENT_GONE, SEQUEL_CLOSE);
 		return STEP_AGAIN;
 	case IO_SHORTAGE:
+		exchange_end(exchange, ACCESS_LIMIT, SEQUEL_RESET);
+		return STEP_AGAIN;
 	case IO_ERROR:
 		break;
 	}
@@ -406,13 +444,81 @@ static void late_reading(struct exchange *exchange)
 	exchange_reply_timeout(exchange);
 }
 
+/* ---- gathering short content */
+
+static enum step reply_shortage(struct exchange *exchange)
+{
+	const struct try_record shortage = {.outcome = OUTCOME_SHORTAGE};
+	struct retry_answer answer = retry_final_answer(&shortage, 1, RING_PICKED);
+
+	return exchange_reply(exchange, &answer);
+}
+
+static enum step step_gathering(struct exchange *exchange)
+{
+	switch (relay_gather(&exchange->up)) {
+	case RELAY_DONE:
+		/* The client's time to send is not held against the tries. */
+		exchange->deadline_us =
+		    exchange_now_us(exchange) + exchange->rules->retry.deadline_us;
+		exchange_enter(exchange, EXCHANGE_PICKING);
+		return STEP_AGAIN;
+	case RELAY_WAITS:
+		return STEP_WAIT;
+	case RELAY_BAD:
+		return exchange_reply_fault(exchange, HTTP_FAULT_FRAMING);
+	case RELAY_TOO_LARGE:
+		return exchange_reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
+	case RELAY_SHORTAGE:
+		return reply_shortage(exchange);
+	case RELAY_ENDED:
+	case RELAY_SEND_FAILED:
+		break;
+	}
+	exchange_end_by_client(exchange);
+	return STEP_AGAIN;
+}
+
+static int64_t due_gathering(const struct exchange *exchange)
+{
+	return exchange->up.moved_us + exchange->rules->timeouts.request_body_us;
+}
+
 /* ---- running and waiting */
+
+/* A client may wait for a 100, and then it is not the client that is waited for. */
+static bool awaits_continue(const struct exchange *exchange)
+{
+	return exchange->request.expects_continue && !exchange->has_continued &&
+	       exchange->up.passed == 0;
+}
+
+/* Does the backend wait for the client, to send or to take? */
+static bool awaits_client(const struct exchange *exchange)
+{
+	if (!exchange->link)
+		return false;
+	if (exchange->state == EXCHANGE_STREAMING && relay_wants_write(&exchange->down))
+		return true;
+	return exchange->upload == UPLOAD_RUNNING && exchange->up.to &&
+	       relay_wants_read(&exchange->up) && !awaits_continue(exchange);
+}
+
+/* The wait is over. */
+static void note_wait(struct exchange *exchange)
+{
+	if (exchange->client_awaited_us == 0)
+		return;
+	exchange->kept_waiting_us += exchange_now_us(exchange) - exchange->client_awaited_us;
+	exchange->client_awaited_us = 0;
+}
 
 /* What is waited for follows from the state, and from what there is to be moved. */
 static void wait(struct exchange *exchange)
 {
 	struct conn *client = exchange->with.client;
-	bool reads_client = exchange->state == EXCHANGE_READING;
+	bool reads_client =
+	    exchange->state == EXCHANGE_READING || exchange->state == EXCHANGE_GATHERING;
 
 	/* What is left of an interim answer goes on when there is a backend again. */
 	bool writes_client = buf_len(&client->out) > 0 && exchange->state != EXCHANGE_CONNECTING;
@@ -426,7 +532,9 @@ static void wait(struct exchange *exchange)
 		reads_link = relay_wants_read(&exchange->down);
 		writes_client |= relay_wants_write(&exchange->down);
 	}
-	conn_want(client, (reads_client ? LOOP_READ : 0U) | (writes_client ? LOOP_WRITE : 0U));
+	conn_want(
+	    client, LOOP_END | (reads_client ? LOOP_READ : 0U) | (writes_client ? LOOP_WRITE : 0U));
+	exchange->client_awaited_us = awaits_client(exchange) ? exchange_now_us(exchange) : 0;
 	if (exchange->link) {
 		/* Nobody tells what comes while nobody asks: it is looked for before the connection is used
 		 * again. */
@@ -438,9 +546,21 @@ static void wait(struct exchange *exchange)
 	    states[exchange->state].due(exchange));
 }
 
+/* It has ended its sending side, and nothing that is done now is of use to it. RFC 9112, 9.6. */
+static bool has_lost_client(const struct exchange *exchange)
+{
+	return exchange->with.client->finished && states[exchange->state].needs_client &&
+	       !exchange->rules->clients.half_close;
+}
+
 bool exchange_run(struct exchange *exchange)
 {
+	note_wait(exchange);
 	while (exchange->state != EXCHANGE_ENDED) {
+		if (has_lost_client(exchange)) {
+			exchange_end_by_client(exchange);
+			break;
+		}
 		if (states[exchange->state].step(exchange) == STEP_AGAIN)
 			continue;
 		wait(exchange);
@@ -451,6 +571,7 @@ bool exchange_run(struct exchange *exchange)
 
 void exchange_on_due(struct exchange *exchange)
 {
+	note_wait(exchange);
 	if (exchange->state != EXCHANGE_ENDED)
 		states[exchange->state].late(exchange);
 }
@@ -474,6 +595,7 @@ struct exchange *exchange_create(const struct exchange_start *start)
 	exchange->rules = rules_hold(service->rules);
 	exchange->state = EXCHANGE_READING;
 	exchange->began_us = loop_now_us(service->loop);
+	exchange->client_sent = start->client->sent;
 	exchange->deadline_us = TIMER_NEVER;
 	exchange->connect_took_us = -1;
 	exchange->first_byte_us = -1;
@@ -482,6 +604,15 @@ struct exchange *exchange_create(const struct exchange_start *start)
 	exchange->request.field_limit = service->response.field_limit;
 	parse_init(&exchange->parse, GUARD_REQUEST);
 	return exchange;
+}
+
+bool exchange_is_behind_another(const struct exchange *exchange)
+{
+	const struct conn *client = exchange->with.client;
+	uint64_t own = client->sent - exchange->client_sent;
+
+	return exchange->sequel == SEQUEL_RESET && exchange->client_sent > 0 &&
+	       conn_is_open(client) && client->error == 0 && net_unsent(client->watch.fd) > own;
 }
 
 void exchange_destroy(struct exchange *exchange)

@@ -22,6 +22,61 @@ static void park(struct exchange *exchange)
 	conn_want(&exchange->parked->conn, 0);
 }
 
+/* The client has not sent all, and it is its turn. */
+static bool waits_for_content(const struct exchange *exchange)
+{
+	return exchange->upload == UPLOAD_RUNNING && relay_wants_read(&exchange->up);
+}
+
+/* A backend that waited for the client for so long, in all, may have had enough of it; one that
+ * ends sooner has another reason. */
+enum { IMPATIENCE_US = 1000 * 1000 };
+
+static bool was_kept_waiting(const struct exchange *exchange)
+{
+	return exchange->kept_waiting_us >= IMPATIENCE_US;
+}
+
+/* Nothing was received before on a connection that served others: what comes first may be left from
+ * a time before the request. */
+static bool is_first_of_reused(const struct exchange *exchange)
+{
+	const struct backend_conn *link = exchange->link;
+
+	return link->exchanges > 0 && exchange->interims == 0 &&
+	       link->conn.received == buf_len(&link->conn.in);
+}
+
+/* The connection ended before the answer's head was whole. */
+static enum outcome lost_outcome(const struct exchange *exchange)
+{
+	if (exchange->link->conn.received == 0 && exchange->link->exchanges > 0)
+		return OUTCOME_STALE;
+	return was_kept_waiting(exchange) ? OUTCOME_IMPATIENT : OUTCOME_RESET;
+}
+
+/* The bytes are no head. Are they the begin of one at least? */
+static enum outcome broken_outcome(const struct exchange *exchange)
+{
+	struct str bytes = buf_content(&exchange->link->conn.in);
+	struct str begin = STR("HTTP/");
+
+	if (bytes.len < begin.len)
+		begin.len = bytes.len;
+	return is_first_of_reused(exchange) && !str_starts_with(bytes, begin)
+		   ? OUTCOME_STALE
+		   : OUTCOME_BAD_RESPONSE;
+}
+
+/* A backend that closes an idle connection may say 408 first. On a fresh one the same backend says
+ * what it has to say to the request. RFC 9110, 15.5.9. */
+static bool has_crossed(const struct exchange *exchange)
+{
+	return exchange->with.service->response.status == 408 && is_first_of_reused(exchange) &&
+	       exchange->upload == UPLOAD_DONE && exchange->may_repeat &&
+	       relay_can_repeat(&exchange->up);
+}
+
 static enum step on_answer_head(struct exchange *exchange)
 {
 	struct service *service = exchange->with.service;
@@ -32,6 +87,8 @@ static enum step on_answer_head(struct exchange *exchange)
 		return begin_tunnel(exchange);
 	if (answer->status < 200)
 		return pass_interim(exchange);
+	if (has_crossed(exchange))
+		return exchange_try_failed(exchange, OUTCOME_STALE);
 	try->status = answer->status;
 	try->backend->counters.answers[answer->status / 100]++;
 	bool is_early = exchange->upload == UPLOAD_RUNNING;
@@ -56,36 +113,6 @@ static enum step on_answer_head(struct exchange *exchange)
 	return exchange_begin_answer(exchange);
 }
 
-/* The client has not sent all, and it is its turn. */
-static bool waits_for_content(const struct exchange *exchange)
-{
-	return exchange->upload == UPLOAD_RUNNING && relay_wants_read(&exchange->up);
-}
-
-/* A backend that ends when the client has sent nothing for so long may have had enough of waiting;
- * one that ends sooner has another reason. */
-enum { IMPATIENCE_US = 1000 * 1000 };
-
-/* Has the backend waited for the client, which is slow, and not the client for a 100 from the
- * backend? */
-static bool was_kept_waiting(const struct exchange *exchange)
-{
-	bool awaits_continue = exchange->request.expects_continue && !exchange->has_continued &&
-			       exchange->up.passed == 0;
-
-	return waits_for_content(exchange) && !awaits_continue &&
-	       buf_len(&exchange->link->conn.in) == 0 &&
-	       exchange_now_us(exchange) - exchange->up.moved_us >= IMPATIENCE_US;
-}
-
-/* The connection ended before the answer's head was whole. */
-static enum outcome lost_outcome(const struct exchange *exchange)
-{
-	if (exchange->link->conn.received == 0 && exchange->link->exchanges > 0)
-		return OUTCOME_STALE;
-	return was_kept_waiting(exchange) ? OUTCOME_IMPATIENT : OUTCOME_RESET;
-}
-
 enum step exchange_step_answer_head(struct exchange *exchange)
 {
 	struct conn *conn = &exchange->link->conn;
@@ -102,7 +129,7 @@ enum step exchange_step_answer_head(struct exchange *exchange)
 		case PARSE_DONE:
 			return on_answer_head(exchange);
 		case PARSE_BAD:
-			return exchange_try_failed(exchange, OUTCOME_BAD_RESPONSE);
+			return exchange_try_failed(exchange, broken_outcome(exchange));
 		case PARSE_MORE:
 			break;
 		}
@@ -255,7 +282,7 @@ enum step exchange_begin_answer(struct exchange *exchange)
 	 * request. */
 	bool expects = exchange->request.expects_continue && !exchange->has_continued;
 	exchange->answer_keeps_link = answer->keep_alive && exchange->upload == UPLOAD_DONE &&
-				      !exchange->was_parked && !expects;
+				      !exchange->was_parked && !expects && !answer->may_be_followed;
 	exchange->keep_client = exchange->request.keep_alive && exchange->upload == UPLOAD_DONE &&
 				framing != HTTP_FRAMING_CLOSE && !exchange->with.service->draining;
 	struct write_response response =
@@ -285,7 +312,8 @@ static void answer_is_sent(struct exchange *exchange)
 	    /* Whoever answers more than was asked for may have it waiting in the kernel. */
 	    (!conn->readable || net_is_quiet(conn->watch.fd));
 	if (exchange_current_try(exchange)->outcome == OUTCOME_GOOD)
-		verdict_completed(exchange->link->backend);
+		verdict_completed(exchange_current_try(exchange), exchange->was_repeatable,
+		    exchange_now_us(exchange));
 	exchange_end(exchange, ACCESS_OK, exchange->keep_client ? SEQUEL_KEEP : SEQUEL_CLOSE);
 }
 
@@ -306,12 +334,13 @@ static void cut_off(struct exchange *exchange, enum access_end how)
 		return;
 	}
 	struct try_record *try = exchange_current_try(exchange);
-	struct verdict_case request = {.tries = try, .count = 1, .request_id = exchange->number};
 	/* One that falls through was judged as a failure already. */
 	bool is_news = try->outcome == OUTCOME_GOOD;
-	exchange_record_try(exchange, OUTCOME_CUT_OFF);
-	if (is_news)
-		verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
+	exchange_record_try(
+	    exchange, was_kept_waiting(exchange) ? OUTCOME_IMPATIENT : OUTCOME_CUT_OFF);
+	if (is_news && try->outcome == OUTCOME_CUT_OFF)
+		verdict_cut_off(exchange->with.service->ring, try, exchange->was_repeatable,
+		    exchange_now_us(exchange));
 	break_off(exchange, how);
 }
 
@@ -365,24 +394,44 @@ enum step exchange_step_streaming(struct exchange *exchange)
 	return STEP_AGAIN;
 }
 
-int64_t exchange_due_streaming(const struct exchange *exchange)
+/* The client takes nothing of the answer, or sends nothing of the content. */
+static int64_t due_client(const struct exchange *exchange)
 {
 	const struct rules_timeouts *timeouts = &exchange->rules->timeouts;
-	bool for_client = relay_wants_write(&exchange->down);
+	int64_t due_us = TIMER_NEVER;
+
+	if (relay_wants_write(&exchange->down))
+		due_us = exchange->down.moved_us + timeouts->send_us;
+	if (waits_for_content(exchange))
+		due_us =
+		    exchange_earlier(due_us, exchange->up.moved_us + timeouts->request_body_us);
+	return due_us;
+}
+
+/* The backend sends nothing of the answer, or takes nothing of the content. */
+static int64_t due_backend(const struct exchange *exchange)
+{
+	const struct rules_timeouts *timeouts = &exchange->rules->timeouts;
+	int64_t up_us = exchange->up.moved_us, down_us = exchange->down.moved_us;
+	int64_t due_us = TIMER_NEVER;
 
 	/* A backend that takes the request is not silent, and need not have more to say before it
 	 * has it all. */
-	int64_t up_us = exchange->up.moved_us, down_us = exchange->down.moved_us;
-	int64_t moved_us = up_us > down_us ? up_us : down_us;
-	int64_t due_us = moved_us + (for_client ? timeouts->send_us : timeouts->response_us);
-	if (!waits_for_content(exchange))
-		return due_us;
-	return exchange_earlier(due_us, exchange->up.moved_us + timeouts->request_body_us);
+	if (!relay_wants_write(&exchange->down))
+		due_us = (up_us > down_us ? up_us : down_us) + timeouts->response_us;
+	if (exchange->upload == UPLOAD_RUNNING && relay_wants_write(&exchange->up))
+		due_us = exchange_earlier(due_us, up_us + timeouts->send_us);
+	return due_us;
+}
+
+int64_t exchange_due_streaming(const struct exchange *exchange)
+{
+	return exchange_earlier(due_client(exchange), due_backend(exchange));
 }
 
 void exchange_late_streaming(struct exchange *exchange)
 {
-	if (relay_wants_write(&exchange->down) || waits_for_content(exchange))
+	if (exchange_now_us(exchange) >= due_client(exchange))
 		exchange_end_by_client(exchange);
 	else if (exchange_silence(exchange, OUTCOME_CUT_OFF) == OUTCOME_SHORTAGE)
 		break_off(exchange, ACCESS_LIMIT);
@@ -460,7 +509,8 @@ enum step exchange_step_tunnelling(struct exchange *exchange)
 	if (alive && !(up_ended && exchange->down_ended))
 		return STEP_WAIT;
 	if (alive) {
-		verdict_completed(exchange->link->backend);
+		verdict_completed(exchange_current_try(exchange), exchange->was_repeatable,
+		    exchange_now_us(exchange));
 		/* A reset would overtake the last bytes on their way to the backend. */
 		backend_close(exchange->link, false);
 		exchange->link = NULL;

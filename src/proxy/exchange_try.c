@@ -31,14 +31,15 @@ bool exchange_take_retry(struct exchange *exchange, bool sent)
 		return false;
 	if (!sent)
 		return true;
-	if (!retry_may_repeat(rules, &exchange->request))
+	if (!exchange->may_repeat)
 		return false;
 	if (!relay_can_repeat(&exchange->up)) {
 		service->counters.retries_impossible_body++;
 		log_debug("retry not possible: body");
 		return false;
 	}
-	if (!ring_can_pick(service->ring, exchange->tries, exchange->try_count))
+	if (!ring_can_pick(
+		service->ring, exchange->tries, exchange->try_count, exchange_now_us(exchange)))
 		return false;
 	if (!budget_take_retry(
 		&service->ring->budget, rules->budget_percent, exchange_now_us(exchange))) {
@@ -114,12 +115,12 @@ static enum step open_link(struct exchange *exchange);
 enum step exchange_try_failed(struct exchange *exchange, enum outcome outcome)
 {
 	bool sent = has_sent(exchange) || exchange->was_sent;
-	bool repeatable = !sent || (retry_may_repeat(&exchange->rules->retry, &exchange->request) &&
-				       relay_can_repeat(&exchange->up));
+	bool repeatable = !sent || (exchange->may_repeat && relay_can_repeat(&exchange->up));
 
 	exchange_drop_link(exchange);
 	if (outcome == OUTCOME_STALE && repeatable) {
 		/* The pooled connection had died unnoticed: the same backend again, freshly. */
+		exchange->with.service->counters.retries[OUTCOME_STALE]++;
 		exchange->no_pool = true;
 		exchange->was_sent = sent;
 		exchange_enter(exchange, EXCHANGE_PICKING);
@@ -160,6 +161,7 @@ enum step exchange_step_picking(struct exchange *exchange)
 	exchange->addresses_tried = 0;
 	exchange->no_pool = false;
 	exchange->was_sent = false;
+	exchange->kept_waiting_us = 0;
 	exchange->connect_took_us = -1;
 	exchange->first_byte_us = -1;
 	return open_link(exchange);
@@ -180,12 +182,11 @@ static void link_on_event(struct conn *conn, unsigned events)
 /* A live connection from the pool: one that a request which must not be sent twice can trust. */
 static struct backend_conn *take_pooled(struct exchange *exchange, struct backend *backend)
 {
-	const struct rules_retry *rules = &exchange->rules->retry;
 	const struct http_head *request = &exchange->request;
-	bool is_kept =
-	    request->framing == HTTP_FRAMING_NONE ||
-	    (request->has_content_length && request->content_length <= rules->body_bytes);
-	bool may_repeat = retry_may_repeat(rules, request) && is_kept;
+	bool is_kept = request->framing == HTTP_FRAMING_NONE ||
+		       (request->has_content_length &&
+			   request->content_length <= exchange->rules->retry.body_bytes);
+	bool may_repeat = exchange->may_repeat && is_kept;
 	struct backend_conn *link;
 
 	while ((link = backend_take(backend)) && !may_repeat && !net_is_quiet(link->conn.watch.fd))
@@ -338,6 +339,9 @@ enum step exchange_step_sending(struct exchange *exchange)
 	switch (result) {
 	case RELAY_WAITS:
 		pace_deadline(exchange);
+		if (relay_wants_read(&exchange->up))
+			verdict_pass_trial_on(
+			    exchange->with.service->ring, exchange_current_try(exchange));
 		return exchange_step_answer_head(exchange);
 	case RELAY_DONE:
 		exchange->upload = UPLOAD_DONE;

@@ -259,8 +259,8 @@ static bool fill_pipe(struct relay *relay, enum io *io)
 	relay->pipe = pipes_take(relay->pipes);
 	if (!relay->pipe)
 		return false;
-	*io = conn_fill(
-	    relay->from, relay->pipe, more < NET_PIPE_BYTES ? (size_t)more : NET_PIPE_BYTES);
+	size_t size = relay->pipe->size;
+	*io = conn_fill(relay->from, relay->pipe, more < size ? (size_t)more : size);
 	if (*io == IO_OK)
 		body_skip(&relay->body, relay->pipe->held);
 	else
@@ -285,7 +285,7 @@ static enum io read_some(struct relay *relay)
 
 /* Heads are read with little of what follows them. What is short leaves with its head: true when
  * more of it came, or its end. What is long does not wait for more. */
-static bool gather(struct relay *relay)
+static bool read_rest(struct relay *relay)
 {
 	struct conn *from = relay->from;
 	bool is_possible = !relay->body.done && !from->ended && from->readable && !relay->pipe &&
@@ -304,9 +304,44 @@ static bool gather(struct relay *relay)
 bool relay_look(struct relay *relay)
 {
 	for (int round = 0; decode(relay) != BODY_BAD; round++)
-		if (round == ROUNDS || !gather(relay))
+		if (round == ROUNDS || !read_rest(relay))
 			return true;
 	return false;
+}
+
+bool relay_take_in(struct relay *relay)
+{
+	return relay->from && decode(relay) == BODY_DONE;
+}
+
+enum relay_result relay_gather(struct relay *relay)
+{
+	for (int round = 0; round < ROUNDS; round++) {
+		switch (decode(relay)) {
+		case BODY_BAD:
+			return RELAY_BAD;
+		case BODY_TOO_LARGE:
+			return RELAY_TOO_LARGE;
+		case BODY_DONE:
+			return RELAY_DONE;
+		case BODY_MORE:
+			break;
+		}
+		switch (conn_read(relay->from, READ_BYTES)) {
+		case IO_OK:
+			relay->moved_us = loop_now_us(relay->from->loop);
+			break;
+		case IO_AGAIN:
+			return RELAY_WAITS;
+		case IO_SHORTAGE:
+		case IO_FULL:
+			return RELAY_SHORTAGE;
+		case IO_END:
+		case IO_ERROR:
+			return RELAY_ENDED;
+		}
+	}
+	return RELAY_WAITS;
 }
 
 enum relay_result relay_run(struct relay *relay)
@@ -321,7 +356,7 @@ enum relay_result relay_run(struct relay *relay)
 		case BODY_DONE:
 			break;
 		}
-		if (round < ROUNDS && gather(relay))
+		if (round < ROUNDS && read_rest(relay))
 			continue;
 		enum io io = send_all(relay);
 		if (io == IO_ERROR)

@@ -57,6 +57,8 @@ struct telling {
 static const struct telling tellings[OUTCOMES] = {
     [OUTCOME_SHORTAGE] = {1,
 	{503, "The proxy is short of resources.", "proxy_internal_error", 1, ACCESS_LIMIT}},
+    [OUTCOME_BUSY] = {1, {503, "The backends take no more connections at the moment.",
+			     "connection_limit_reached", 1, ACCESS_LIMIT}},
     [OUTCOME_REFUSED] = {2,
 	{502, "The backends refused the connection.", "connection_refused", 0, ACCESS_REFUSED}},
     [OUTCOME_UNREACHABLE] = {2,

@@ -50,7 +50,6 @@ void service_set_rules(struct service *service, struct rules *rules)
 	rules_hold(rules);
 	rules_drop(service->rules);
 	service->rules = rules;
-	service->sessions.limit = rules->limits.connections;
 }
 
 size_t service_block_size(const struct rules *rules)

@@ -23,6 +23,7 @@ struct session {
 	struct exchange *exchange;   /* in SESSION_EXCHANGING */
 	struct timer timer;
 	int64_t linger_until_us;
+	bool resets; /* when it has lingered */
 	enum session_state state;
 	struct net_addr peer;
 	char ip[NET_IP_TEXT_SIZE];
@@ -76,7 +77,7 @@ static void become_idle(struct session *session)
 	const struct service *service = session->service;
 
 	session->state = SESSION_IDLE;
-	conn_want(&session->client, LOOP_READ);
+	conn_want(&session->client, LOOP_READ | LOOP_END);
 	arm(session,
 	    now_us(session) +
 		(service->draining ? DRAIN_IDLE_US : service->rules->timeouts.keep_alive_us));
@@ -139,12 +140,14 @@ static bool run_idle(struct session *session)
 
 /* ---- after the last answer */
 
-static void linger(struct session *session)
+static void linger(struct session *session, bool resets)
 {
 	session->state = SESSION_LINGERING;
+	session->resets = resets;
 	session->linger_until_us =
 	    now_us(session) + (session->service->draining ? LINGER_SILENCE_US : LINGER_US);
-	net_shutdown_write(session->client.watch.fd);
+	if (!resets)
+		net_shutdown_write(session->client.watch.fd);
 	conn_want(&session->client, LOOP_READ);
 	arm(session, now_us(session) + LINGER_SILENCE_US);
 }
@@ -163,7 +166,7 @@ static void run_lingering(struct session *session)
 		return;
 	}
 	if (io != IO_OK || now_us(session) >= session->linger_until_us)
-		end(session, false);
+		end(session, session->resets);
 	else
 		arm(session, now_us(session) + LINGER_SILENCE_US);
 }
@@ -172,6 +175,7 @@ static void run_lingering(struct session *session)
 static bool follow_sequel(struct session *session)
 {
 	enum exchange_sequel sequel = session->exchange->sequel;
+	bool is_late = exchange_is_behind_another(session->exchange);
 
 	exchange_destroy(session->exchange);
 	session->exchange = NULL;
@@ -180,14 +184,18 @@ static bool follow_sequel(struct session *session)
 		session->state = SESSION_IDLE;
 		return true;
 	case SEQUEL_CLOSE:
-		/* Whoever has ended its side sends nothing more that a reset would answer. */
-		if (session->client.ended)
+		/* A client that has ended its side sends nothing more that a reset would answer. */
+		if (session->client.ended || session->client.finished)
 			end(session, false);
 		else
-			linger(session);
+			linger(session, false);
 		break;
 	case SEQUEL_RESET:
-		end(session, true);
+		/* A reset would destroy the end of an earlier answer that is still on its way. */
+		if (is_late)
+			linger(session, true);
+		else
+			end(session, true);
 		break;
 	}
 	return false;
@@ -238,7 +246,7 @@ static void on_due(struct timer *timer)
 	bool has_next = session->state == SESSION_IDLE && has_request(session);
 
 	if (session->state != SESSION_EXCHANGING && !has_next) {
-		end(session, false);
+		end(session, session->state == SESSION_LINGERING && session->resets);
 		return;
 	}
 	if (!has_next)
@@ -256,7 +264,8 @@ bool session_start(struct service *service, int fd, const struct net_addr *peer)
 		return false;
 	*session = (struct session){.service = service, .state = SESSION_IDLE, .peer = *peer};
 	session->client.on_event = on_event;
-	if (conn_open(&session->client, service->loop, service->blocks, fd) < 0) {
+	if (conn_open(&session->client, service->loop, service->blocks, fd, LOOP_READ | LOOP_END) <
+	    0) {
 		slab_give(&service->sessions, session);
 		return false;
 	}

@@ -50,11 +50,53 @@ struct daemon {
 	int status;
 };
 
+/* ---- limits */
+
+/* Of each client connection: a buffer for each way at either end, and backend connections, of which
+ * more are idle in the pool; and timers for all of these. Dying connections keep their memory until
+ * the end of the turn. */
+enum {
+	BLOCKS_PER_CLIENT = 4,
+	BACKEND_CONNECTIONS_PER_CLIENT = 4,
+	TIMERS_PER_CLIENT = 6,
+	OTHER_BLOCKS = 64,
+	OTHER_TIMERS = 1024
+};
+
+static bool reserve_timers(struct daemon *daemon, const struct config *config)
+{
+	size_t clients = config->rules.limits.connections;
+
+	return timers_reserve(
+	    loop_timers(daemon->loop), TIMERS_PER_CLIENT * clients + OTHER_TIMERS);
+}
+
+static void raise_limit(size_t *limit, size_t needed)
+{
+	if (*limit < needed)
+		*limit = needed;
+}
+
+/* Every limit that follows from limits.connections. But for that of new clients none is lowered:
+ * those that are there go on. */
+static void set_limits(struct daemon *daemon, const struct config *config)
+{
+	size_t clients = config->rules.limits.connections;
+	size_t connections = BACKEND_CONNECTIONS_PER_CLIENT * clients;
+
+	daemon->service.sessions.limit = clients;
+	raise_limit(&daemon->blocks.limit, BLOCKS_PER_CLIENT * clients + OTHER_BLOCKS);
+	raise_limit(&daemon->backends.connection_limit, connections);
+	raise_limit(&daemon->connections.limit, 2 * connections);
+	entrances_resume(&daemon->entrances);
+}
+
 /* ---- applying a configuration */
 
 /* What cannot fail, and is the same at the start. */
 static void apply_options(struct daemon *daemon, const struct config *config)
 {
+	set_limits(daemon, config);
 	daemon->ring.options = config->ring;
 	daemon->backends.idle_timeout_us = config->rules.timeouts.backend_idle_us;
 	prober_configure(daemon->prober, &config->probe);
@@ -65,6 +107,11 @@ static void apply_options(struct daemon *daemon, const struct config *config)
  * changed. */
 static bool apply(struct daemon *daemon, struct config *config)
 {
+	if (!reserve_timers(daemon, config)) {
+		log_error(
+		    "no memory for the timers of %u connections", config->rules.limits.connections);
+		return false;
+	}
 	if (!entrances_prepare(&daemon->entrances, config))
 		return false;
 	if (!lineup_apply(&daemon->lineup, &daemon->ring)) {
@@ -465,15 +512,12 @@ static void on_names_settled(void *context)
 
 static bool start_loop(struct daemon *daemon, const struct config *config)
 {
-	size_t connections = config->rules.limits.connections;
-	size_t block_size = service_block_size(&config->rules);
-
-	slab_init(&daemon->blocks, block_size, 4 * connections + 64);
-	slab_init(&daemon->connections, sizeof(struct backend_conn), 4 * connections);
+	slab_init(&daemon->blocks, service_block_size(&config->rules), 0);
+	slab_init(&daemon->connections, sizeof(struct backend_conn), 0);
 	daemon->loop = loop_create();
 	if (!daemon->loop)
 		return cannot_start("event loop", strerror(errno));
-	if (!timers_reserve(loop_timers(daemon->loop), 6 * connections + 1024))
+	if (!reserve_timers(daemon, config))
 		return cannot_start("timers", strerror(ENOMEM));
 	timer_init(&daemon->stop_timer, on_stop_due);
 	return watch_signals(daemon);

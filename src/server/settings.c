@@ -67,7 +67,7 @@ static const struct setting config_rows[] = {
 	.min = MS,
 	.max = 24 * HOUR,
 	.fallback = "60s",
-	.help = "The window doubles each time a return fails, up to this."},
+	.help = "The window doubles each time a trial fails, up to this."},
     {.path = "include",
 	.type = SETTING_TEXT,
 	CONFIG(include),
@@ -104,7 +104,9 @@ static const struct setting config_rows[] = {
 	.needs_restart = true,
 	.max = 16 * MIB,
 	.fallback = "64k",
-	.help = "A request body up to this size is kept for a second try."},
+	.help = "Content of a request up to this size is kept for a second try, and where its "
+		"length is announced it is awaited before a backend is picked, so that a slow "
+		"client with a small form occupies no backend."},
     {.path = "retry.deadline",
 	.type = SETTING_DURATION,
 	CONFIG(rules.retry.deadline_us),
@@ -239,6 +241,14 @@ static const struct setting config_rows[] = {
 	.max = HOUR,
 	.fallback = "0s",
 	.help = "A backend that returns gets its weight back gradually over this time, from 10 %."},
+
+    {.path = "clients.half_close",
+	.type = SETTING_BOOLEAN,
+	CONFIG(rules.clients.half_close),
+	.fallback = "false",
+	.help = "Whether a client that has ended its sending side still waits for its answer. By "
+		"default it has gone: what it asked for is dropped, and nothing further is tried. "
+		"In a tunnel each side may end by itself in any case."},
 
     {.path = "limits.connections",
 	.type = SETTING_INTEGER,

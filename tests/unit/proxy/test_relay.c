@@ -65,7 +65,7 @@ static void open_pair(struct stage *stage, struct conn *conn, int *other)
 		setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &stage->setting.kernel_bytes,
 		    sizeof(stage->setting.kernel_bytes));
 	conn->on_event = on_event;
-	assert_int_equal(conn_open(conn, stage->loop, &stage->blocks, ends[0]), 0);
+	assert_int_equal(conn_open(conn, stage->loop, &stage->blocks, ends[0], LOOP_READ), 0);
 	*other = ends[1];
 }
 
@@ -318,6 +318,75 @@ static void kept_content_can_be_sent_again(void **state)
 	tear_down(stage);
 }
 
+/* Into the sender's buffer, however it comes; it may be sent from there as often as is wanted. */
+static void short_content_is_gathered_before_it_is_sent(void **state)
+{
+	static const size_t pieces[] = {1000, 999, 1, 500};
+	struct http_head head = {.framing = HTTP_FRAMING_LENGTH, .content_length = 2000};
+	size_t sent = 0;
+
+	(void)state;
+	fill_content();
+	struct stage *stage = set_up(1);
+	struct relay_start start = {.from = &stage->from, .head = &head, .limits = &LIMITS};
+	relay_start(&stage->relay, &start);
+	for (size_t i = 0; i < 4; i++) {
+		bool is_whole = sent >= 2000;
+
+		assert_int_equal(relay_gather(&stage->relay), is_whole ? RELAY_DONE : RELAY_WAITS);
+		assert_int_equal(relay_take_in(&stage->relay), is_whole);
+		assert_int_equal(
+		    send(stage->sender, content + sent, pieces[i], 0), (ssize_t)pieces[i]);
+		stage->from.readable = true;
+		sent += pieces[i];
+	}
+	assert_int_equal(relay_gather(&stage->relay), RELAY_DONE);
+	assert_true(relay_has_all(&stage->relay));
+	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_LENGTH);
+	assert_int_equal(relay_run(&stage->relay), RELAY_DONE);
+	while (stage->got_len < 2000)
+		receive_piece(stage);
+	assert_memory_equal(stage->got, content, 2000);
+	tear_down(stage);
+}
+
+static void content_that_cannot_be_gathered_is_told_apart(void **state)
+{
+	(void)state;
+	fill_content();
+	for (int i = 0; i < 3; i++) {
+		struct http_head head = {.framing = HTTP_FRAMING_LENGTH, .content_length = 20000};
+		struct stage *stage = set_up(1);
+		struct relay_start start = {.from = &stage->from,
+		    .head = &head,
+		    .limits = &LIMITS,
+		    .max_bytes = i == 0 ? 1000 : 0};
+
+		relay_start(&stage->relay, &start);
+		assert_int_equal(send(stage->sender, content, 100, 0), 100);
+		if (i == 1)
+			shutdown(stage->sender, SHUT_WR);
+		stage->from.readable = true;
+		if (i == 0)
+			assert_int_equal(relay_gather(&stage->relay), RELAY_TOO_LARGE);
+		if (i == 1) {
+			assert_int_equal(relay_gather(&stage->relay), RELAY_WAITS);
+			stage->from.readable = true;
+			assert_int_equal(relay_gather(&stage->relay), RELAY_ENDED);
+		}
+		/* There is no room for so much. */
+		enum relay_result result = RELAY_WAITS;
+		while (i == 2 && result == RELAY_WAITS) {
+			assert_true(send(stage->sender, content, 1000, 0) > 0);
+			stage->from.readable = true;
+			result = relay_gather(&stage->relay);
+		}
+		if (i == 2)
+			assert_int_equal(result, RELAY_SHORTAGE);
+		tear_down(stage);
+	}
+}
+
 static void content_beyond_what_is_kept_streams_on(void **state)
 {
 	(void)state;
@@ -473,6 +542,8 @@ int main(void)
 	    cmocka_unit_test(a_message_that_ends_early_gets_no_ending),
 	    cmocka_unit_test(trailers_follow_the_last_chunk),
 	    cmocka_unit_test(kept_content_can_be_sent_again),
+	    cmocka_unit_test(short_content_is_gathered_before_it_is_sent),
+	    cmocka_unit_test(content_that_cannot_be_gathered_is_told_apart),
 	    cmocka_unit_test(content_beyond_what_is_kept_streams_on),
 	    cmocka_unit_test(long_content_arrives_unchanged_through_pipes),
 	    cmocka_unit_test(content_to_the_end_goes_through_pipes_once_much_of_it_comes_at_once),

@@ -48,6 +48,9 @@ static const char all_defaults[] =
     "    expect = \"200-399\";\n"
     "    slow_start = \"0s\";\n"
     "};\n"
+    "clients = {\n"
+    "    half_close = false;\n"
+    "};\n"
     "limits = {\n"
     "    connections = 10000;\n"
     "    header_bytes = \"16k\";\n"
@@ -105,6 +108,7 @@ static const struct {
     {"health.rise", "1", "1"},
     {"health.expect", "\"200,204\"", "200,204"},
     {"health.slow_start", "\"30s\"", "30s"},
+    {"clients.half_close", "true", "true"},
     {"limits.connections", "7", "7"},
     {"limits.header_bytes", "\"32k\"", "32k"},
     {"limits.headers", "50", "50"},
