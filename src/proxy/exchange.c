@@ -493,8 +493,7 @@ static bool awaits_continue(const struct exchange *exchange)
 	       exchange->up.passed == 0;
 }
 
-/* Does the backend wait for the client, to send or to take? */
-static bool awaits_client(const struct exchange *exchange)
+bool exchange_awaits_client(const struct exchange *exchange)
 {
 	if (!exchange->link)
 		return false;
@@ -534,7 +533,8 @@ static void wait(struct exchange *exchange)
 	}
 	conn_want(
 	    client, LOOP_END | (reads_client ? LOOP_READ : 0U) | (writes_client ? LOOP_WRITE : 0U));
-	exchange->client_awaited_us = awaits_client(exchange) ? exchange_now_us(exchange) : 0;
+	exchange->client_awaited_us =
+	    exchange_awaits_client(exchange) ? exchange_now_us(exchange) : 0;
 	if (exchange->link) {
 		/* Nobody tells what comes while nobody asks: it is looked for before the connection is used
 		 * again. */

@@ -34,6 +34,9 @@ void exchange_end(struct exchange *exchange, enum access_end how, enum exchange_
 /* The client is to blame, or gone: whatever was tried says nothing about a backend. */
 void exchange_end_by_client(struct exchange *exchange);
 
+/* Does the backend wait for the client, to send or to take? */
+bool exchange_awaits_client(const struct exchange *exchange);
+
 /* The tries so far are all there will be: verdict judges them, once. */
 void exchange_settle(struct exchange *exchange);
 

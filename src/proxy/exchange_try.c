@@ -339,7 +339,7 @@ enum step exchange_step_sending(struct exchange *exchange)
 	switch (result) {
 	case RELAY_WAITS:
 		pace_deadline(exchange);
-		if (relay_wants_read(&exchange->up))
+		if (exchange_awaits_client(exchange))
 			verdict_pass_trial_on(
 			    exchange->with.service->ring, exchange_current_try(exchange));
 		return exchange_step_answer_head(exchange);
