@@ -282,9 +282,8 @@ enum step exchange_reply_fault(struct exchange *exchange, enum http_fault fault)
 	if (fault == HTTP_FAULT_DISAGREEMENT)
 		log_warning("request from %s refused: %s", exchange->with.client_ip,
 		    http_fault_text(fault));
-	/* The request is sound, and where it has no content what follows is the next one. */
-	bool is_sound = fault == HTTP_FAULT_METHOD_FORBIDDEN || fault == HTTP_FAULT_EXPECTATION;
-	if (is_sound && exchange->request.framing == HTTP_FRAMING_NONE)
+	/* The framing of such a request is sound: what follows it is the next one. */
+	if (fault == HTTP_FAULT_METHOD_FORBIDDEN || fault == HTTP_FAULT_EXPECTATION)
 		start_up(exchange, 0);
 	struct retry_answer answer = {
 	    .status = status,
