@@ -332,6 +332,14 @@ static void pace_deadline(struct exchange *exchange)
 		    exchange_now_us(exchange) + exchange->rules->retry.deadline_us;
 }
 
+/* While a client is waited for, its request is no backend's trial: not that of the current one, and
+ * not that of another whose trial ended without proof. */
+static void pass_trials_on(struct exchange *exchange)
+{
+	for (size_t i = 0; i < exchange->try_count; i++)
+		verdict_pass_trial_on(exchange->with.service->ring, &exchange->tries[i]);
+}
+
 enum step exchange_step_sending(struct exchange *exchange)
 {
 	enum relay_result result = relay_run(&exchange->up);
@@ -340,8 +348,7 @@ enum step exchange_step_sending(struct exchange *exchange)
 	case RELAY_WAITS:
 		pace_deadline(exchange);
 		if (exchange_awaits_client(exchange))
-			verdict_pass_trial_on(
-			    exchange->with.service->ring, exchange_current_try(exchange));
+			pass_trials_on(exchange);
 		return exchange_step_answer_head(exchange);
 	case RELAY_DONE:
 		exchange->upload = UPLOAD_DONE;
