@@ -30,6 +30,7 @@ struct pipe {
 struct pipes {
 	struct slab slab;
 	struct pipe *idle; /* open and empty */
+	unsigned skips;    /* so many more are not asked for, after a small one */
 };
 
 void pipes_init(struct pipes *pipes);

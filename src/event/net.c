@@ -340,7 +340,11 @@ int net_pipe_open(int ends[2])
 		return -errno;
 	fcntl(ends[0], F_SETPIPE_SZ, NET_PIPE_BYTES);
 	int bytes = fcntl(ends[0], F_GETPIPE_SZ);
-	return bytes < 0 ? -errno : bytes;
+	if (bytes >= 0)
+		return bytes;
+	int error = -errno;
+	net_pipe_close(ends);
+	return error;
 }
 
 void net_pipe_close(int ends[2])

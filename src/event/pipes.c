@@ -2,10 +2,14 @@
 
 #include "event/net.h"
 
+/* Where the kernel gave a small pipe, so many are not asked for: it would give small ones again. */
+enum { SKIPS = 1000 };
+
 void pipes_init(struct pipes *pipes)
 {
 	slab_init(&pipes->slab, sizeof(struct pipe), PIPES_MAX);
 	pipes->idle = NULL;
+	pipes->skips = 0;
 }
 
 static void close_pipe(struct pipes *pipes, struct pipe *pipe)
@@ -33,6 +37,10 @@ struct pipe *pipes_take(struct pipes *pipes)
 		pipes->idle = pipe->next;
 		return pipe;
 	}
+	if (pipes->skips > 0) {
+		pipes->skips--;
+		return NULL;
+	}
 	pipe = slab_take(&pipes->slab);
 	if (!pipe)
 		return NULL;
@@ -44,6 +52,7 @@ struct pipe *pipes_take(struct pipes *pipes)
 	}
 	if (size < PIPES_LEAST_BYTES) {
 		close_pipe(pipes, pipe);
+		pipes->skips = SKIPS;
 		return NULL;
 	}
 	pipe->size = (size_t)size;

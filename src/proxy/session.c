@@ -184,8 +184,8 @@ static bool follow_sequel(struct session *session)
 		session->state = SESSION_IDLE;
 		return true;
 	case SEQUEL_CLOSE:
-		/* A client that has ended its side sends nothing more that a reset would answer. */
-		if (session->client.ended || session->client.finished)
+		/* Where the end was read, nothing is left that a close would answer with a reset. */
+		if (session->client.ended)
 			end(session, false);
 		else
 			linger(session, false);
