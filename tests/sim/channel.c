@@ -182,6 +182,12 @@ static void lose_some(struct queue *queue)
 		queue->end = queue->begin + kept;
 }
 
+static void note_end(struct channel *channel)
+{
+	if (channel->ended_us == 0)
+		channel->ended_us = trace_now_us();
+}
+
 void channel_break(struct channel *channel, int error)
 {
 	if (channel->dead || channel->proxy_gone)
@@ -191,6 +197,7 @@ void channel_break(struct channel *channel, int error)
 	queue_drop(&channel->out);
 	channel->dead = true;
 	channel->error = error;
+	note_end(channel);
 	net_touch(channel);
 }
 
@@ -205,11 +212,18 @@ unsigned channel_events(const struct channel *channel)
 		return 0;
 	if (channel->in.data || channel->in_ended || channel->dead)
 		events |= LOOP_READ;
+	if (channel->in_ended || channel->dead)
+		events |= LOOP_END;
 	if (channel->dead || channel->out_ended || queue_room(out) * 3 >= out->capacity)
 		events |= LOOP_WRITE;
 	if (channel->dead || (channel->in_ended && channel->out_ended))
 		events |= LOOP_BROKEN;
 	return events;
+}
+
+size_t channel_unsent(const struct channel *channel)
+{
+	return queue_len(&channel->out);
 }
 
 static int collect_error(struct channel *channel)
@@ -260,6 +274,29 @@ static ssize_t write_to_nobody(struct channel *channel, size_t len)
 	return (ssize_t)len;
 }
 
+int64_t channel_blocked_us(const struct channel *channel)
+{
+	int64_t more_us = trace_now_us() - channel->blocked_since_us - TURN_US;
+
+	return channel->blocked_us + (channel->is_blocked && more_us > 0 ? more_us : 0);
+}
+
+/* Is there room for all that is to be written? */
+static void note_room(struct channel *channel, size_t total)
+{
+	bool fits = total <= queue_room(&channel->out);
+
+	if (channel->is_blocked && queue_room(&channel->out) > 0) {
+		channel->blocked_us = channel_blocked_us(channel);
+		channel->is_blocked = false;
+	}
+	if (!fits && !channel->is_blocked) {
+		channel->blocked_since_us = trace_now_us();
+		channel->is_blocked = true;
+		channel->blocks++;
+	}
+}
+
 ssize_t channel_write(struct channel *channel, const struct iovec *parts, int count)
 {
 	size_t total = 0, left;
@@ -272,6 +309,7 @@ ssize_t channel_write(struct channel *channel, const struct iovec *parts, int co
 		total += parts[i].iov_len;
 	if (channel->peer_gone && total > 0)
 		return write_to_nobody(channel, total);
+	note_room(channel, total);
 	if (queue_room(&channel->out) == 0)
 		return -EAGAIN;
 	if (total > queue_room(&channel->out))
@@ -404,6 +442,7 @@ void peer_end(struct peer *peer)
 	struct channel *channel = peer->channel;
 
 	channel->in_ended = true;
+	note_end(channel);
 	if (!channel->proxy_gone)
 		net_touch(channel);
 }

@@ -17,6 +17,9 @@
 
 enum { QUEUE_BYTES = 64 * 1024 };
 
+/* How long a turn of rondo's may be. */
+enum { TURN_US = 20000 };
+
 struct queue {
 	char *data; /* QUEUE_BYTES of it, or NULL while it is empty */
 	size_t begin, end;
@@ -44,16 +47,21 @@ struct channel {
 	bool peer_gone;     /* the peer closed its end */
 	bool peer_is_reset; /* the peer sees an error */
 	bool peer_is_full;  /* the peer waits for room */
+	bool is_blocked;    /* rondo waits for room */
 	int error;          /* for rondo to collect */
 	struct queue in, out;
 	int64_t latency_us;
 	int64_t began_us;   /* when rondo began to connect, or accepted it */
 	int64_t written_us; /* when rondo's last byte was accepted */
 	uint64_t written;
-	uint64_t read;       /* bytes that rondo took */
-	int64_t read_us;     /* when it took the last */
-	int server, address; /* whom it was connected to */
-	int connect_error;   /* what a connect will come to */
+	uint64_t read;    /* bytes that rondo took */
+	int64_t read_us;  /* when it took the last */
+	int64_t ended_us; /* when the peer ended its side, or the connection broke; 0 = not yet */
+	uint64_t blocks;  /* how often rondo had to wait for room */
+	int64_t blocked_since_us; /* since when */
+	int64_t blocked_us;       /* how long it did so before, in all */
+	int server, address;      /* whom it was connected to */
+	int connect_error;        /* what a connect will come to */
 	struct timer connect_timer;
 	struct peer *peer;
 	struct channel *next; /* in a queue of those to be accepted, or among the free */
@@ -102,7 +110,11 @@ ssize_t channel_peek(const struct channel *channel);
 ssize_t channel_write(struct channel *channel, const struct iovec *parts, int count);
 void channel_shutdown(struct channel *channel);
 void channel_release(struct channel *channel, bool reset);
-/* What is ready: LOOP_READ, LOOP_WRITE, LOOP_BROKEN. */
+/* Bytes that the peer has not taken. */
+size_t channel_unsent(const struct channel *channel);
+/* How long rondo has waited for room, in all; what took no longer than a turn may does not count. */
+int64_t channel_blocked_us(const struct channel *channel);
+/* What is ready: LOOP_READ, LOOP_WRITE, LOOP_END, LOOP_BROKEN. */
 unsigned channel_events(const struct channel *channel);
 
 /* Nothing moves any more; rondo gets `error`. */

@@ -4,6 +4,7 @@
 #include "oracle.h"
 #include "sim_net.h"
 #include "trace.h"
+#include "waiting.h"
 
 enum {
 	CLIENTS = 32,
@@ -46,6 +47,7 @@ struct client {
 	struct pace give, take;
 	int64_t pause_us; /* in the middle of its contents, within rondo's patience; 0: none */
 	size_t pause_at;  /* of wire; 0: none is to come */
+	unsigned pauses;  /* that are still to come */
 	enum leaving leaving;
 	uint64_t leave_sent, leave_taken; /* when so many bytes were sent or taken */
 	int64_t leave_us;                 /* and not before */
@@ -100,6 +102,16 @@ static enum method any_method(void)
 	return methods[dice_below(&world.dice, 16)];
 }
 
+/* Somewhere behind `from` in what is to be sent. */
+static void plan_pause(struct client *client, size_t from)
+{
+	client->pause_at = 0;
+	if (client->pauses == 0 || from >= client->wire.len)
+		return;
+	client->pauses--;
+	client->pause_at = from + dice_below(&world.dice, (unsigned)(client->wire.len - from));
+}
+
 static void ask(struct client *client)
 {
 	struct request *request = world_add_request();
@@ -109,6 +121,7 @@ static void ask(struct client *client)
 	request->shortages_before = client->shortages_before;
 	client->shortages_before = net_world.shortages;
 	request->begins_at = client->all_sent + client->wire.len - client->sent;
+	request->channel = client->peer.channel;
 	request->method = client->depth == DEPTH ? GET : any_method();
 	request->fault = any_fault(client);
 	if (request->fault == FAULT_TOO_MUCH && world.rules[world.rules_now].limits.body_bytes == 0)
@@ -130,11 +143,10 @@ static void ask(struct client *client)
 			      (client->leaving != STAYS && client->leaving != HALF_CLOSES);
 	choose_content(request);
 	message_compose_request(&client->wire, request, client->left == 0);
-	client->pause_at = 0;
-	if (client->pause_us > 0 && request->length > 0)
-		client->pause_at =
-		    request->content_at +
-		    dice_below(&world.dice, (unsigned)(client->wire.len - request->content_at));
+	request->ends_at = client->all_sent + client->wire.len - client->sent;
+	client->pauses =
+	    client->pause_us > 0 && request->length > 0 ? 1 + dice_below(&world.dice, 4) : 0;
+	plan_pause(client, request->content_at);
 	/* Somewhere in that content. */
 	if (client->leaving == BREAKS_OFF && client->leave_sent == UINT64_MAX &&
 	    request->length > 0)
@@ -200,11 +212,24 @@ static void excuse_all(struct client *client)
 		world.requests[client->asked[i]].is_excused = true;
 }
 
+/* It sends no more, and rondo may know from now on. */
+static void note_end(struct client *client)
+{
+	for (size_t i = 0; i < client->asked_count; i++) {
+		struct request *request = &world.requests[client->asked[i]];
+
+		if (request->ended_us == 0)
+			request->ended_us = trace_now_us();
+	}
+}
+
 static void leave(struct client *client, enum leaving how)
 {
 	trace("client # leaves (way #)", client - clients, how, 0);
 	if (how != STAYS)
 		excuse_all(client);
+	if (how == RESETS || how == CLOSES)
+		note_end(client);
 	/* Where rondo has left already nobody would ever end that. */
 	if (how == FALLS_SILENT && !client->peer.channel->proxy_gone) {
 		client->state = SILENT;
@@ -231,8 +256,9 @@ static void answer_is_whole(struct client *client)
 	oracle_answered(request, answer, &client->reader);
 	client->is_deaf = client->is_early && request->upgrades && !client->tunnels;
 	/* Before its method was there, rondo cannot know that this must have no content. */
-	client->is_deaf |= request->method == HEAD && answer->is_own &&
-			   client->peer.channel->read < request->begins_at + 5;
+	client->is_deaf |=
+	    request->method == HEAD && answer->is_own &&
+	    (answer->status == 408 || client->peer.channel->read < request->begins_at + 5);
 	client->is_over |= client->is_deaf || answer->closes || request->fault != FAULT_NONE;
 	client->asked_count--;
 	client->first_us = trace_now_us();
@@ -382,6 +408,15 @@ static void note_sent(struct client *client)
 	client->wire.len = client->sent = 0;
 }
 
+/* The server of the first request may have waited for what is sent now. */
+static void waits_are_over(const struct client *client)
+{
+	const struct request *request = &world.requests[client->asked[0]];
+
+	if (client->asked_count > 0 && request->visit_count > 0)
+		waiting_ends(&world.visits[request->visits[request->visit_count - 1]]);
+}
+
 static void give(struct client *client)
 {
 	struct str bytes = {client->wire.data + client->sent, client->wire.len - client->sent};
@@ -399,12 +434,15 @@ static void give(struct client *client)
 	/* Too late for an idle connection: the reset that answers it may destroy what was not read yet. */
 	if (client->peer.channel->proxy_gone && !client->is_over)
 		excuse_all(client);
+	waits_are_over(client);
 	n = peer_send(&client->peer, bytes);
 	client->sent += n;
 	client->all_sent += n;
 	client->give.next_us = trace_now_us() + client->give.gap_us;
-	if (client->pause_at > 0 && client->sent == client->pause_at)
+	if (client->pause_at > 0 && client->sent == client->pause_at) {
 		client->give.next_us += client->pause_us;
+		plan_pause(client, client->pause_at + 1);
+	}
 	if (client->leaving == BREAKS_OFF && n > 0 && client->all_sent == client->leave_sent)
 		client->leave_us = trace_now_us() + dice_skewed(&world.dice, 0, 100000);
 	note_sent(client);
@@ -429,6 +467,7 @@ static void break_off(struct client *client)
 {
 	trace("client # breaks off", client - clients, 0, 0);
 	excuse_all(client);
+	note_end(client);
 	client->wire.len = client->sent = 0;
 	client->left = 0;
 	client->is_over = client->has_ended = true;
@@ -437,13 +476,20 @@ static void break_off(struct client *client)
 	plan_next(client);
 }
 
+/* It has asked all it wanted to know. Who wants a tunnel has more to say. */
+static bool has_asked_all(const struct client *client)
+{
+	return client->left == 0 && client->asked_count > 0 &&
+	       !world.requests[client->asked[client->asked_count - 1]].upgrades;
+}
+
 static void end_own_side(struct client *client)
 {
 	if (client->has_ended || client->sent < client->wire.len)
 		return;
-	if (client->tunnels ||
-	    (client->leaving == HALF_CLOSES && client->left == 0 && client->asked_count > 0)) {
+	if (client->tunnels || (client->leaving == HALF_CLOSES && has_asked_all(client))) {
 		client->has_ended = true;
+		note_end(client);
 		trace("client # ends its side", client - clients, 0, 0);
 		peer_end(&client->peer);
 	}
@@ -498,9 +544,11 @@ static void choose_ways(struct client *client)
 	client->pause_us = 0;
 	client->leaving = STAYS;
 	client->leave_sent = client->leave_taken = UINT64_MAX;
-	if (!rude && client->depth == 1 && dice_chance(&world.dice, 500))
+	if (!rude && client->depth == 1 && dice_chance(&world.dice, world.profile.halts))
 		client->pause_us = any_pause_us();
 	client->leave_us = 0;
+	if (!rude && dice_chance(&world.dice, world.profile.halves))
+		client->leaving = HALF_CLOSES;
 	if (!rude && dice_chance(&world.dice, world.profile.breaks))
 		client->leaving = BREAKS_OFF;
 	if (!rude || client->is_slow)

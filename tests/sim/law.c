@@ -1,8 +1,10 @@
 #include "law.h"
 
 #include "oracle.h"
+#include "sim_loop.h"
 #include "sim_net.h"
 #include "trace.h"
+#include "waiting.h"
 
 enum { EXCHANGES = 1024, SECONDS = 16, BUDGET_SECONDS = 10, LARGE = 8192, FRONT = 128 };
 
@@ -13,7 +15,9 @@ struct given {
 	enum backend_state states[TRIES]; /* of the backends when they were picked */
 	bool had_hard;                    /* one of them was down for a hard reason */
 	bool is_settled;
+	bool is_repeatable;   /* as it was judged */
 	bool was_good[TRIES]; /* then */
+	bool is_heard;        /* so is what became of its answer */
 	bool found_nobody;    /* in the last pick */
 	uint64_t denied;      /* law.denied at the last pick */
 	uint64_t unheard;     /* net_world.unheard at the first */
@@ -71,13 +75,18 @@ static struct given *find_owner(const struct try_record *tries)
 	return NULL;
 }
 
-void law_exchange_ends(const struct try_record *tries)
+void law_exchange_ends(const struct access_record *record)
 {
-	struct given *given = find_owner(tries);
+	struct given *given = find_owner(record->tries);
 
 	if (!given)
 		return;
 	check("every try is judged", given->is_settled, "an exchange ends");
+	/* A tunnel that breaks says nothing about its server. */
+	for (size_t i = 0; i < record->try_count && record->end == ACCESS_OK; i++)
+		check("every answer is judged",
+		    !given->was_good[i] || given->is_heard || record->status == 101,
+		    "that of %s is not", record->tries[i].backend->name);
 	*given = law.given[--law.given_count];
 }
 
@@ -110,10 +119,32 @@ static const struct exchange **trial_of(const struct backend *backend)
 	return &law.trial[law_server_of(backend)->index];
 }
 
+/* Nothing of an answer has come, and nothing more of the request, for as long as rondo needs to see that. */
+static bool waits_for_client(const struct exchange *exchange)
+{
+	const struct request *request = oracle_find_request(exchange->request.target);
+	const struct visit *visit;
+	int64_t since_us;
+
+	if (!request || request->visit_count == 0)
+		return false;
+	visit = &world.visits[request->visits[request->visit_count - 1]];
+	since_us = waiting_since(visit);
+	return since_us > 0 && since_us < sim_loop_judged_us(world.loop) &&
+	       visit->peer->channel->read == visit->read_before && !visit->peer->channel->in.data;
+}
+
+/* Its trial is another's. */
+static bool is_busy(const struct backend *backend)
+{
+	return backend->state == BACKEND_TRIAL && *trial_of(backend) &&
+	       !waits_for_client(*trial_of(backend));
+}
+
 static bool is_in_turn(const struct backend *backend)
 {
 	return backend->state == BACKEND_UP ||
-	       (backend->state == BACKEND_TRIAL && !*trial_of(backend));
+	       (backend->state == BACKEND_TRIAL && !is_busy(backend));
 }
 
 static bool is_down(const struct backend *backend, enum blame blame)
@@ -121,19 +152,10 @@ static bool is_down(const struct backend *backend, enum blame blame)
 	return backend->state == BACKEND_DOWN && outcome_blame(backend->reason) == blame;
 }
 
-size_t law_count_up(const struct ring *ring)
+/* Of those who are down for a hard reason one is asked, once. */
+static bool had_hard(const struct asking *asking)
 {
-	size_t up = 0;
-
-	for (size_t i = 0; i < ring->count; i++)
-		up += law_is_open(ring->backends[i]) && ring->backends[i]->state == BACKEND_UP;
-	return up;
-}
-
-/* Who is down for a hard reason is asked where nobody is up, and once. */
-static bool may_get_hard(const struct asking *asking)
-{
-	return law_count_up(asking->ring) == 0 && !(asking->given && asking->given->had_hard);
+	return asking->given && asking->given->had_hard;
 }
 
 /* Somebody who must come before `picked`, or where nobody was picked, or NULL. */
@@ -151,10 +173,10 @@ static const struct backend *find_better(const struct asking *asking, const stru
 		if (picked && is_down(picked, BLAME_SOFT) && is_down(other, BLAME_SOFT) &&
 		    other->until_us < picked->until_us)
 			return other;
-		if ((!picked || is_down(picked, BLAME_HARD)) && !is_down(other, BLAME_HARD) &&
-		    law_count_up(asking->ring) == 0)
+		/* Nobody is refused who could be tried, and who refused comes last. */
+		if ((!picked || is_down(picked, BLAME_HARD)) && !is_down(other, BLAME_HARD))
 			return other;
-		if (!picked && is_down(other, BLAME_HARD) && may_get_hard(asking))
+		if (!picked && !had_hard(asking))
 			return other;
 	}
 	return NULL;
@@ -196,10 +218,8 @@ static void check_picked(const struct asking *asking, const struct backend *pick
 	const struct ring *ring = asking->ring;
 
 	check("who is asked is free", is_free(picked, asking), "%s", picked->name);
-	check("a trial is one request at a time", is_in_turn(picked) || law_count_up(ring) == 0,
-	    "%s is %s", picked->name, backend_state_word(picked));
-	check("one that refused is tried last, and once",
-	    !is_down(picked, BLAME_HARD) || may_get_hard(asking), "%s", picked->name);
+	check("one that refused is tried once", !is_down(picked, BLAME_HARD) || !had_hard(asking),
+	    "%s", picked->name);
 	if (world.profile.calm && ring->options.balance == RING_ROUND_ROBIN)
 		check_turns(ring, picked);
 }
@@ -210,10 +230,10 @@ static void check_deadline(const struct given *given, int64_t now_us)
 	const struct exchange *exchange = given->exchange;
 	int64_t from_us = given->first_us;
 
-	if (exchange->request.framing != HTTP_FRAMING_NONE) {
-		const struct request *request = oracle_find_request(exchange->request.target);
+	const struct request *request = oracle_find_request(exchange->request.target);
 
-		if (!request || request->whole_us == 0)
+	if (request && !oracle_is_gathered(request, &exchange->rules->retry)) {
+		if (request->whole_us == 0)
 			return;
 		from_us = request->whole_us;
 	}
@@ -226,11 +246,28 @@ static void check_deadline(const struct given *given, int64_t now_us)
 static void note_pick(const struct exchange *exchange, int64_t now_us)
 {
 	struct request *request = oracle_find_request(exchange->request.target);
+	const struct channel *client = net_channel(exchange->with.client->watch.fd);
 
 	if (!request || request->picked_us > 0)
 		return;
 	request->picked_us = now_us;
 	request->rules_first = request->rules_last = (size_t)(exchange->rules - world.rules);
+	check("short content is here before a server is picked",
+	    !oracle_is_gathered(request, &exchange->rules->retry) ||
+		client->read >= request->ends_at,
+	    "request %lld: %llu of %llu bytes", (long long)world_index(request),
+	    (unsigned long long)(client->read - request->begins_at),
+	    (unsigned long long)(request->ends_at - request->begins_at));
+}
+
+/* Whoever picks does so for somebody. */
+static void check_client(const struct exchange *exchange)
+{
+	const struct request *request = oracle_find_request(exchange->request.target);
+
+	check("nothing is tried for a client that has gone",
+	    !request || !oracle_has_lost_client(request), "request %lld",
+	    (long long)world_index(request));
 }
 
 enum ring_pick_result __real_ring_pick(
@@ -254,6 +291,7 @@ enum ring_pick_result __wrap_ring_pick(
 		    .exchange = exchange, .unheard = net_world.unheard, .first_us = now_us};
 		note_pick(exchange, now_us);
 	}
+	check_client(exchange);
 	const struct asking asking = {ring, given, tries, count};
 	enum ring_pick_result result = __real_ring_pick(ring, tries, count, now_us);
 
@@ -283,14 +321,17 @@ enum ring_pick_result __wrap_ring_pick(
 	return result;
 }
 
-bool __real_ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count);
-bool __wrap_ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count);
-bool __wrap_ring_can_pick(const struct ring *ring, const struct try_record *tries, size_t count)
+bool __real_ring_can_pick(
+    struct ring *ring, const struct try_record *tries, size_t count, int64_t now_us);
+bool __wrap_ring_can_pick(
+    struct ring *ring, const struct try_record *tries, size_t count, int64_t now_us);
+bool __wrap_ring_can_pick(
+    struct ring *ring, const struct try_record *tries, size_t count, int64_t now_us)
 {
 	struct given *given = find_owner(tries);
 	const struct asking asking = {ring, given, tries, count};
 	const struct backend *left = find_better(&asking, NULL);
-	bool can = __real_ring_can_pick(ring, tries, count);
+	bool can = __real_ring_can_pick(ring, tries, count, now_us);
 
 	check(
 	    "whoever is left is found", can || !left, "%s was passed over", left ? left->name : "");
@@ -313,7 +354,8 @@ static bool is_being_sent(const struct exchange *exchange, const struct request 
 
 static bool is_out_of_time(const struct given *given, const struct request *request)
 {
-	return !is_being_sent(given->exchange, request) &&
+	/* Before it is sent anywhere, the client is not waited for. */
+	return (request->visit_count == 0 || !is_being_sent(given->exchange, request)) &&
 	       trace_now_us() >= given->first_us + given->exchange->rules->retry.deadline_us;
 }
 
@@ -334,7 +376,7 @@ static bool has_reason_to_give_up(const struct given *given, const struct verdic
 	const struct request *request = oracle_find_request(exchange->request.target);
 
 	if (!request || given->found_nobody || given->denied < law.denied ||
-	    oracle_was_short(request))
+	    oracle_was_short(request) || oracle_may_have_lost_client(request))
 		return true;
 	return verdict->count >= rules->tries || is_out_of_time(given, request) ||
 	       (may_have_been_sent(given, request) && !oracle_must_repeat(request, rules));
@@ -344,7 +386,27 @@ static bool has_reason_to_give_up(const struct given *given, const struct verdic
 static bool is_failure(enum outcome outcome)
 {
 	return outcome == OUTCOME_STALE || outcome == OUTCOME_IMPATIENT ||
+	       outcome == OUTCOME_BUSY ||
 	       (outcome_blame(outcome) != BLAME_NONE && outcome != OUTCOME_CUT_OFF);
+}
+
+/* May it be sent again, by its rules? Of chunks nobody knows how much is kept. */
+static void check_repeatable(const struct given *given, bool is_repeatable)
+{
+	const struct rules_retry *rules = &given->exchange->rules->retry;
+	const struct request *request = oracle_find_request(given->exchange->request.target);
+	bool is_long;
+
+	if (!request)
+		return;
+	is_long = request->framing == FRAMING_LENGTH && request->length > rules->body_bytes;
+	check("what may not be sent again is compared by the ring",
+	    !is_repeatable || (rules->tries > 1 && oracle_may_repeat(request, rules) &&
+				  !(is_long && request->whole_us > 0)),
+	    "request %lld", (long long)world_index(request));
+	check("what could have been sent again is not compared by the ring",
+	    is_repeatable || rules->tries == 1 || !oracle_must_repeat(request, rules),
+	    "request %lld", (long long)world_index(request));
 }
 
 void law_check_tries(const struct verdict_case *request)
@@ -353,13 +415,10 @@ void law_check_tries(const struct verdict_case *request)
 
 	if (!given)
 		return;
-	if (given->is_settled) {
-		check("what has failed is judged once",
-		    given->was_good[request->tries - given->exchange->tries], "as %s",
-		    outcome_word(request->tries[0].outcome));
-		return;
-	}
+	check("every request is judged once", !given->is_settled, "of %zu tries", request->count);
+	check_repeatable(given, request->is_repeatable);
 	given->is_settled = true;
+	given->is_repeatable = request->is_repeatable;
 	for (size_t i = 0; i < request->count; i++)
 		given->was_good[i] = request->tries[i].outcome == OUTCOME_GOOD;
 	check("every try is judged", given->count == request->count, "%zu of %zu", request->count,
@@ -374,6 +433,22 @@ void law_check_tries(const struct verdict_case *request)
 	    "it ends after %zu tries", request->count);
 }
 
+void law_check_ending(const struct try_record *try, bool is_repeatable)
+{
+	struct given *given = find_owner(try);
+
+	if (!given)
+		return;
+	check("what has failed is judged once",
+	    given->is_settled && given->was_good[try - given->exchange->tries], "as %s",
+	    outcome_word(try->outcome));
+	check("what has failed is judged once", !given->is_heard, "as %s",
+	    outcome_word(try->outcome));
+	check("a request is of one kind", given->is_repeatable == is_repeatable, "try of %s",
+	    try->backend->name);
+	given->is_heard = true;
+}
+
 void law_trial_ends(const struct server *server)
 {
 	law.trial[server->index] = NULL;
@@ -382,6 +457,26 @@ void law_trial_ends(const struct server *server)
 bool law_is_trial(const struct server *server, const struct try_record *tries)
 {
 	return law.trial[server->index] && law.trial[server->index]->tries == tries;
+}
+
+void __real_verdict_pass_trial_on(struct ring *ring, struct try_record *try);
+void __wrap_verdict_pass_trial_on(struct ring *ring, struct try_record *try);
+void __wrap_verdict_pass_trial_on(struct ring *ring, struct try_record *try)
+{
+	const struct server *server = law_server_of(try->backend);
+	const struct given *given = find_owner(try);
+	bool was_busy = try->backend->on_trial;
+	const struct request *request;
+
+	__real_verdict_pass_trial_on(ring, try);
+	if (!was_busy || try->backend->on_trial || !given)
+		return;
+	request = oracle_find_request(given->exchange->request.target);
+	check("a trial is passed on by whoever has it, while it waits for its client",
+	    law.trial[server->index] == given->exchange &&
+		(!request || is_being_sent(given->exchange, request)),
+	    "that of %s", try->backend->name);
+	law_trial_ends(server);
 }
 
 /* ---- the budget of retries */

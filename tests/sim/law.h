@@ -2,8 +2,8 @@
  * law - what must hold of choosing, retrying and running short, in every world.
  *
  * Calls of rondo's own are listened to (ld --wrap): ring_pick, budget_*, slab_take. What they leave behind is held against the
- * law in words: who may be asked, how many requests may be sent again and until when, and when a request must be. Memory
- * runs out here as well.
+ * law in words: who may be asked and for whom, how many requests may be sent again and until when, and when a request must be.
+ * Memory runs out here as well.
  */
 #ifndef RONDO_SIM_LAW_H
 #define RONDO_SIM_LAW_H
@@ -15,8 +15,8 @@ void law_start(void);
 /* Everything is over: nothing is pending. */
 void law_finish(void);
 
-/* An exchange is logged, and so over: `tries` are its own. */
-void law_exchange_ends(const struct try_record *tries);
+/* An exchange is logged, and so over. */
+void law_exchange_ends(const struct access_record *record);
 
 /* ---- for judge */
 
@@ -25,10 +25,12 @@ struct server *law_server_of(const struct backend *backend);
 
 /* Neither draining nor without address. */
 bool law_is_open(const struct backend *backend);
-size_t law_count_up(const struct ring *ring);
 
 /* The tries that are judged are those that were made. */
 void law_check_tries(const struct verdict_case *request);
+
+/* The content of this good answer came to its end, or did not: it is judged once. */
+void law_check_ending(const struct try_record *try, bool is_repeatable);
 
 /* Is the trial that is under way there one of these tries? */
 bool law_is_trial(const struct server *server, const struct try_record *tries);

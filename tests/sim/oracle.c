@@ -2,8 +2,10 @@
 
 #include "judge.h"
 #include "law.h"
+#include "sim_loop.h"
 #include "sim_net.h"
 #include "trace.h"
+#include "waiting.h"
 
 /* A rule that a request may be served under: it began under one set, and others may have come since. */
 #define ANY_RULES(request, rules)                                                                  \
@@ -12,8 +14,14 @@
 	     &world.rules[(request)->picked_us ? (request)->rules_last : world.rules_now];         \
 	     rules++)
 
-/* How long a turn may be, and how late a client that is not slow takes what is there. */
-enum { TURN_US = 20000, CLIENT_US = 3 * 1000 * 1000 };
+/* Who was kept waiting for so long, in all, has not failed when it gives up. */
+enum { IMPATIENCE_US = 1000 * 1000 };
+
+/* What is logged of a request whose client went away before its answer began. */
+enum { STATUS_CLIENT_GONE = 499 };
+
+/* How late a client that is not slow takes what is there. */
+enum { CLIENT_US = 3 * 1000 * 1000 };
 
 /* ---- at the servers */
 
@@ -23,7 +31,7 @@ static bool is_idempotent(const struct request *request)
 	       request->method == DELETE || request->method == OPTIONS;
 }
 
-static bool is_repeatable(const struct request *request, const struct rules_retry *rules)
+bool oracle_may_repeat(const struct request *request, const struct rules_retry *rules)
 {
 	return rules->methods == RETRY_ALL ||
 	       (rules->methods == RETRY_IDEMPOTENT &&
@@ -33,17 +41,47 @@ static bool is_repeatable(const struct request *request, const struct rules_retr
 static bool may_repeat(const struct request *request)
 {
 	ANY_RULES(request, rules)
-	if (is_repeatable(request, &rules->retry))
+	if (oracle_may_repeat(request, &rules->retry))
 		return true;
 	return false;
 }
 
+static bool is_short(const struct request *request, const struct rules_retry *rules)
+{
+	return request->framing == FRAMING_NONE ||
+	       (request->framing == FRAMING_LENGTH && request->length <= rules->body_bytes);
+}
+
 bool oracle_must_repeat(const struct request *request, const struct rules_retry *rules)
 {
-	bool is_kept = request->framing == FRAMING_NONE ||
-		       (request->framing == FRAMING_LENGTH && request->length <= rules->body_bytes);
+	return is_short(request, rules) && oracle_may_repeat(request, rules);
+}
 
-	return is_kept && is_repeatable(request, rules);
+bool oracle_is_gathered(const struct request *request, const struct rules_retry *rules)
+{
+	return is_short(request, rules) && !request->expects;
+}
+
+bool oracle_may_have_lost_client(const struct request *request)
+{
+	ANY_RULES(request, rules)
+	if (!rules->clients.half_close)
+		return request->ended_us > 0;
+	return false;
+}
+
+bool oracle_has_lost_client(const struct request *request)
+{
+	ANY_RULES(request, rules)
+	if (rules->clients.half_close)
+		return false;
+	return request->ended_us > 0 && request->ended_us < sim_loop_judged_us(world.loop);
+}
+
+/* Its client went away, or did what ends a connection; what a reload made of that is known only now. */
+static bool is_excused(const struct request *request)
+{
+	return request->is_excused || oracle_may_have_lost_client(request);
 }
 
 bool oracle_was_short(const struct request *request)
@@ -51,11 +89,17 @@ bool oracle_was_short(const struct request *request)
 	return net_world.shortages > request->shortages_before;
 }
 
-/* The second visit to the same server: only where the first died unheard on a connection from the pool. */
+/* A connection from the pool was of no use any more: it died unheard, or what came first on it was left from before. */
+static bool was_stale(const struct visit *visit)
+{
+	return visit->is_reused &&
+	       (visit->is_stray || visit->is_tainted || (visit->is_lost && !visit->got_bytes));
+}
+
+/* The second visit to the same server: only where the first was on such a connection. */
 static void check_second_visit(const struct visit *first, const struct visit *visit)
 {
-	check("a request goes to no server twice",
-	    first->is_reused && first->is_lost && !first->got_bytes && !visit->is_reused,
+	check("a request goes to no server twice", was_stale(first) && !visit->is_reused,
 	    "request %lld at server %d", (long long)visit->request, visit->server);
 }
 
@@ -79,6 +123,8 @@ void oracle_visited(struct visit *visit)
 	    "request %lld reached server %d too", (long long)visit->request, visit->server);
 	check("a request has so many tries", request->visit_count < VISITS_OF_REQUEST,
 	    "request %lld", (long long)visit->request);
+	check("nothing is sent for a client that has gone", !oracle_has_lost_client(request),
+	    "request %lld at server %d", (long long)visit->request, visit->server);
 	if (request->visit_count > 0 &&
 	    world.visits[request->visits[request->visit_count - 1]].server != visit->server)
 		world.failed_over++;
@@ -114,12 +160,16 @@ void oracle_request_is_whole(const struct visit *visit, const struct reader *rea
 /* All tries of it together: is it still waited for? */
 static void check_deadline(const struct request *request, int64_t judged_us)
 {
-	int64_t from_us = request->framing == FRAMING_NONE ? request->picked_us : request->whole_us;
+	int64_t from_us = request->picked_us;
 	int64_t most_us = 0;
 
 	ANY_RULES(request, rules)
-	if (rules->retry.deadline_us > most_us)
-		most_us = rules->retry.deadline_us;
+	{
+		if (rules->retry.deadline_us > most_us)
+			most_us = rules->retry.deadline_us;
+		if (!oracle_is_gathered(request, &rules->retry))
+			from_us = request->whole_us;
+	}
 	check("retry.deadline is not late by more than a turn",
 	    from_us == 0 || judged_us < from_us + most_us + 1000, "request %lld",
 	    (long long)world_index(request));
@@ -177,9 +227,9 @@ static void check_answer_time(const struct visit *visit)
 	const struct request *request = &world.requests[visit->request];
 
 	if (!visit->is_answered || visit->is_bad || visit->is_bad_content || visit->switches ||
-	    visit->taken >= visit->answer_end || !visit->is_whole || visit->heading_us == 0 ||
-	    request->is_excused || request->fault || oracle_was_short(request) ||
-	    world.is_draining || world.is_ending || world.tainted > 0)
+	    visit->is_stray || visit->taken >= visit->answer_end || !visit->is_whole ||
+	    visit->heading_us == 0 || is_excused(request) || request->fault ||
+	    oracle_was_short(request) || world.is_draining || world.is_ending || world.tainted > 0)
 		return;
 	if (visit->taken < visit->content_at)
 		check_head_time(visit);
@@ -191,8 +241,14 @@ void oracle_visit_ends(const struct visit *visit)
 {
 	int64_t due_us;
 
-	if (visit->request >= 0 && !visit->is_lost)
+	if (visit->request >= 0 && !visit->is_lost) {
+		const struct request *request = &world.requests[visit->request];
+
 		check_answer_time(visit);
+		check("nothing is waited for by a client that has gone",
+		    !oracle_has_lost_client(request) || visit->switches,
+		    "request %lld at server %d", (long long)visit->request, visit->server);
+	}
 	if (visit->request < 0 || visit->got_bytes || visit->sent_us == 0 || visit->is_lost)
 		return;
 	check_deadline(&world.requests[visit->request], visit->judged_us);
@@ -224,7 +280,7 @@ static bool is_allowed_own(const struct request *request, unsigned status)
 
 	/* Its time goes on while the process stands still, and the kernel does not take a whole head meanwhile. */
 	if (status == 408)
-		return request->is_excused || request->fault != FAULT_NONE ||
+		return is_excused(request) || request->fault != FAULT_NONE ||
 		       world.profile.pauses || oracle_was_short(request);
 	if (request->fault != FAULT_NONE && status == faults[request->fault])
 		return true;
@@ -238,9 +294,32 @@ static bool is_allowed_own(const struct request *request, unsigned status)
 	       !request->has_fallen_through;
 }
 
+/* If it was tried, all of it was here; and nothing stands against another. */
+static bool may_go_on(const struct request *request)
+{
+	ANY_RULES(request, rules)
+	if (!oracle_is_gathered(request, &rules->retry))
+		return false;
+	return request->fault == FAULT_NONE && !request->closes && !world.is_draining &&
+	       !oracle_was_short(request);
+}
+
+/* A 408 on a connection that was used before says nothing of the request. */
+static bool has_crossed(const struct request *request, const struct visit *visit)
+{
+	ANY_RULES(request, rules)
+	if (!oracle_must_repeat(request, &rules->retry))
+		return false;
+	return visit->is_reused && visit->is_stray && visit->is_whole &&
+	       visit->sent_us < visit->heading_us;
+}
+
 void oracle_answer_begins(struct request *request, const struct message_answer *answer)
 {
 	if (answer->is_own) {
+		check("an answer of rondo's own keeps the connection",
+		    !answer->closes || answer->status < 502 || !may_go_on(request),
+		    "%u to request %lld", answer->status, (long long)world_index(request));
 		check("rondo answers itself where it must",
 		    is_allowed_own(request, answer->status) && !world.profile.calm,
 		    "%u to request %lld with fault %d", answer->status,
@@ -254,6 +333,9 @@ void oracle_answer_begins(struct request *request, const struct message_answer *
 	check("an answer belongs to its request",
 	    request->is_tainted || answer->request == world_index(request), "%lld got that to %lld",
 	    (long long)world_index(request), (long long)answer->request);
+	check("what is left from before is no answer",
+	    answer->visit < 0 || !has_crossed(request, &world.visits[answer->visit]),
+	    "%u to request %lld", answer->status, (long long)world_index(request));
 }
 
 /* Whichever comes first, the answer or its line in the log. */
@@ -312,7 +394,7 @@ void oracle_unanswered(const struct request *request, int64_t visit_index)
 
 	world.cut++;
 	trace("request # has no whole answer (visit #)", world_index(request), visit_index, 0);
-	if (request->is_excused || oracle_was_short(request) || world.is_ending)
+	if (is_excused(request) || oracle_was_short(request) || world.is_ending)
 		return;
 	check("an answer is cut only where it must be",
 	    !visit || visit->is_cut || visit->is_bad_content || visit->is_lost || visit->is_forlorn,
@@ -341,7 +423,7 @@ void oracle_tunnel_broke(const struct request *request, const struct visit *visi
 {
 	trace("the tunnel of request # broke", world_index(request), 0, 0);
 	check("a tunnel delivers what is on its way",
-	    request->is_excused || oracle_was_short(request) || world.is_draining ||
+	    is_excused(request) || oracle_was_short(request) || world.is_draining ||
 		world.is_ending || visit->is_cut || visit->is_lost || world.profile.client > 0,
 	    "request %lld", (long long)world_index(request));
 }
@@ -381,6 +463,7 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 		       is_retry_status(request, try->status);
 	case OUTCOME_REFUSED:
 	case OUTCOME_UNREACHABLE:
+	case OUTCOME_BUSY:
 		return server->outcomes[try->outcome] > 0;
 	case OUTCOME_CONNECT_TIMEOUT:
 		return server->outcomes[try->outcome] > 0 &&
@@ -392,29 +475,33 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 	case OUTCOME_STALLED:
 		return visit ? visit->sent_us == 0 : server->outcomes[OUTCOME_STALLED] > 0;
 	case OUTCOME_RESET:
-		return visit ? visit->is_lost : server->outcomes[OUTCOME_RESET] > 0;
+		return visit ? visit->is_lost && waiting_least_us(visit) < IMPATIENCE_US
+			     : server->outcomes[OUTCOME_RESET] > 0;
 	case OUTCOME_BAD_RESPONSE:
-		return visit && visit->is_answered &&
+		return visit && visit->is_answered && !(visit->is_reused && visit->is_stray) &&
 		       (visit->is_bad || visit->is_bad_content ||
 			   (visit->switches && !visit->is_whole));
 	case OUTCOME_CUT_OFF:
-		return visit && (visit->is_cut || (visit->is_lost && !visit->is_forlorn) ||
-				    visit->is_bad_content);
+		return visit && waiting_least_us(visit) < IMPATIENCE_US &&
+		       (visit->is_cut || (visit->is_lost && !visit->is_forlorn) ||
+			   visit->is_bad_content);
 	case OUTCOME_STALE:
 		check("a connection that was stale is followed by a fresh one to the same server",
 		    !oracle_must_repeat(request, &world.rules[request->rules_last].retry) ||
 			request->rules_first != request->rules_last,
 		    "request %lld, server %d", (long long)world_index(request), server->index);
 		if (visit)
-			return visit->is_reused && visit->is_lost && !visit->got_bytes;
+			return was_stale(visit);
 		/* What may not be repeated went there because it was alive just before. */
 		return may_repeat(request) ? server->outcomes[OUTCOME_STALE] > 0
 					   : server->lost_in_head;
 	case OUTCOME_IMPATIENT:
-		return visit ? visit->is_lost && !visit->is_whole
+		return visit ? (visit->is_lost || visit->is_cut || visit->is_bad_content ||
+				   !visit->is_whole) &&
+				   waiting_most_us(visit) >= IMPATIENCE_US - TURN_US
 			     : server->outcomes[OUTCOME_RESET] > 0;
 	case OUTCOME_CLIENT:
-		return request->is_excused || request->fault || world.is_draining ||
+		return is_excused(request) || request->fault || world.is_draining ||
 		       world.is_ending || oracle_was_short(request);
 	case OUTCOME_SHORTAGE:
 		return oracle_was_short(request);
@@ -483,6 +570,33 @@ static bool is_answer_of(const struct access_record *record, const struct visit 
 	return false;
 }
 
+/* Had an answer with that status begun? */
+static bool has_begun(const struct request *request, unsigned status)
+{
+	for (unsigned i = 0; i < request->visit_count; i++) {
+		const struct visit *visit = &world.visits[request->visits[i]];
+
+		if (visit->is_answered && visit->status == status)
+			return true;
+	}
+	return request->is_tainted;
+}
+
+/* What is said of a client that went away. */
+static void check_leaving(const struct request *request, const struct access_record *record)
+{
+	bool is_gone = record->end == ACCESS_CLIENT_GONE;
+
+	check("who goes before his answer begins is logged as such",
+	    !is_gone || record->status == STATUS_CLIENT_GONE || has_begun(request, record->status),
+	    "%u of request %lld", record->status, (long long)world_index(request));
+	/* An answer of rondo's own and a tunnel go on. */
+	check("who has gone is logged as such",
+	    is_gone || record->status == 101 || record->status >= 400 ||
+		!oracle_has_lost_client(request),
+	    "%u of request %lld", record->status, (long long)world_index(request));
+}
+
 /* What rondo itself may say, should nobody else have had the last word. */
 static void note_prospects(struct request *request, const struct access_record *record)
 {
@@ -493,7 +607,8 @@ static void note_prospects(struct request *request, const struct access_record *
 
 		is_late |= outcome == OUTCOME_LATE || outcome == OUTCOME_STALLED ||
 			   outcome == OUTCOME_CONNECT_TIMEOUT || outcome == OUTCOME_DEADLINE;
-		is_tried |= outcome != OUTCOME_CLIENT && outcome != OUTCOME_SHORTAGE;
+		is_tried |= outcome != OUTCOME_CLIENT && outcome != OUTCOME_SHORTAGE &&
+			    outcome != OUTCOME_BUSY;
 	}
 	request->own_status = is_late ? 504 : is_tried ? 502 : 503;
 	for (unsigned i = 0; i < request->visit_count; i++) {
@@ -531,7 +646,7 @@ void __wrap_access_log_write(struct access_log *log, const struct access_record 
 	struct request *request = NULL;
 
 	(void)log;
-	law_exchange_ends(record->tries);
+	law_exchange_ends(record);
 	if (record->request)
 		request = oracle_find_request(record->request->target);
 	if (!request)
@@ -542,6 +657,7 @@ void __wrap_access_log_write(struct access_log *log, const struct access_record 
 	request->logged_us = trace_now_us();
 	request->is_logged_ok = record->end == ACCESS_OK;
 	check_line(request);
+	check_leaving(request, record);
 	check_tries(request, record);
 	note_prospects(request, record);
 }

@@ -18,8 +18,17 @@ void oracle_finish(void);
 /* The request that a target names, or NULL. */
 struct request *oracle_find_request(struct str target);
 
-/* Must it be sent to another server, by these rules, although one got bytes of it? */
+/* May it be sent to another server, by these rules, although one got bytes of it? Only if its content is still there, and it is
+ * for certain where it must. */
+bool oracle_may_repeat(const struct request *request, const struct rules_retry *rules);
 bool oracle_must_repeat(const struct request *request, const struct rules_retry *rules);
+
+/* Does no server see anything of it before rondo has all of it? */
+bool oracle_is_gathered(const struct request *request, const struct rules_retry *rules);
+
+/* Its client has gone, and what it asked for is of no use: rondo must know that, or may. */
+bool oracle_has_lost_client(const struct request *request);
+bool oracle_may_have_lost_client(const struct request *request);
 
 /* Was rondo short of anything that this request may have to bear? */
 bool oracle_was_short(const struct request *request);

@@ -5,6 +5,7 @@
 #include "sim_loop.h"
 #include "sim_net.h"
 #include "trace.h"
+#include "waiting.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,10 +40,10 @@ static struct server_conn *create(struct server *server)
 	conn->hold = SIZE_MAX;
 	conn->visit = conn->last_visit = -1;
 	conn->is_probe = conn->is_done = conn->is_stuck = conn->was_decided = conn->is_extra =
-	    false;
+	    conn->is_followed = false;
 	conn->has_ended = conn->has_answered = conn->has_continued = false;
 	conn->served = 0;
-	conn->act_us = conn->gap_us = conn->extra_us = 0;
+	conn->act_us = conn->gap_us = conn->extra_us = conn->leave_us = 0;
 	conn->pauses = 0;
 	conn->idle_us = TIMER_NEVER;
 	conn->up = 0;
@@ -83,6 +84,8 @@ void server_drop(struct server_conn *conn, bool reset)
 	struct visit *visit = server_visit(conn);
 
 	identify_partly(conn);
+	if (visit)
+		waiting_is_over(visit);
 	if (visit && visit->is_open) {
 		visit->is_lost = true;
 		/* An orderly end would be the end of the answer. */
@@ -156,7 +159,11 @@ static struct visit *begin_visit(struct server_conn *conn)
 	    .began_us = trace_now_us(),
 	    .read_before = conn->peer.channel->read,
 	    .is_tainted = conn->extra_us > 0,
+	    .blocked_before_us = -1,
+	    .peer = &conn->peer,
 	};
+	check("what may be followed by more is not used again", !conn->is_followed, "server %d",
+	    conn->server->index);
 	check_nothing_extra(conn);
 	check_rest(conn);
 	world.tainted += visit->is_tainted;
@@ -183,16 +190,27 @@ static bool is_busy(const struct server_conn *conn)
 	       !conn->is_probe && !conn->peer.channel->proxy_gone && !has_given_all(conn);
 }
 
+/* Its last request is answered, and another may come. */
+static bool is_idle(const struct server_conn *conn)
+{
+	return conn->visit < 0 && conn->last_visit >= 0 && !conn->peer.channel->proxy_gone &&
+	       world.visits[conn->last_visit].began_us >= conn->server->configured_us;
+}
+
 static void check_room(const struct server *server)
 {
+	unsigned most = server->options.max_connections;
 	const struct server_conn *conn;
-	unsigned busy = 0;
+	unsigned busy = 0, idle = 0;
 
-	DL_FOREACH (server->connections, conn)
+	DL_FOREACH (server->connections, conn) {
 		busy += is_busy(conn);
-	check("max_connections holds",
-	    server->options.max_connections == 0 || busy <= server->options.max_connections,
+		idle += is_idle(conn);
+	}
+	check("max_connections holds", most == 0 || busy <= most,
 	    "%u connections to server %d are busy", busy, server->index);
+	check("an idle connection gives way", most == 0 || busy + idle <= most,
+	    "%u connections to server %d are busy, %u idle", busy, server->index, idle);
 }
 
 /* The head is there: whose is it? */
@@ -216,6 +234,8 @@ static enum reader_result identify(struct server_conn *conn)
 void server_end_visit(struct server_conn *conn)
 {
 	server_visit(conn)->is_open = false;
+	waiting_is_over(server_visit(conn));
+	conn->leave_us = 0;
 	if (conn->phase != SILENT)
 		conn->phase = TAKING;
 	conn->has_answered = conn->has_continued = false;
@@ -286,8 +306,11 @@ static void on_read(struct peer *peer)
 	struct visit *visit = server_visit(conn);
 
 	if (visit && visit->is_answered && visit->heading_us == 0 &&
-	    peer->channel->read > visit->read_before + visit->final_at)
+	    peer->channel->read > visit->read_before + visit->final_at) {
 		visit->heading_us = trace_now_us();
+		if (visit->request >= 0)
+			waiting_answer_begins(visit);
+	}
 }
 
 static void on_closed(struct peer *peer, bool reset)
@@ -304,6 +327,7 @@ static void on_closed(struct peer *peer, bool reset)
 	if (visit->request < 0)
 		conn->server->outcomes[OUTCOME_STALLED]++;
 	note_taken(conn);
+	waiting_is_over(visit);
 	visit->closed_us = trace_now_us();
 	visit->judged_us = sim_loop_judged_us(world.loop);
 	oracle_visit_ends(visit);
@@ -356,6 +380,16 @@ static bool is_forsaken(struct server_conn *conn)
 		   conn->phase == SILENT);
 }
 
+/* It has waited long enough for the rest of the request. */
+static bool is_impatient(struct server_conn *conn)
+{
+	if (conn->leave_us == 0 && server_rolls(conn->server, VICE_IMPATIENT)) {
+		conn->leave_us = trace_now_us() + dice_skewed(&world.dice, 0, 4000000);
+		peer_wake(&conn->peer, conn->leave_us);
+	}
+	return conn->leave_us > 0 && trace_now_us() >= conn->leave_us;
+}
+
 static void run_taking(struct server_conn *conn)
 {
 	struct visit *visit = server_visit(conn);
@@ -375,6 +409,10 @@ static void run_taking(struct server_conn *conn)
 	}
 	if (visit->request < 0 || conn->is_probe)
 		return;
+	if (!conn->is_done && is_impatient(conn)) {
+		server_drop(conn, dice_chance(&world.dice, 5000));
+		return;
+	}
 	if (conn->is_done || server_rolls(conn->server, VICE_EARLY) ||
 	    dice_chance(&world.dice, world.profile.early))
 		server_decide(conn);
@@ -435,6 +473,9 @@ void server_route(uint32_t ip, struct net_route *route)
 	case LINK_REFUSES:
 		route->error_later = ECONNREFUSED;
 		break;
+	case LINK_BUSY:
+		route->error_now = -EAGAIN;
+		break;
 	case LINK_UNREACHABLE:
 		route->error_later = dice_chance(&world.dice, 5000) ? EHOSTUNREACH : ENETUNREACH;
 		break;
@@ -462,16 +503,30 @@ void server_on_connected(struct channel *channel)
 	}
 }
 
+/* What a connect that ended so says of the server. */
+static enum outcome outcome_of(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+	case ECONNRESET:
+		return OUTCOME_REFUSED;
+	case EAGAIN:
+		return OUTCOME_BUSY;
+	case ETIMEDOUT:
+		return OUTCOME_CONNECT_TIMEOUT;
+	default:
+		return OUTCOME_UNREACHABLE;
+	}
+}
+
 void server_on_refused(const struct channel *channel, int error)
 {
-	enum outcome outcome = backend_connect_outcome(error);
-
 	if (channel->connecting)
 		check("no connect takes longer than it may",
 		    sim_loop_judged_us(world.loop) <
 			channel->began_us + world.connect_most_us + 1000,
 		    "to server %d", channel->server);
-	world.servers[channel->server].outcomes[outcome]++;
+	world.servers[channel->server].outcomes[outcome_of(error)]++;
 }
 
 size_t server_addresses(const struct server *server, struct net_addr addrs[ADDRESSES])

@@ -49,6 +49,23 @@ static void choose_content(struct visit *visit, const struct request *request)
 	}
 }
 
+/* Announces content, or a coding, where none may be. */
+static void announce_too_much(
+    struct server_conn *conn, struct visit *visit, const struct request *request)
+{
+	bool is_bodiless = request->method == HEAD || visit->status == 204 || visit->status == 304;
+
+	if (is_bodiless && server_rolls(conn->server, VICE_FOLLOWED)) {
+		visit->framing = FRAMING_CHUNKED;
+		if (visit->status == 204 && dice_chance(&world.dice, 5000))
+			visit->framing = FRAMING_LENGTH;
+		visit->length = 5;
+	}
+	visit->is_followed =
+	    is_bodiless && (visit->framing == FRAMING_CHUNKED ||
+			       (visit->status == 204 && visit->framing == FRAMING_LENGTH));
+}
+
 /* What kind of answer this request gets from such a server. */
 static void choose_status(
     struct server_conn *conn, struct visit *visit, const struct request *request)
@@ -59,6 +76,9 @@ static void choose_status(
 	server->fails_next = !server->fails_next;
 	if (server_rolls(server, VICE_STATUS) ||
 	    (server->fails_next && server_rolls(server, VICE_ALTERNATE)))
+		visit->status = any_bad_status();
+	if ((request->method == POST || request->method == PATCH) &&
+	    server_rolls(server, VICE_ONCE))
 		visit->status = any_bad_status();
 	if (request->is_poison)
 		visit->status = any_bad_status();
@@ -74,6 +94,29 @@ static void choose_status(
 	}
 }
 
+/* What is left from before the request: no head at all, or that of a server that closes an idle connection. On a fresh one it is
+ * the answer. */
+static void compose_stray(struct server_conn *conn, struct visit *visit)
+{
+	static const struct str bytes[] = {{"SSH-2.0-OpenSSH_9\r\n", 19},
+	    {"\x15\x03\x01\x00\x02\x02\x46", 7}, {"HTTX/1.1 200 OK\r\n\r\n", 19}, {"1f\r\n", 4}};
+
+	visit->is_stray = !conn->has_continued;
+	visit->is_bad = dice_chance(&world.dice, 5000);
+	visit->is_bad_content = visit->is_old = visit->is_followed = false;
+	visit->interims = 0;
+	if (visit->is_bad) {
+		visit->final_at = 0;
+		text_put(&conn->wire, bytes[dice_below(&world.dice, 4)]);
+		return;
+	}
+	visit->status = 408;
+	visit->framing = FRAMING_LENGTH;
+	visit->length = (uint32_t)dice_skewed(&world.dice, 0, 100);
+	conn->ending = ENDING_CLOSE;
+	message_compose_answer(&conn->wire, visit, true);
+}
+
 /* A head that is none. */
 static void compose_garbage(struct server_conn *conn, struct visit *visit)
 {
@@ -87,6 +130,7 @@ static void compose_garbage(struct server_conn *conn, struct visit *visit)
 	struct str head = heads[dice_below(&world.dice, sizeof(heads) / sizeof(*heads))];
 
 	visit->is_bad = true;
+	visit->is_stray = !conn->has_continued && !str_starts_with(head, STR("HTTP/"));
 	visit->final_at = 0;
 	text_put(&conn->wire, head);
 }
@@ -111,6 +155,12 @@ static void choose_ending(struct server_conn *conn, struct visit *visit)
 				(visit->framing == FRAMING_CLOSE && !visit->is_bad);
 		if (!visit->is_cut)
 			conn->ending = closes ? ENDING_CLOSE : ENDING_KEEP;
+	} else if (visit->is_followed && !visit->is_bad && dice_chance(&world.dice, 5000)) {
+		text_put(&conn->wire, STR("hello"));
+		if (dice_chance(&world.dice, 5000))
+			conn->limit = conn->wire.len;
+		else
+			conn->is_extra = true;
 	} else if (server_rolls(server, VICE_EXTRA) && !visit->switches &&
 		   visit->framing != FRAMING_CLOSE && !visit->is_bad) {
 		text_put(&conn->wire, STR("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Sim: what "
@@ -170,6 +220,7 @@ static void compose(struct server_conn *conn)
 	conn->wire.len = conn->sent = 0;
 	choose_status(conn, visit, request);
 	choose_content(visit, request);
+	announce_too_much(conn, visit, request);
 	visit->interims = dice_chance(&world.dice, 200) ? 1 + dice_below(&world.dice, 3) : 0;
 	if (server_rolls(conn->server, VICE_INTERIMS))
 		visit->interims = 14 + dice_below(&world.dice, 6);
@@ -183,11 +234,14 @@ static void compose(struct server_conn *conn)
 	closes |= visit->is_old && dice_chance(&world.dice, 5000);
 	closes = !visit->switches && (closes || visit->framing == FRAMING_CLOSE);
 	conn->ending = closes ? ENDING_CLOSE : ENDING_KEEP;
-	if (server_rolls(conn->server, VICE_GARBAGE))
+	if (!visit->switches && server_rolls(conn->server, VICE_STRAY))
+		compose_stray(conn, visit);
+	else if (server_rolls(conn->server, VICE_GARBAGE))
 		compose_garbage(conn, visit);
 	else
 		message_compose_answer(&conn->wire, visit, closes);
 	visit->is_answered = true;
+	conn->is_followed |= visit->is_followed;
 	choose_ending(conn, visit);
 	visit->answer_end = conn->answer_end;
 	choose_pauses(conn, visit);

@@ -31,14 +31,16 @@ struct server_conn {
 	int64_t visit; /* -1 between requests */
 	int64_t last_visit;
 	bool is_probe, is_done, is_stuck, was_decided, is_extra, has_ended;
+	bool is_followed;   /* more may come behind an answer that was given */
 	bool has_continued; /* said 100 before it had the request */
 	bool has_answered;  /* before the request was whole */
 	int64_t extra_us;   /* when something was sent that belongs to no answer; 0 = never */
 	unsigned served;
 	size_t piece; /* bytes at once */
 	int64_t gap_us, act_us, idle_us;
-	unsigned pauses; /* long ones, still to be made */
-	size_t pause_at; /* the next of them; of wire */
+	int64_t leave_us; /* when it has enough of waiting for the rest of the request; 0 = never */
+	unsigned pauses;  /* long ones, still to be made */
+	size_t pause_at;  /* the next of them; of wire */
 	int64_t pause_us;
 	uint64_t up; /* bytes taken out of the tunnel */
 };

@@ -13,6 +13,8 @@ enum { EVENTS = 512, IDLE_TURNS_MAX = 3000 };
 /* Every world begins in the same moment. */
 static const int64_t BEGIN_UNIX_US = INT64_C(1800000000) * 1000000;
 
+static const unsigned WANTABLE = LOOP_READ | LOOP_WRITE | LOOP_END;
+
 struct loop {
 	bool stopping;
 	int64_t now_us;
@@ -45,7 +47,7 @@ int64_t sim_loop_judged_us(const struct loop *loop)
 
 int loop_watch(struct loop *loop, struct watch *watch, int fd, unsigned wanted)
 {
-	assert(watch->on_event && !(wanted & ~(unsigned)(LOOP_READ | LOOP_WRITE)));
+	assert(watch->on_event && !(wanted & ~WANTABLE));
 	check("descriptors are used while they are open", net_is_open(fd), "watch of descriptor %d",
 	    fd);
 	watch->fd = -1;
@@ -61,7 +63,7 @@ int loop_watch(struct loop *loop, struct watch *watch, int fd, unsigned wanted)
 
 int loop_want(struct loop *loop, struct watch *watch, unsigned wanted)
 {
-	assert(watch->fd >= 0 && !(wanted & ~(unsigned)(LOOP_READ | LOOP_WRITE)));
+	assert(watch->fd >= 0 && !(wanted & ~WANTABLE));
 	check("descriptors are used while they are open", net_is_open(watch->fd),
 	    "watch of descriptor %d", watch->fd);
 	if ((wanted & ~watch->wanted) && net_is_short(net_world.faults.watch))

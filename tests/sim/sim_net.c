@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { DESCRIPTORS = 4096, FIRST_FD = 3, PIPE_BYTES = 64 * 1024 };
+enum { DESCRIPTORS = 4096, FIRST_FD = 3, PIPE_BYTES = 64 * 1024, SMALL_PIPE_BYTES = 4096 };
 
 enum kind { CLOSED, LISTENER, STREAM, PIPE };
 
@@ -132,6 +132,11 @@ bool net_is_open(int fd)
 	return fd >= FIRST_FD && fd < DESCRIPTORS && net.table[fd].kind != CLOSED;
 }
 
+const struct channel *net_channel(int fd)
+{
+	return net_is_open(fd) && net.table[fd].kind == STREAM ? net.table[fd].channel : NULL;
+}
+
 /* ---- readiness */
 
 static void queue_put(int fd)
@@ -207,7 +212,8 @@ static unsigned spurious(const struct descriptor *descriptor)
 	if (descriptor->kind != STREAM || descriptor->channel->connecting ||
 	    descriptor->channel->dead || !dice_chance(net_world.dice, net_world.faults.spurious))
 		return 0;
-	return descriptor->watch->wanted;
+	/* No kernel says that somebody has ended who has not. */
+	return descriptor->watch->wanted & (unsigned)(LOOP_READ | LOOP_WRITE);
 }
 
 bool net_has_ready(void)
@@ -418,6 +424,11 @@ ssize_t net_write(int fd, const struct iovec *parts, int count)
 	return put;
 }
 
+size_t net_unsent(int fd)
+{
+	return channel_unsent(find(fd, STREAM)->channel);
+}
+
 bool net_is_quiet(int fd)
 {
 	return channel_peek(find(fd, STREAM)->channel) == -EAGAIN;
@@ -462,8 +473,14 @@ int net_pipe_open(int ends[2])
 	struct descriptor *descriptor;
 	struct pipe *pipe;
 
-	if (net_is_short(net_world.faults.pipe))
-		return any_of(errors);
+	int bytes = PIPE_BYTES;
+
+	if (net_is_short(net_world.faults.pipe)) {
+		/* Beyond a limit the kernel gives none but small ones. */
+		if (dice_chance(net_world.dice, 7000))
+			return any_of(errors);
+		bytes = SMALL_PIPE_BYTES;
+	}
 	pipe = malloc(sizeof(*pipe));
 	if (!pipe)
 		abort();
@@ -473,7 +490,7 @@ int net_pipe_open(int ends[2])
 		descriptor->pipe = pipe;
 		descriptor->is_read_end = i == 0;
 	}
-	return 0;
+	return bytes;
 }
 
 void net_pipe_close(int ends[2])

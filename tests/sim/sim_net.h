@@ -19,7 +19,7 @@ struct net_faults {
 	unsigned read;     /* ENOMEM */
 	unsigned write;    /* ENOBUFS, ENOMEM */
 	unsigned watch;    /* ENOSPC, ENOMEM of epoll_ctl */
-	unsigned pipe;     /* EMFILE, ENFILE */
+	unsigned pipe;     /* EMFILE, ENFILE, or a small one */
 	unsigned memory;   /* slab_take answers NULL */
 	unsigned spurious; /* an event that is none */
 };
@@ -64,6 +64,9 @@ int net_listen_virtually(size_t backlog);
 bool net_dial(int listener, struct channel *channel);
 
 void net_finish_connect(struct channel *channel);
+
+/* What an open descriptor is rondo's end of; NULL for one that is no stream. */
+const struct channel *net_channel(int fd);
 
 /* Its readiness may have changed. */
 void net_touch(struct channel *channel);

@@ -13,7 +13,8 @@
 
 static const int64_t HOUR = 3600 * INT64_C(1000000);
 
-enum { MS = 1000, SECOND = 1000 * 1000, HEADERS = 60, CONNECTIONS = 64, ENDS = 1000 };
+enum { MS = 1000, SECOND = 1000 * 1000, HEADERS = 60, ENDS = 1000 };
+enum { CONNECTIONS = 64, BACKEND_CONNECTIONS = 4 * CONNECTIONS };
 
 struct world world;
 struct totals totals;
@@ -60,8 +61,10 @@ static void choose_profile(void)
 	    .clients = (size_t)dice_skewed(dice, 1, 24),
 	    .servers = 1 + dice_below(dice, SERVERS),
 	    .change_us = dice_skewed(dice, 10 * MS, 10 * SECOND),
+	    .halts = 500,
 	};
 	profile->weighs = dice_chance(dice, 5000);
+	profile->half_close = dice_chance(dice, 5000);
 	if (profile->calm)
 		return;
 	profile->client = dice_chance(dice, 5000) ? (unsigned)dice_skewed(dice, 10, 3000) : 0;
@@ -70,6 +73,8 @@ static void choose_profile(void)
 	profile->poison = dice_chance(dice, 3000) ? (unsigned)dice_skewed(dice, 1, 9000) : 0;
 	profile->early = dice_chance(dice, 3000) ? (unsigned)dice_skewed(dice, 10, 9000) : 0;
 	profile->breaks = dice_chance(dice, 3000) ? (unsigned)dice_skewed(dice, 10, 9000) : 0;
+	profile->halts = dice_chance(dice, 3000) ? (unsigned)dice_between(dice, 1000, 9000) : 500;
+	profile->halves = dice_chance(dice, 3000) ? (unsigned)dice_skewed(dice, 10, 9000) : 0;
 	profile->shortages = dice_chance(dice, 2500);
 	profile->reloads = dice_chance(dice, 3000);
 	profile->pauses = dice_chance(dice, 2000);
@@ -120,6 +125,7 @@ static void choose_rules(struct rules *rules)
 	    .limits.connections = dice_chance(dice, 2000) ? 1 + dice_below(dice, 20) : CONNECTIONS,
 	    .limits.body_bytes =
 		dice_chance(dice, 3000) ? (uint64_t)dice_between(dice, 60000, 61000) : 0,
+	    .clients.half_close = world.profile.half_close,
 	    .headers.app_url = "x-app-url",
 	    .headers.attempts = dice_chance(dice, 3000) ? "x-attempts" : "",
 	    .headers.request_id = dice_chance(dice, 3000) ? "X-Request-Id" : "",
@@ -127,6 +133,8 @@ static void choose_rules(struct rules *rules)
 	};
 	choose_retry(&rules->retry);
 	choose_timeouts(&rules->timeouts);
+	if (dice_chance(dice, 1000))
+		rules->clients.half_close = !rules->clients.half_close;
 	if (!world.profile.calm)
 		return;
 	rules->retry.deadline_us = 30 * (int64_t)SECOND;
@@ -307,13 +315,16 @@ static void build_proxy(void)
 	size_t block = dice_chance(&world.dice, 5000) ? service_block_size(rules) : least;
 
 	slab_init(&world.blocks, block, 4 * CONNECTIONS + 64);
-	slab_init(&world.connections, sizeof(struct backend_conn), 4 * CONNECTIONS);
+	/* Half of them may be dying. */
+	slab_init(&world.connections, sizeof(struct backend_conn), 2 * BACKEND_CONNECTIONS);
 	ring_init(&world.ring);
 	choose_ring_options();
 	world.env = (struct backend_env){
 	    .loop = world.loop,
 	    .blocks = &world.blocks,
 	    .connections = &world.connections,
+	    .connection_limit = dice_chance(&world.dice, 7000) ? BACKEND_CONNECTIONS
+							       : 2 * world.profile.clients + 4,
 	    .idle_timeout_us = rules->timeouts.backend_idle_us,
 	    .on_change = on_backend_change,
 	};
@@ -383,6 +394,8 @@ static void reload(void)
 	choose_ring_options();
 	world.env.idle_timeout_us = world.rules[world.rules_now].timeouts.backend_idle_us;
 	service_set_rules(&world.service, &world.rules[world.rules_now]);
+	world.service.sessions.limit = world.rules[world.rules_now].limits.connections;
+	listener_resume(&world.listener);
 	configure_prober();
 }
 

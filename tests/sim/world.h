@@ -26,6 +26,9 @@ struct profile {
 	unsigned poison; /* requests that every server fails at */
 	unsigned early;  /* how often a server answers when it has only a part of a request */
 	unsigned breaks; /* connections of clients that send no more than a part of one */
+	unsigned halts;  /* connections of clients that pause in the middle of their contents */
+	unsigned halves; /* connections of clients that end their side once they have asked */
+	bool half_close; /* most rules let a client wait for its answer that has ended its side */
 	bool shortages, reloads, pauses, drain, operator;
 	int64_t change_us; /* how long things stay as they are, at most */
 	size_t requests, clients, servers;
@@ -76,11 +79,14 @@ struct request {
 	unsigned logged;
 	int64_t logged_us;
 	bool is_logged_ok;
-	bool has_servers_answer; /* its client got all of one */
-	size_t content_at;       /* where its content begins on the wire */
-	uint64_t begins_at;      /* so many bytes came before it on its connection */
-	int64_t picked_us;       /* when a server was chosen for it first */
-	int64_t whole_us;        /* when all of it was with a server's kernel first */
+	bool has_servers_answer;       /* its client got all of one */
+	size_t content_at;             /* where its content begins on the wire */
+	uint64_t begins_at;            /* so many bytes came before it on its connection */
+	uint64_t ends_at;              /* the same with its own */
+	const struct channel *channel; /* of its client, for as long as it is being served */
+	int64_t ended_us;  /* when its client ended its side, or broke off; 0 = not yet */
+	int64_t picked_us; /* when a server was chosen for it first */
+	int64_t whole_us;  /* when all of it was with a server's kernel first */
 	unsigned
 	    own_status; /* what rondo's own answer can be, after how the tries went; 0 = not known */
 	bool has_fallen_through; /* a server's answer is there in case nothing better comes */
@@ -100,9 +106,12 @@ struct visit {
 	bool is_cut; /* the server does not send all of its answer */
 	bool is_bad; /* the answer's head is none */
 	bool is_bad_content;
-	bool is_lost;     /* the server closed or reset before its answer was whole */
-	bool is_forlorn;  /* because the rest of the request did not come */
-	bool is_stuck;    /* the server takes no bytes */
+	bool is_lost;    /* the server closed or reset before its answer was whole */
+	bool is_forlorn; /* because the rest of the request did not come */
+	bool is_stuck;   /* the server takes no bytes */
+	bool is_stray; /* what comes first on a connection that was used before is of no request */
+	bool
+	    is_followed; /* more may come behind the answer: it says that it has content and has none */
 	bool is_answered; /* an answer is planned */
 	bool got_final;   /* rondo took bytes of the final answer's head */
 	bool got_bytes;   /* rondo took bytes of any answer */
@@ -127,9 +136,15 @@ struct visit {
 	size_t taken;       /* how much of the answer rondo has read */
 	int64_t heading_us; /* when it read the first byte of the final head */
 	int64_t read_us;    /* and the last of all */
+	struct peer *peer;  /* the server's end of the connection; NULL when it is over */
+	int64_t
+	    awaited_us; /* for so long at least it waited for the client to send, or when it is over for the client at all */
+	uint64_t blocks_before; /* how often rondo had waited for the client by then */
+	int64_t
+	    blocked_before_us; /* channel_blocked_us of the client when the final head came; -1 = it did not */
 };
 
-enum link { LINK_UP, LINK_REFUSES, LINK_UNREACHABLE, LINK_SILENT, LINK_RESETS };
+enum link { LINK_UP, LINK_REFUSES, LINK_UNREACHABLE, LINK_SILENT, LINK_BUSY, LINK_RESETS };
 
 /* What a server does wrong, of 10000 requests. */
 enum vice {
@@ -146,6 +161,10 @@ enum vice {
 	VICE_FRAMING,
 	VICE_STUCK,
 	VICE_UNASKED_101,
+	VICE_ONCE,      /* fails at methods that are not idempotent */
+	VICE_STRAY,     /* answers with what belongs to no request */
+	VICE_FOLLOWED,  /* sends content where none may be */
+	VICE_IMPATIENT, /* does not wait for the rest of a request */
 	VICES
 };
 
@@ -172,8 +191,7 @@ struct server {
 	/* The oracle's own picture. */
 	enum backend_state seen;
 	unsigned checks_failed, checks_good; /* in a row */
-	unsigned suspicions;
-	uint64_t suspect;
+	int64_t look_us;                     /* it is down, and rondo may look at it from then on */
 };
 
 struct world {
