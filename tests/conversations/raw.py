@@ -5,6 +5,7 @@ the test itself. Both read and write bytes, so nothing is understood before it i
 """
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -168,6 +169,13 @@ def value(head, name):
     return None
 
 
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
 def serve(peer, _number):
     """Answers with the head it got, for as long as requests come."""
     with contextlib.suppress(EOFError, OSError):
@@ -209,10 +217,39 @@ class Conversation(unittest.TestCase):
             while self.closing:
                 self.closing.pop().close()
 
+    @contextlib.contextmanager
+    def watched(self, *backends, settings=(), **options):
+        """A rondo, and a function that gets a page of its admin side."""
+        port = harness.free_port()
+
+        def page(path):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            try:
+                connection.request("GET", path)
+                return connection.getresponse().read().decode()
+            finally:
+                connection.close()
+
+        settings = [f"admin.http=127.0.0.1:{port}", *settings]
+        with self.rondo(*backends, settings=settings, **options) as rondo:
+            yield rondo, page
+
     def client(self, rondo, address="127.0.0.1"):
         client = Client(rondo, address)
         self.closing.append(client)
         return client
+
+    def full_listener(self):
+        """A listener whose queue is full: connects to it hang."""
+        listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.closing.append(listener)
+        port = listener.getsockname()[1]
+        for _ in range(8):
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.connect_ex(("127.0.0.1", port))
+            self.closing.append(sock)
+        return f"http://127.0.0.1:{port}"
 
     def let_it_turn(self, rondo):
         """When this returns, rondo has done all that could be done before."""
@@ -222,18 +259,18 @@ class Conversation(unittest.TestCase):
             head, _ = client.answer()
             self.assertTrue(head.startswith(b"HTTP/1.1 405 "), head)
 
-    def wait_for_line(self, rondo, text):
+    def wait_until(self, condition, why=lambda: None):
         end = time.monotonic() + PATIENCE
-        while not any(text in line for line in rondo.lines):
-            self.assertLess(time.monotonic(), end, f"no line with {text!r}:\n{rondo.tail()}")
-            rondo.process.poll()
+        while not condition():
+            self.assertLess(time.monotonic(), end, why())
             time.sleep(0.005)
 
+    def wait_for_line(self, rondo, text):
+        self.wait_until(lambda: any(text in line for line in rondo.lines),
+                        lambda: f"no line with {text!r}:\n{rondo.tail()}")
+
     def wait_for_descriptors(self, rondo, most):
-        end = time.monotonic() + PATIENCE
-        while rondo.descriptors() > most and time.monotonic() < end:
-            time.sleep(0.01)
-        self.assertLessEqual(rondo.descriptors(), most)
+        self.wait_until(lambda: rondo.descriptors() <= most, lambda: f"{rondo.descriptors()}, not {most}")
 
 
 def main(usage):

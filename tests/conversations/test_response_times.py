@@ -5,40 +5,30 @@ Conversations after which it is looked at what rondo takes for a backend's respo
 """
 
 import contextlib
-import http.client
 import json
 import time
 
 import raw
-from raw import PATIENCE, serve
+from raw import LAST_CHUNK, chunk, serve
 
 SLOW = LONG = 1.2  # seconds that a client, or an answer, takes, and far more than a backend needs
+# Chunks go on to the backend as they come; short content of a known length is awaited.
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
 
 
 class Watched(raw.Conversation):
     @contextlib.contextmanager
-    def watched(self, *backends, settings=()):
+    def told_of(self, *backends, settings=()):
         """A rondo, and what it tells of its first backend."""
-        port = raw.harness.free_port()
-        settings = [f"admin.http=127.0.0.1:{port}", *settings]
-
-        def status():
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-            try:
-                connection.request("GET", "/status.json")
-                return json.loads(connection.getresponse().read())["backends"][0]
-            finally:
-                connection.close()
-
-        with self.rondo(*backends, settings=settings) as rondo:
-            yield rondo, status
+        with self.watched(*backends, settings=settings) as (rondo, page):
+            yield rondo, lambda: json.loads(page("/status.json"))["backends"][0]
 
     def post_slowly(self, rondo):
         client = self.client(rondo)
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n123")
+        client.send(POST + chunk(b"123"))
         time.sleep(SLOW)
-        client.send(b"456")
+        client.send(chunk(b"456") + LAST_CHUNK)
         return client.answer()[0]
 
 
@@ -46,10 +36,10 @@ class ResponseTimes(Watched):
     def test_what_a_client_takes_to_send_is_not_the_backends_time(self):
         def answers(peer, _number):
             peer.read_head()
-            peer.read(6)
+            peer.read_until(LAST_CHUNK)
             peer.send(GOOD)
 
-        with self.watched(self.backend(answers)) as (rondo, status):
+        with self.told_of(self.backend(answers)) as (rondo, status):
             self.assertTrue(self.post_slowly(rondo).startswith(b"HTTP/1.1 200 "))
             response = status()["response"]
         self.assertEqual(response["count"], 1)
@@ -61,9 +51,9 @@ class ResponseTimes(Watched):
             peer.send(GOOD)
             peer.read_to_end()
 
-        with self.watched(self.backend(answers_early)) as (rondo, status):
+        with self.told_of(self.backend(answers_early)) as (rondo, status):
             client = self.client(rondo)
-            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n123")
+            client.send(POST + chunk(b"123"))
             self.assertTrue(client.answer()[0].startswith(b"HTTP/1.1 200 "))
             response = status()["response"]
         self.assertEqual(response["count"], 0)
@@ -80,7 +70,7 @@ class Weights(Watched):
                 failing(peer, number)
 
         first, second = self.backend(works), self.backend(serve)
-        with self.watched(first, second, settings=self.SETTINGS) as (rondo, status):
+        with self.told_of(first, second, settings=self.SETTINGS) as (rondo, status):
             self.assertEqual(status()["effective_weight"], 1)
             fail(rondo)
             # Both are looked at when the next one is picked; weights live for a tenth of a second.
@@ -128,7 +118,7 @@ class Weights(Watched):
             if not head.startswith(b"POST"):
                 peer.send(GOOD)
                 return
-            peer.read(6)
+            peer.read_until(LAST_CHUNK)
             peer.reset()
 
         def fail(rondo):

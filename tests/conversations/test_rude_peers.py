@@ -18,18 +18,6 @@ from raw import PATIENCE, Client, serve, value
 class Silence(raw.Conversation):
     """Peers that do nothing, or not enough."""
 
-    def full_listener(self):
-        """A listener whose queue is full: connects to it hang."""
-        listener = socket.create_server(("127.0.0.1", 0), backlog=0)
-        self.closing.append(listener)
-        port = listener.getsockname()[1]
-        for _ in range(8):
-            sock = socket.socket()
-            sock.setblocking(False)
-            sock.connect_ex(("127.0.0.1", port))
-            self.closing.append(sock)
-        return f"http://127.0.0.1:{port}"
-
     def test_a_backend_that_does_not_connect_in_time_is_left_for_the_next(self):
         silent = self.full_listener()
         settings = ["timeouts.connect=200ms"]
@@ -90,13 +78,13 @@ class Silence(raw.Conversation):
         except OSError:
             pass
 
-    def test_a_client_that_has_said_all_and_half_closes_gets_its_answer(self):
+    def test_where_clients_may_one_that_has_said_all_and_half_closes_gets_its_answer(self):
         def script(peer, _number):
             peer.read_head()
             time.sleep(0.1)
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-        with self.rondo(self.backend(script)) as rondo:
+        with self.rondo(self.backend(script), settings=["clients.half_close=true"]) as rondo:
             client = self.client(rondo)
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             client.sock.shutdown(socket.SHUT_WR)
@@ -186,7 +174,7 @@ class Silence(raw.Conversation):
             before = rondo.descriptors()
             client = self.client(rondo)
             began = time.monotonic()
-            client.send(b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.send(b"TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             client.answer()
             self.assertEqual(client.read_to_end(), b"")
             self.wait_for_descriptors(rondo, before)

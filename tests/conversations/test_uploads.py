@@ -28,7 +28,8 @@ def too_much(client):
 
 
 class Broken(raw.Conversation):
-    """The client breaks its upload after the answer has begun."""
+    """The client breaks its upload after the answer has begun. One that has ended its sending side still waits for
+    its answer where clients.half_close says so."""
 
     WAYS = (end_of_stream, bad_chunk, too_much)
     REQUESTS = 8  # each of two backends could be suspected often enough
@@ -37,7 +38,7 @@ class Broken(raw.Conversation):
         """What each client got, and the lines of the access log. Nobody may be marked."""
         answers = []
         with tempfile.NamedTemporaryFile() as log:
-            settings = [f"log.access={log.name}", "limits.body_bytes=1k", *settings]
+            settings = [f"log.access={log.name}", "limits.body_bytes=1k", "clients.half_close=true", *settings]
             with self.rondo(self.backend(script), self.backend(script), settings=settings) as rondo:
                 for _ in range(self.REQUESTS):
                     client = self.client(rondo)

@@ -21,18 +21,18 @@ class World:
     def path(self, name):
         return os.path.join(self.directory.name, name)
 
-    def configure(self, text="", backends=None, listen=LOCAL):
+    def configure(self, text="", backends=None, listen=LOCAL, connections=1000):
         """Writes rondo.conf, whole and at once, and answers its path."""
         urls = ", ".join(f'"{url}"' for url in backends or [self.backend.url])
         listen_line = f'listen = "{listen}";\n' if listen else ""
         with open(self.path("new"), "w", encoding="utf-8") as file:
-            file.write(f"{listen_line}backends = ( {urls} );\nlimits = {{ connections = 1000; }};\n")
+            file.write(f"{listen_line}backends = ( {urls} );\nlimits = {{ connections = {connections}; }};\n")
             file.write(text)
         os.rename(self.path("new"), self.path("rondo.conf"))
         return self.path("rondo.conf")
 
-    def start(self, text="", backends=None, listen=LOCAL, **options):
-        config = self.configure(text, backends, listen)
+    def start(self, text="", backends=None, listen=LOCAL, connections=1000, **options):
+        config = self.configure(text, backends, listen, connections)
         return Daemon(options.pop("binary", self.binary), ["-c", config], **options)
 
     def break_config(self):

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 
-from world import (HERE, PATIENCE, Skip, World, ask, connect, cpu_share, fault, read_to_end, receive,
+from world import (HERE, PATIENCE, Skip, Strace, World, ask, connect, cpu_share, fault, read_to_end, receive,
                    request, wait_until)
 
 LIMITED = ("prlimit", "--nofile=64:64")
@@ -288,7 +288,87 @@ def sockets_claim_to_be_full(world):
     proxy.stop()
 
 
+# ---- pipes
+
+ANOTHER = ("setpriv", "--reuid=61234", "--regid=61234", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
+
+# The kernel gives a user no more than small pipes beyond a limit: opens them until they are small.
+TAKE_PIPES = """
+import fcntl, os, resource, sys
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+F_GETPIPE_SZ = 1032
+try:
+    while fcntl.fcntl(os.pipe()[0], F_GETPIPE_SZ) >= 65536:
+        pass
+    print("small", flush=True)
+except OSError:
+    print("no end of them", flush=True)
+sys.stdin.read()
+"""
+
+
+def assert_long_contents_are_whole(proxy):
+    """More than goes through a buffer, each way."""
+    assert ask(proxy, "/big/3000000")[2] == b"x" * 3_000_000
+    content = os.urandom(3_000_000)
+    status, _, echoed = ask(proxy, "/echo", "POST", content=content)
+    assert status == 200 and echoed == content, (status, len(echoed))
+
+
+@fault("F61", "where the kernel gives small pipes only, content is copied and they are left alone")
+def pipes_are_small(world):
+    need("setpriv")
+    taker = subprocess.Popen([*ANOTHER, sys.executable, "-c", TAKE_PIPES], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    with taker:
+        if taker.stdout.readline() != "small\n":
+            raise Skip("no other user is to be had, or pipes have no limit")
+        proxy = world.proxy([world.backend()], prefix=ANOTHER)
+        if not World.can_inject:
+            raise Skip("strace is not installed or may not attach")
+        strace = Strace(proxy.pid, "splice,pipe2,fcntl")
+        assert_long_contents_are_whole(proxy)
+        calls = strace.stop()
+        taker.stdin.close()
+    assert "pipe2(" in calls, "nothing of it went by way of a pipe"
+    assert "splice(" not in calls, calls[:2000]
+    proxy.stop()
+
+
+@fault("F61", "a pipe that cannot be made larger is used as it is")
+def pipes_stay_as_they_are(world):
+    proxy = world.proxy([world.backend()])
+    base = proxy.descriptors()
+    with world.inject(proxy, "fcntl:error=EPERM:when=1+2"):  # the other calls ask how large it is
+        assert_long_contents_are_whole(proxy)
+    proxy.wait_descriptors(base)
+    proxy.stop()
+
+
 # ---- memory
+
+
+@fault("F62", "a shortage in the middle of a request head is in the log as what it is")
+def shortage_in_a_head(world):
+    path = world.path("access")
+    proxy = world.proxy([world.backend()], f"log.access={path}")
+    for number, error in enumerate(("ENOBUFS", "ENOMEM"), 1):
+        with connect(proxy) as client:
+            client.sendall(b"GET /short HTTP/1.1\r\nHo")
+            assert_served(proxy, 1, "/close")  # and it has read that
+            with world.inject(proxy, f"recvfrom:error={error}:when=1"):
+                client.sendall(b"st: a\r\n\r\n")
+                assert read_to_end(client)[0] == b""
+        assert_served(proxy, 1, "/close")
+
+        def lines():
+            with open(path, encoding="ascii") as log:
+                return [line for line in log if "/close" not in line]
+
+        wait_until("a line for it", lambda n=number: len(lines()) >= n)
+        assert all(" end=limit " in line for line in lines()), lines()
+    proxy.stop()
 
 
 class Memory:
