@@ -6,10 +6,9 @@ Conversations about what is tried again, what that costs, and what is kept for i
 
 import contextlib
 import os
-import socket
 
 import raw
-from raw import PATIENCE, value
+from raw import value
 
 MANY = 130  # more than a budget of 0 percent allows in ten seconds
 
@@ -54,23 +53,14 @@ class Budget(raw.Conversation):
             while not any(f"backend {second.url} is down: status 500" in line for line in rondo.lines):
                 client.get()
                 self.let_it_turn(rondo)
-            self.leave(third)
-            self.leave(first)
+            for backend in (third, first):
+                backend.close()
+                backend.wait()
             self.assertTrue(client.get()[0].startswith(b"HTTP/1.1 502 "))
             for i in range(MANY):
                 head, _ = client.get()
                 self.assertTrue(head.startswith(b"HTTP/1.1 500 "), (i, head))
                 self.assertEqual(len(value(head, b"x-attempts").split()), 2)
-
-    @staticmethod
-    def leave(backend):
-        """From now on it refuses."""
-        backend.listener.shutdown(socket.SHUT_RDWR)
-        for peer in backend.peers:
-            with contextlib.suppress(OSError):
-                peer.sock.shutdown(socket.SHUT_RDWR)
-        for thread in backend.threads:
-            thread.join(PATIENCE)
 
 
 class Kept(raw.Conversation):
@@ -83,14 +73,7 @@ class Kept(raw.Conversation):
         got = []
 
         def read(peer):
-            if b"chunked" not in peer.read_head():
-                return peer.read(len(content))
-            read = b""
-            while size := int(peer.read_until(b"\r\n"), 16):
-                read += peer.read(size)
-                peer.read(2)
-            peer.read(2)
-            return read
+            return peer.read_chunks() if b"chunked" in peer.read_head() else peer.read(len(content))
 
         def breaks(peer, _number):
             read(peer)

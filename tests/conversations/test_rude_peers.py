@@ -12,6 +12,7 @@ import threading
 import time
 
 import raw
+from backends import FullBackend
 from raw import PATIENCE, Client, serve, value
 
 
@@ -19,18 +20,18 @@ class Silence(raw.Conversation):
     """Peers that do nothing, or not enough."""
 
     def test_a_backend_that_does_not_connect_in_time_is_left_for_the_next(self):
-        silent = self.full_listener()
+        silent = self.full_backend()
         settings = ["timeouts.connect=200ms"]
         with self.rondo(silent, self.backend(serve), settings=settings) as rondo:
             client = self.client(rondo)
             client.send(b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
             head, request = client.answer()
-            self.wait_for_line(rondo, f"backend {silent[7:]} is down: ")
+            self.wait_for_line(rondo, f"backend {silent.name} is down: ")
         self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
         self.assertTrue(request.startswith(b"POST /p "), request)
 
     def test_when_nobody_connects_in_time_the_answer_is_504(self):
-        with self.rondo(self.full_listener(), settings=["timeouts.connect=200ms"]) as rondo:
+        with self.rondo(self.full_backend(), settings=["timeouts.connect=200ms"]) as rondo:
             head, _ = self.client(rondo).get()
         self.assertTrue(head.startswith(b"HTTP/1.1 504 "), head)
         self.assertEqual(value(head, b"proxy-status"), b"rondo; error=connection_timeout")
