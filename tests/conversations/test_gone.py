@@ -130,7 +130,7 @@ class Gone(Ending):
     def test_while_a_backend_is_connected_to(self):
         spare = self.spare()
         settings = ["timeouts.connect=1s"]
-        with self.logging(self.full_listener(), spare, settings=settings) as (rondo, logged):
+        with self.logging(self.full_backend(), spare, settings=settings) as (rondo, logged):
             self.let_it_turn(rondo)
             before = rondo.descriptors()
             client = self.client(rondo)

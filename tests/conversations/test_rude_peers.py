@@ -12,7 +12,6 @@ import threading
 import time
 
 import raw
-from backends import FullBackend
 from raw import PATIENCE, Client, serve, value
 
 

@@ -3,10 +3,8 @@
 import os
 import tempfile
 
-from process import Daemon
-from traffic import Backend
-
-LOCAL = "127.0.0.1:0"
+from backends import EchoBackend
+from rondo import LOCAL, Rondo, write_config
 
 
 class World:
@@ -16,24 +14,22 @@ class World:
         self.binary = binary
         self.storm_s = storm_s
         self.directory = tempfile.TemporaryDirectory()
-        self.backend = Backend()
+        self.backend = EchoBackend()
 
     def path(self, name):
         return os.path.join(self.directory.name, name)
 
     def configure(self, text="", backends=None, listen=LOCAL, connections=1000):
-        """Writes rondo.conf, whole and at once, and answers its path."""
+        """Writes rondo.conf and answers its path."""
         urls = ", ".join(f'"{url}"' for url in backends or [self.backend.url])
         listen_line = f'listen = "{listen}";\n' if listen else ""
-        with open(self.path("new"), "w", encoding="utf-8") as file:
-            file.write(f"{listen_line}backends = ( {urls} );\nlimits = {{ connections = {connections}; }};\n")
-            file.write(text)
-        os.rename(self.path("new"), self.path("rondo.conf"))
+        write_config(self.path("rondo.conf"),
+                     f"{listen_line}backends = ( {urls} );\nlimits = {{ connections = {connections}; }};\n{text}")
         return self.path("rondo.conf")
 
     def start(self, text="", backends=None, listen=LOCAL, connections=1000, **options):
         config = self.configure(text, backends, listen, connections)
-        return Daemon(options.pop("binary", self.binary), ["-c", config], **options)
+        return Rondo(options.pop("binary", self.binary), config=config, listen=None, **options)
 
     def break_config(self):
         with open(self.path("rondo.conf"), "a", encoding="utf-8") as file:

@@ -7,13 +7,10 @@ client may see an error. It all happens in namespaces of its own (network, mount
 /etc/resolv.conf are there for the taking. Ends with "N passed, N failed".
 """
 
-import fcntl
-import http.client
+import contextlib
 import os
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -21,72 +18,31 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "daemon"))
-
-import harness  # noqa: E402
-from process import Daemon, Supervisor  # noqa: E402
+from backends import Backend  # noqa: E402
+from load import Load  # noqa: E402
+from namespaces import can_unshare, raise_loopback  # noqa: E402
+from report import Report  # noqa: E402
+from rondo import Rondo, binary_from_arguments, write_config  # noqa: E402
+from supervisor import Supervisor  # noqa: E402
+from waiting import PATIENCE, wait_until  # noqa: E402
 
 PORT = 9000
-PATIENCE_S = 20
 INSIDE = "RONDO_TEST_NAMESPACE"
 
 
-def raise_loopback():
-    """The loopback interface of a new network namespace is down."""
-    get_flags, set_flags, is_up = 0x8913, 0x8914, 0x1
-    with socket.socket() as any_socket:
-        request = struct.pack("16sh14x", b"lo", 0)
-        flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, get_flags, request))[1]
-        fcntl.ioctl(any_socket, set_flags, struct.pack("16sh14x", b"lo", flags | is_up))
-
-
-class Server:
+class Server(Backend):
     """Answers every request on a connection with its own address, and counts."""
 
     def __init__(self, address):
-        self.address = address
         self.answered = 0
-        self.links = set()
-        self.listener = socket.create_server((address, PORT))
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__(self._serve, host=address, port=PORT)
 
-    def accept(self):
-        while True:
-            try:
-                link, _ = self.listener.accept()
-            except OSError:
-                return
-            self.links.add(link)
-            threading.Thread(target=self.serve, args=(link,), daemon=True).start()
-
-    def serve(self, link):
-        text = self.address.encode()
-        answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text)
-        head = b""
-        try:
-            while True:
-                got = link.recv(4096)
-                if not got:
-                    break
-                head += got
-                while b"\r\n\r\n" in head:
-                    head = head.partition(b"\r\n\r\n")[2]
-                    self.answered += 1
-                    link.sendall(answer)
-        except OSError:
-            pass
-        self.links.discard(link)
-        link.close()
-
-    def close(self):
-        # A listener that a thread is waiting on is only released by its shutdown.
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for link in list(self.links):
-            try:
-                link.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+    def _serve(self, peer, _number):
+        text = peer.getsockname()[0].encode()
+        with contextlib.suppress(EOFError, OSError):
+            while peer.read_head():
+                self.answered += 1
+                peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
 
 
 class Resolver:
@@ -102,10 +58,8 @@ class Resolver:
         self.start()
 
     def write(self):
-        with open(self.hosts, "w", encoding="ascii") as file:
-            for name, addresses in self.records.items():
-                for address in addresses:
-                    file.write(f"{address} {name}\n")
+        write_config(self.hosts, "".join(f"{address} {name}\n" for name, addresses in self.records.items()
+                                         for address in addresses))
 
     def start(self):
         self.process = subprocess.Popen(
@@ -137,54 +91,33 @@ class Resolver:
         with self.asked:
             before = len(self.questions) if times else 0
             return self.asked.wait_for(
-                lambda: sum(words in line for line in self.questions[before:]) >= max(times, 1), PATIENCE_S)
+                lambda: sum(words in line for line in self.questions[before:]) >= max(times, 1), PATIENCE)
 
     def stop(self):
         self.process.terminate()
         self.process.wait()
 
 
-class Load:
-    """Requests without a pause, on a connection that is kept; remembers every answer that is none."""
+class Watch(Load):
+    """Requests without a pause, on a connection that is kept; remembers who answered."""
 
-    def __init__(self, port):
-        self.port = port
-        self.errors = []
-        self.count = 0
-        self.news = threading.Condition()
+    def __init__(self, to):
         self.recent = []
-        self.ended = False
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
+        super().__init__(to, kept=1, reopening=0, tunnel=False)
 
-    def run(self):
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        while not self.ended:
-            try:
-                link.request("GET", "/")
-                answer = link.getresponse()
-                body = answer.read().decode()
-                url = answer.getheader("x-app-url")
-                if answer.status != 200:
-                    self.errors.append(f"status {answer.status}")
-            except (OSError, http.client.HTTPException) as error:
-                self.errors.append(repr(error))
-                link.close()
-                continue
-            with self.news:
-                self.count += 1
-                self.recent.append((url, body))
-                self.news.notify_all()
+    def exchange(self, client, number, count):
+        status, fields, content = client.ask()
+        assert status == 200, status
+        self.recent.append((fields["x-app-url"], content.decode()))
+        return fields
 
     def wait_for(self, wanted, count=1):
-        """Until so many answers from now on were `wanted` (url, address)."""
-        with self.news:
-            before = len(self.recent)
-            return self.news.wait_for(lambda: self.recent[before:].count(wanted) >= count, PATIENCE_S)
-
-    def stop(self):
-        self.ended = True
-        self.thread.join()
+        """Whether so many answers from now on are `wanted` (url, address), and none is wrong."""
+        before = len(self.recent)
+        with contextlib.suppress(AssertionError):
+            wait_until(f"answers of {wanted}", lambda: self.faults or self.recent[before:].count(wanted) >= count)
+            return not self.faults
+        return False
 
 
 def play(binary, report, directory):
@@ -197,11 +130,11 @@ def play(binary, report, directory):
     app, late = f"http://app.test:{PORT}", f"http://late.test:{PORT}"
     if not report.check("the resolver is there", "" if is_up else "".join(resolver.questions)):
         return
-    rondo = harness.Rondo(binary, [app, late], ["limits.connections=100", "timeouts.backend_idle=1s"])
+    rondo = Rondo(binary, [app, late], ["limits.connections=100", "timeouts.backend_idle=1s"])
     said = any("late.test" in line and "unresolved" in line for line in rondo.lines)
     report.check("a name that nobody knows is a warning, and the others serve",
                  "" if said else rondo.tail())
-    load = Load(rondo.port)
+    load = Watch(rondo)
 
     def expect(name, good):
         report.check(name, "" if good else "it did not come to that\n" + rondo.tail())
@@ -210,6 +143,7 @@ def play(binary, report, directory):
 
     resolver.set("app.test", "127.0.0.2", "127.0.0.3")
     resolver.wait_for("app.test is 127.0.0.3")
+    resolver.wait_for("query[A] app.test")  # the next question: that answer has been read
     first.close()
     expect("an added address serves when the first one does not", load.wait_for((app, "127.0.0.3"), 100))
 
@@ -221,16 +155,16 @@ def play(binary, report, directory):
     expect("a removed address gets nothing any more", first.answered == 0 and second_before > 0)
 
     resolver.stop()
-    expect("when lookups fail, the last good answer stays", load.wait_for((app, "127.0.0.3"), 2000))
+    expect("when lookups fail, the last good answer stays", load.wait_for((app, "127.0.0.3"), 4000))
 
     resolver.records["late.test"] = ["127.0.0.4"]
     resolver.write()
     resolver.start()
     expect("a name that appears after the start serves", load.wait_for((late, "127.0.0.4"), 100))
 
-    load.stop()
-    report.check(f"{load.count} requests without an error", "; ".join(load.errors[:5]))
-    report.check("rondo stops cleanly", rondo.stop())
+    wrong = load.end()
+    report.check(f"{load.answers} requests without an error", wrong)
+    report.check("rondo stops cleanly", rondo.end())
     resolver.stop()
     for server in (first, second, third):
         server.close()
@@ -247,31 +181,24 @@ class Reloads:
         self.resolver.wait_for("started", 0)
         self.configure("127.0.0.2")
         self.supervisor = Supervisor()
-        self.daemon = Daemon(binary, ["-c", self.path("rondo.conf")], supervisor=self.supervisor)
-        self.load = Load(self.daemon.port)
+        self.daemon = Rondo(binary, config=self.path("rondo.conf"), listen=None, supervisor=self.supervisor)
+        self.load = Watch(self.daemon)
 
     def path(self, name):
         return os.path.join(self.directory, name)
 
     def configure(self, *hosts):
         urls = ", ".join(f'"http://{host}:{PORT}"' for host in hosts)
-        with open(self.path("new"), "w", encoding="ascii") as file:
-            file.write(f'listen = "127.0.0.1:0"; limits = {{ connections = 100; }};\nbackends = ( {urls} );\n'
-                       f'admin = {{ socket = "{self.path("admin.sock")}"; }};\n')
-        os.rename(self.path("new"), self.path("rondo.conf"))
+        write_config(self.path("rondo.conf"),
+                     f'listen = "127.0.0.1:0"; limits = {{ connections = 100; }};\nbackends = ( {urls} );\n'
+                     f'admin = {{ socket = "{self.path("admin.sock")}"; }};\n')
 
     def answered_by(self, host, address):
         return "" if self.load.wait_for((f"http://{host}:{PORT}", address), 20) else self.daemon.tail()
 
-    def hup(self, words):
-        """Until such a line has come."""
-        before = len(self.daemon.log)
-        self.daemon.signal(signal.SIGHUP)
-        self.daemon.wait_log(words, before)
-
     def ask(self):
         """rondoctl, waiting for its verdict."""
-        before = len(self.daemon.log)
+        before = len(self.daemon.lines)
         control = subprocess.Popen(self.control, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.daemon.wait_log("looking up", before)
         return control
@@ -280,7 +207,7 @@ class Reloads:
 def reload_waits_for_names(stage):
     stage.resolver.pause()
     stage.configure("new.test")
-    stage.hup("looking up")
+    stage.daemon.reload("looking up")
     asked = stage.supervisor.wait("RELOADING=1")
     wrong = stage.answered_by("127.0.0.2", "127.0.0.2")
     early = [lines for _, lines in stage.supervisor.messages[asked:] if "READY=1" in lines]
@@ -295,9 +222,9 @@ def a_later_reload_takes_the_place_of_one_that_waits(stage):
     stage.configure("late.test")
     control = stage.ask()
     stage.configure("new.test", "127.0.0.2")
-    stage.hup("reloaded: 1 changes")
+    stage.daemon.reload("reloaded: 1 changes")
     stage.resolver.go_on()
-    said = control.communicate(timeout=PATIENCE_S)[0]
+    said = control.communicate(timeout=PATIENCE)[0]
     if control.returncode == 0 or "a later one takes its place" not in said:
         return said
     return stage.answered_by("new.test", "127.0.0.3")
@@ -309,12 +236,12 @@ def rondoctl_waits_for_the_verdict(stage):
     control = stage.ask()
     waits = control.poll() is None
     stage.resolver.go_on()
-    said = control.communicate(timeout=PATIENCE_S)[0]
+    said = control.communicate(timeout=PATIENCE)[0]
     return "" if waits and control.returncode == 0 and said.startswith("reloaded, 2 changes\n") else said
 
 
 def a_rondoctl_that_goes_away_leaves_the_reload(stage):
-    before = len(stage.daemon.log)
+    before = len(stage.daemon.lines)
     stage.resolver.pause()
     stage.configure("new.test", "127.0.0.2")
     control = stage.ask()
@@ -327,18 +254,18 @@ def a_rondoctl_that_goes_away_leaves_the_reload(stage):
 
 def a_name_that_nobody_knows_is_a_warning(stage):
     stage.configure("new.test", "nobody.test")
-    stage.hup(rf"backend nobody.test:{PORT} is unresolved")
+    stage.daemon.reload(rf"backend nobody.test:{PORT} is unresolved")
     return stage.answered_by("new.test", "127.0.0.3")
 
 
 def a_stop_does_not_wait_for_names(stage):
     stage.resolver.pause()
     stage.configure("late.test")
-    stage.hup("looking up")
-    stage.load.stop()
+    stage.daemon.reload("looking up")
+    wrong = stage.load.end()
     stage.daemon.stop()
     stage.resolver.go_on()
-    return "; ".join(stage.load.errors[:5])
+    return wrong
 
 
 def play_reloads(binary, report, directory):
@@ -352,8 +279,8 @@ def play_reloads(binary, report, directory):
         except (AssertionError, subprocess.TimeoutExpired) as error:
             report.check(test.__name__.replace("_", " "), str(error))
             stage.resolver.go_on()
-    stage.load.stop()
-    report.check(f"{stage.load.count} requests without an error", "; ".join(stage.load.errors[:5]))
+    wrong = stage.load.end()
+    report.check(f"{stage.load.answers} requests without an error", wrong)
     stage.daemon.kill()
     stage.resolver.stop()
     for server in servers:
@@ -366,14 +293,13 @@ def enter_namespaces():
 
 
 def main():
-    report = harness.Report(quiet=False)
-    binary = harness.binary_from_arguments(__doc__)
+    report = Report(quiet=False)
+    binary = binary_from_arguments(__doc__)
     if not os.environ.get(INSIDE):
-        probe = subprocess.run(["unshare", "-rmn", "true"], stderr=subprocess.DEVNULL, check=False)
         if not shutil.which("dnsmasq"):
             report.skip("names", "dnsmasq is not installed")
             return report.finish()
-        if probe.returncode != 0:
+        if not can_unshare("-rmn"):
             report.skip("names", "namespaces cannot be made here")
             return report.finish()
         enter_namespaces()

@@ -4,14 +4,16 @@ the machine as the one before left it."""
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import sys
-import traceback
 
-from harness import Report
-from process import wait_until
-from traffic import Backend, Client, Load
+import processes
+from backends import EchoBackend
+from clients import Client, ask, request
+from load import Load
+from ports import is_open
+from report import Report
+from waiting import wait_until
 
 PORT = 8080
 CONFIG = "/etc/rondo/rondo.conf"
@@ -118,7 +120,7 @@ def step_rondoctl_talks_to_the_service(world):
 
 def step_logrotate_gives_way_to_a_new_file(_):
     must("logrotate", "--force", "/etc/logrotate.d/rondo")
-    Client(PORT).get("/rotated")
+    ask(PORT, "/rotated")
     log = "/var/log/rondo/access.log"
     wait_until("the line", lambda: "/rotated" in open(log, encoding="utf-8").read())
     assert "/rotated" not in open(log + ".1", encoding="utf-8").read()
@@ -143,7 +145,7 @@ def step_a_successor_that_crashes_is_started_again(_):
     pid = main_pid()
     os.kill(pid, signal.SIGKILL)
     wait_for_another(pid)
-    assert show("NRestarts") == "1" and Client(PORT).get()[0] == 200
+    assert show("NRestarts") == "1" and ask(PORT)[0] == 200
     must("systemctl", "restart", "rondo")
     assert show("NRestarts") == "0"
 
@@ -153,7 +155,7 @@ def step_a_successor_that_cannot_start_changes_nothing(world):
     pid = main_pid()
     os.kill(pid, signal.SIGUSR2)
     wait_until("the line", lambda: "the successor ended before it was ready" in journal())
-    assert main_pid() == pid and Client(PORT).get()[0] == 200
+    assert main_pid() == pid and ask(PORT)[0] == 200
     configure([world.one, world.other])
 
 
@@ -169,7 +171,7 @@ def step_an_upgrade_hands_over_under_load(_):
 
 def step_a_stop_waits_for_requests_in_flight(world):
     client = Client(PORT)
-    client.send("/hold")
+    client.send(request("/hold"))
     world.wait_held()
     must("systemctl", "stop", "--no-block", "rondo")
     wait_until("the drain", lambda: show("ActiveState") == "deactivating")
@@ -203,7 +205,7 @@ def connect_while(stopping, faults):
             faults.append(repr(error))
             continue
         try:
-            client.get()
+            client.ask()
         except (OSError, EOFError):
             pass
         client.close()
@@ -224,7 +226,7 @@ def step_with_a_socket_unit_a_crash_refuses_nobody(_):
     assert connect_while(is_over, faults) > 0
     assert not faults, faults[:3]
     assert show("NRestarts") == "1", show("NRestarts")
-    assert Client(PORT).get()[0] == 200
+    assert ask(PORT)[0] == 200
 
 
 def step_the_watchdog_restarts_a_process_that_hangs(_):
@@ -236,19 +238,18 @@ def step_the_watchdog_restarts_a_process_that_hangs(_):
     pid = wait_for_another(pid)
     # Successors feed it too: in the time of a watchdog and a half nothing is restarted.
     kept = Client(PORT)
-    wait_until("three seconds of life", lambda: kept.get()[0] == 200 and main_age(pid) > 3)
+    wait_until("three seconds of life", lambda: kept.ask()[0] == 200 and main_age(pid) > 3)
     assert main_pid() == pid
     os.kill(pid, signal.SIGSTOP)
     wait_for_another(pid)
     assert "Watchdog timeout" in must("journalctl", "--no-pager", "--unit=rondo.service")
-    assert Client(PORT).get()[0] == 200
+    assert ask(PORT)[0] == 200
     must("systemctl", "stop", "rondo.socket", "rondo.service")
 
 
 def main_age(pid):
     """Seconds since the process began."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        began = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    began = int(processes.stat(pid)[19]) / processes.TICKS
     with open("/proc/uptime", encoding="ascii") as file:
         return float(file.read().split()[0]) - began
 
@@ -258,12 +259,8 @@ def step_a_privileged_port_comes_from_systemd(world):
     must("systemctl", "daemon-reload")
     configure([world.one])
     must("systemctl", "start", "rondo.socket")
-    assert Client(80).get()[0] == 200, "started by the first client"
-    try:
-        Client(PORT)
-        raise AssertionError("the default of listen was opened beside it")
-    except ConnectionRefusedError:
-        pass
+    assert ask(80)[0] == 200, "started by the first client"
+    assert not is_open(PORT), "the default of listen was opened beside it"
     must("systemctl", "stop", "rondo.socket", "rondo.service")
 
 
@@ -296,8 +293,7 @@ def step_purge_leaves_nothing(_):
                               "/usr/share/doc/rondo") if os.path.lexists(path)]
     assert not left, left
     assert show("LoadState") == "not-found"
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", PORT)) != 0
+    assert not is_open(PORT)
 
 
 # ---- running
@@ -307,8 +303,8 @@ class World:
     """Two backends; both hold requests for /hold until they are released."""
 
     def __init__(self):
-        self.one = Backend()
-        self.other = Backend()
+        self.one = EchoBackend()
+        self.other = EchoBackend()
 
     def wait_held(self):
         wait_until("the request at a backend", lambda: any(
@@ -325,12 +321,7 @@ def main():
     for name, step in list(globals().items()):
         if not name.startswith("step_"):
             continue
-        try:
-            step(world)
-            report.ok(name[5:].replace("_", " "))
-        except Exception as error:  # pylint: disable=broad-except
-            frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == __file__]
-            report.fail(name[5:].replace("_", " "), f"line {frames[-1].lineno}: {error}")
+        if not report.run(step, world):
             print(run("systemctl", "status", "--no-pager", "--lines=30", "rondo")[1])
             break
     return report.finish()

@@ -74,8 +74,7 @@ printf '127.0.0.1 localhost\n::1 localhost\n' > "$place/root/etc/hosts"
 : > "$place/root/etc/resolv.conf"
 mkdir "$place/root/test"
 cp "$deb" "$place/root/test/rondo.deb"
-cp "$source_dir"/tests/systemd/inside.py "$source_dir"/tests/daemon/traffic.py \
-    "$source_dir"/tests/daemon/process.py "$source_dir"/tests/lib/harness.py "$place/root/test"
+cp "$source_dir"/tests/systemd/inside.py "$source_dir"/tests/lib/*.py "$place/root/test"
 
 # The console never ends, so its input is one that never comes.
 systemd-nspawn --quiet --directory="$place/root" --boot --register=no --keep-unit --private-network \
