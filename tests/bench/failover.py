@@ -70,12 +70,11 @@ class Backend:
         return self.ask("/good")
 
     def signal(self, number):
-        os.kill(self.server.pid, number)
+        self.server.signal(number)
 
     def fail(self, fault):
         if fault == "killed":
-            self.server.process.kill()
-            self.server.process.wait()
+            self.server.kill()
         elif fault == "stopped":
             self.signal(signal.SIGHUP)
             time.sleep(0.01)

@@ -4,14 +4,13 @@ Loopback is switched on. TCP takes the kernel's usual congestion control: bbr, w
 timer for every segment even here, and those would be most of what is measured.
 """
 
-import fcntl
 import os
-import socket
-import struct
 import sys
 
-SIOCSIFFLAGS = 0x8914
-IFF_UP_RUNNING = 0x41
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+from namespaces import raise_loopback  # noqa: E402
+
 CONTROL = "/proc/sys/net/ipv4/tcp_congestion_control"
 
 
@@ -26,8 +25,7 @@ def choose_control():
 
 
 def main():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
-        fcntl.ioctl(handle, SIOCSIFFLAGS, struct.pack("16sH14s", b"lo", IFF_UP_RUNNING, b""))
+    raise_loopback()
     choose_control()
     os.execvp(sys.argv[1], sys.argv[1:])
 

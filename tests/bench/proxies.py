@@ -6,13 +6,13 @@ log, configured as its manual advises for speed. A peer that is not installed is
 
 import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import free_port  # noqa: E402
+
+from ports import free_port  # noqa: E402
+from programs import Printer, Program  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 NGINX = """
 daemon off; worker_processes 1; pid {work}/nginx.pid;
@@ -60,57 +60,11 @@ backend back
 
 
 def worker_of(master):
-    for _ in range(100):
+    def look():
         with open(f"/proc/{master}/task/{master}/children", encoding="ascii") as children:
-            pids = children.read().split()
-        if pids:
-            return int(pids[0])
-        time.sleep(0.02)
-    raise SystemExit("nginx has no worker")
+            return children.read().split()
 
-
-class Server:
-    """A running program: `pid` is the process that does the work."""
-
-    def __init__(self, name, command, port=0, output=None):
-        self.name = name
-        self.port = port
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output or subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
-        self.pid = self.process.pid
-
-    def wait_open(self):
-        for _ in range(400):
-            if self.process.poll() is not None:
-                raise SystemExit(f"{self.name} ended at once")
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return self
-            except OSError:
-                time.sleep(0.02)
-        raise SystemExit(f"{self.name} does not listen")
-
-    def memory_kib(self):
-        with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(3)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-
-
-class Printer(Server):
-    """A server that prints the ports it listens on, one a line."""
-
-    def __init__(self, name, command, count):
-        super().__init__(name, command, output=subprocess.PIPE)
-        self.ports = [int(self.process.stdout.readline()) for _ in range(count)]
-        self.port = self.ports[0]
+    return int(wait_until("a worker of nginx", look)[0])
 
 
 class House:
@@ -141,11 +95,11 @@ class House:
 
     def origin(self, count, first=0, bad=0):
         """On so many ports, from `first` on unless that is 0; `bad` percent of its answers are 500."""
-        return self.keep(Printer("origin", self.pin + [self.tools + "/origin", str(count), str(first), str(bad)],
-                                 count))
+        command = self.pin + [self.tools + "/origin", str(count), str(first), str(bad)]
+        return self.keep(Printer(command, count, name="origin"))
 
     def floor(self, port):
-        return self.keep(Printer("floor", self.pin + [self.tools + "/floor", str(port)], 1))
+        return self.keep(Printer(self.pin + [self.tools + "/floor", str(port)], name="floor"))
 
     def rondo(self, binary, ports, settings=(), name="rondo"):
         port = free_port()
@@ -154,7 +108,7 @@ class House:
             command += ["--backend", f"http://127.0.0.1:{backend}"]
         for setting in settings:
             command += ["--set", setting]
-        return self.keep(Server(name, command, port)).wait_open()
+        return self.keep(Program(command, port, name=name))
 
     def nginx(self, ports, log="off", server="", upstream="", location=""):
         port = free_port()
@@ -164,8 +118,8 @@ class House:
         with open(config, "w", encoding="ascii") as file:
             file.write(NGINX.format(work=work, port=port, servers=servers, log=log, upstream=upstream,
                                     location=location))
-        nginx = Server("nginx", self.pin + ["nginx", "-p", work, "-c", config, "-e", work + "/nginx.err"], port)
-        self.keep(nginx).wait_open()
+        command = self.pin + ["nginx", "-p", work, "-c", config, "-e", work + "/nginx.err"]
+        nginx = self.keep(Program(command, port, name="nginx"))
         nginx.pid = worker_of(nginx.pid)
         return nginx
 
@@ -181,8 +135,8 @@ class House:
         with open(config, "w", encoding="ascii") as file:
             file.write(HAPROXY.format(port=port, servers=servers,
                                       log="log stdout format raw local0" if log else "", **fields))
-        output = open(log, "ab") if log else None  # pylint: disable=consider-using-with
-        return self.keep(Server(name, self.pin + ["haproxy", "-db", "-f", config], port, output)).wait_open()
+        options = {"output": open(log, "ab")} if log else {}  # pylint: disable=consider-using-with
+        return self.keep(Program(self.pin + ["haproxy", "-db", "-f", config], port, name=name, **options))
 
 
 def installed(name):

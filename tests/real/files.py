@@ -8,8 +8,8 @@ import re
 import subprocess
 import threading
 
-import harness
 import servers
+from rondo import Rondo
 
 SIZES = (0, 1, 1000, 16384, 65536, 65537, 1 << 20, 100 * 1000 * 1000)
 BLOCK = 1 << 20
@@ -149,7 +149,7 @@ def apache_bench(port, report):
 def play(binary, report):
     with servers.Nginx() as nginx:
         written = write_files(nginx.files)
-        with harness.Rondo(binary, [nginx.url]) as rondo:
+        with Rondo(binary, [nginx.url]) as rondo:
             browser = Browser(rondo.port)
             whole_files(browser, written, report)
             parts_of_files(browser, nginx.files, report)
@@ -158,4 +158,4 @@ def play(binary, report):
             many_requests(rondo.port, report)
             wrk(rondo.port, report)
             apache_bench(rondo.port, report)
-            report.check("rondo in front of nginx stops cleanly", rondo.stop())
+            report.check("rondo in front of nginx stops cleanly", rondo.end())

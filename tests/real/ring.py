@@ -5,14 +5,14 @@ import http.client
 import json
 import time
 
-import harness
 import servers
+from rondo import Rondo
+from waiting import PATIENCE
 
 LONG = ["max_delay_response=500ms", "retry_window=5m", "retry_window_max=5m",
         "retry.budget=100"]
 SHORT = ["max_delay_response=500ms", "retry_window=200ms", "retry_window_max=200ms",
          "retry.budget=100"]
-PATIENCE = 30.0
 
 
 def ask(port, path="/"):
@@ -57,21 +57,21 @@ def comes_back(rondo, server, seen):
 
 def in_turn(binary, report, apps):
     urls = [app.url for app in apps]
-    with harness.Rondo(binary, urls, LONG) as rondo:
+    with Rondo(binary, urls, LONG) as rondo:
         seen = [url for _, url in answers(rondo, 9)]
         report.check("three backends answer in turn", "" if seen == urls * 3 else f"{seen}")
 
 
 def one_fails(binary, report, first, failing, third):
     urls = [first.url, failing.url, third.url]
-    with harness.Rondo(binary, urls, LONG) as rondo:
+    with Rondo(binary, urls, LONG) as rondo:
         seen = answers(rondo, 30)
         report.check("a backend that fails every other request: no client sees it",
                      complaint(seen, urls))
         after = [url for _, url in seen[6:]]
         report.check("it is skipped after its first failure", "" if failing.url not in after
                      and asked(failing) <= 2 else f"asked {asked(failing)} times")
-    with harness.Rondo(binary, urls, SHORT) as rondo:
+    with Rondo(binary, urls, SHORT) as rondo:
         seen = []
         back = all(comes_back(rondo, failing, seen) and bool(seen.extend(answers(rondo, 6)) or True)
                    for _ in range(3))
@@ -80,7 +80,7 @@ def one_fails(binary, report, first, failing, third):
 
 
 def one_is_slow(binary, report, first, slow, third):
-    with harness.Rondo(binary, [first.url, slow.url, third.url], LONG) as rondo:
+    with Rondo(binary, [first.url, slow.url, third.url], LONG) as rondo:
         seen = answers(rondo, 12)
         report.check("a backend that is too slow: the next one answers",
                      complaint(seen, [first.url, third.url]))
@@ -92,7 +92,7 @@ def one_is_slow(binary, report, first, slow, third):
 
 def one_is_killed(binary, report, apps):
     urls = [app.url for app in apps]
-    with harness.Rondo(binary, urls, SHORT) as rondo:
+    with Rondo(binary, urls, SHORT) as rondo:
         seen = answers(rondo, 3)
         apps[1].kill()
         left = answers(rondo, 12)

@@ -12,14 +12,14 @@ import os
 import subprocess
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-import files    # noqa: E402
-import harness  # noqa: E402
-import ring     # noqa: E402
+import files  # noqa: E402
+import ring  # noqa: E402
 import servers  # noqa: E402
-import tunnel   # noqa: E402
+import tunnel  # noqa: E402
+from report import Report  # noqa: E402
+from rondo import Rondo, binary_from_arguments  # noqa: E402
 
 
 def has_module(name):
@@ -79,16 +79,16 @@ def applications(binary, report):
         report.skip("uvicorn", "needs python3-uvicorn and python3-fastapi for " + sys.executable)
         return
     with servers.uvicorn() as first, servers.uvicorn() as second:
-        with harness.Rondo(binary, [first.url, second.url], ["log.level=debug"]) as rondo:
+        with Rondo(binary, [first.url, second.url], ["log.level=debug"]) as rondo:
             posted_json(rondo, report)
             curled(rondo, report, "/tmp" if not os.environ.get("TMPDIR") else os.environ["TMPDIR"])
-            report.check("rondo in front of uvicorn stops cleanly", rondo.stop())
+            report.check("rondo in front of uvicorn stops cleanly", rondo.end())
     ring.play(binary, report)
 
 
 def main():
-    binary = harness.binary_from_arguments(__doc__.splitlines()[0])
-    report = harness.Report(quiet=False)
+    binary = binary_from_arguments(__doc__.splitlines()[0])
+    report = Report(quiet=False)
     if servers.find("nginx"):
         files.play(binary, report)
     else:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-import harness
+from rondo import Rondo
 
 MIB = 1 << 20
 
@@ -55,7 +55,7 @@ async def talk(binary, report):
     import websockets
     server = await websockets.serve(echo, "127.0.0.1", 0, max_size=None, compression=None)
     port = server.sockets[0].getsockname()[1]
-    rondo = await asyncio.to_thread(harness.Rondo, binary, [f"http://127.0.0.1:{port}"])
+    rondo = await asyncio.to_thread(Rondo, binary, [f"http://127.0.0.1:{port}"])
 
     def connect():
         return websockets.connect(f"ws://127.0.0.1:{rondo.port}/chat", max_size=None,
@@ -72,7 +72,7 @@ async def talk(binary, report):
         report.check("50 tunnels at a time", "" if right else "mixed up")
         await asyncio.gather(*(client.close() for client in clients))
     finally:
-        wrong = await asyncio.to_thread(rondo.stop)
+        wrong = await asyncio.to_thread(rondo.end)
         server.close()
         await server.wait_closed()
     report.check("rondo with tunnels stops cleanly", wrong)

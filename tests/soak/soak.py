@@ -12,15 +12,16 @@ last byte and tries nothing again.
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-import harness  # noqa: E402
+from ports import free_port  # noqa: E402
+from programs import Program  # noqa: E402
+from report import Report  # noqa: E402
+from rondo import Rondo, binary_from_arguments  # noqa: E402
 
 BACKENDS = 4
 CONNECTIONS = 200
@@ -30,24 +31,9 @@ SETTINGS = ["retry.budget=100", "retry_window=500ms", "retry_window_max=500ms",
 GROWTH_KIB = 2048  # of the peak, from the second quarter to the last
 
 
-class App:
-    """A backend that can be killed and started again on the same port."""
-
-    def __init__(self, directory):
-        self.command = [os.path.join(directory, "app"), "--host", "127.0.0.1", "--port"]
-        self.port = harness.free_port()
-        self.process = None
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(self.command + [str(self.port)], stdout=subprocess.PIPE)
-        if not self.process.stdout.readline():
-            raise SystemExit(f"no backend on port {self.port}")
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
+def start_app(directory):
+    port = free_port()
+    return Program([os.path.join(directory, "app"), "--host", "127.0.0.1", "--port", str(port)], port)
 
 
 class Trouble(threading.Thread):
@@ -68,7 +54,7 @@ class Trouble(threading.Thread):
             app.start()
 
 
-class Load:
+class Parts:
     """The requests in parts, one after the other; rondo's memory is looked at behind each, so that it takes requests
     to fill the row and not time."""
 
@@ -94,7 +80,7 @@ class Load:
 
 def play(rondo, apps, path, requests, report):
     trouble = Trouble(apps)
-    load = Load(rondo, path, requests)
+    load = Parts(rondo, path, requests)
     trouble.start()
     wrong = load.run()
     trouble.over.set()
@@ -115,12 +101,12 @@ def check_memory(memory, report):
 
 def check_descriptors(rondo, base, report):
     """Idle connections to backends end by themselves; then there are as many as before."""
-    for _ in range(300):
-        if rondo.descriptors() <= base:
-            break
-        time.sleep(0.1)
-    now = rondo.descriptors()
-    report.check("descriptors are as many as before", "" if now <= base else f"{base}, now {now}")
+    try:
+        rondo.wait_descriptors(base)
+        wrong = ""
+    except AssertionError as error:
+        wrong = str(error)
+    report.check("descriptors are as many as before", wrong)
 
 
 def check_objects(rondo, report):
@@ -135,19 +121,18 @@ def check_objects(rondo, report):
 
 
 def main():
-    binary = harness.binary_from_arguments(__doc__.splitlines()[0])
+    binary = binary_from_arguments(__doc__.splitlines()[0])
     directory = sys.argv[2]
     requests = int(sys.argv[3]) if len(sys.argv) > 3 else 60000
-    report = harness.Report(quiet=False)
-    apps = [App(directory) for _ in range(BACKENDS)]
+    report = Report(quiet=False)
+    apps = [start_app(directory) for _ in range(BACKENDS)]
     try:
-        with harness.Rondo(binary, [f"http://127.0.0.1:{app.port}" for app in apps],
-                           SETTINGS) as rondo:
+        with Rondo(binary, apps, SETTINGS) as rondo:
             base = rondo.descriptors()
             memory = play(rondo, apps, os.path.join(directory, "load"), requests, report)
             check_memory(memory, report)
             check_descriptors(rondo, base, report)
-            report.check("rondo stops cleanly", rondo.stop())
+            report.check("rondo stops cleanly", rondo.end())
             check_objects(rondo, report)
     finally:
         for app in apps:
