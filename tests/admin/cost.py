@@ -15,17 +15,13 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from harness import Rondo, binary_from_arguments, free_port  # noqa: E402
+from ports import free_port  # noqa: E402
+from programs import Printer  # noqa: E402
+from rondo import Rondo, binary_from_arguments  # noqa: E402
 
 BINARY = binary_from_arguments(__doc__)
 TOOLS = sys.argv[2]
 ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 5
-
-
-def start_origin():
-    process = subprocess.Popen([TOOLS + "/origin", "1"], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, text=True)
-    return process, process.stdout.readline().split()
 
 
 def drive(port, arguments, pid=None):
@@ -42,15 +38,14 @@ def result(process):
 
 
 def main():
-    origin, said = start_origin()
-    backend = f"http://127.0.0.1:{next(word for word in said if word.isdigit())}"
+    origin = Printer([TOOLS + "/origin", "1"])
     admin = free_port()
     plain_us, watched_us, percentiles = [], [], []
     log = tempfile.NamedTemporaryFile(prefix="rondo-cost-")
     try:
-        with Rondo(BINARY, [backend]) as plain, \
-                Rondo(BINARY, [backend], [f"log.access={log.name}",
-                                          f"admin.http=127.0.0.1:{admin}"]) as watched:
+        with Rondo(BINARY, [origin]) as plain, \
+                Rondo(BINARY, [origin], [f"log.access={log.name}",
+                                         f"admin.http=127.0.0.1:{admin}"]) as watched:
             small = ["--connections", "32", "--run-ms", "2000"]
             for _ in range(ROUNDS):
                 off = result(drive(plain.port, small, plain.pid))
@@ -70,7 +65,6 @@ def main():
     finally:
         log.close()
         origin.kill()
-        origin.wait()
     median, best = statistics.median, min
     print(f"processor time per request, watched over not: {median(watched_us) / median(plain_us):.3f}, "
           f"of the best rounds {best(watched_us) / best(plain_us):.3f} "

@@ -5,23 +5,21 @@ Three backends under load, of which one fails every other request and one is end
 chromium-driver. Writes page-light.png, page-dark.png and top.svg, into conf/pictures when nothing else is said.
 """
 
-import fcntl
 import html
 import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
 import browser  # noqa: E402
-from harness import binary_from_arguments, free_port  # noqa: E402
-from place import Place, until  # noqa: E402
+from place import Place, resize  # noqa: E402
+from ports import free_port  # noqa: E402
+from rondo import binary_from_arguments  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 BINARY = binary_from_arguments(__doc__)
 MOCKS = os.path.join(os.path.dirname(BINARY), "mock_backends")
@@ -38,12 +36,8 @@ def mock(name, *arguments):
 
 def last_frame(place, seconds):
     """What `rondoctl top` shows after a while."""
-    pid, fd = pty.fork()
-    if pid == 0:
-        environment = dict(os.environ, TERM="xterm", LC_ALL="C.UTF-8")
-        environment.pop("NO_COLOR", None)
-        os.execve(place.ctl, [place.ctl, "-s", place.socket, "top"], environment)
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
+    pid, fd = place.top()
+    resize(fd, HEIGHT, WIDTH)
     seen, end = b"", time.monotonic() + seconds
     while time.monotonic() < end:
         seen += os.read(fd, 65536)
@@ -108,7 +102,7 @@ def main():
             time.sleep(25)
             mocks[2].kill()
             place.rondoctl("weight", "app1", "2")
-            until(lambda: place.backend("app3")["state"] == "down", "one is down")
+            wait_until("one is down", lambda: place.backend("app3")["state"] == "down")
             time.sleep(4)
             for page, name in zip(pages, ("light", "dark")):
                 page.picture(os.path.join(TO, f"page-{name}.png"))

@@ -1,112 +1,61 @@
 """Backends that fail in a chosen way, and a rondo that is watched while they do."""
 
-import http.client
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
-import shutil
-import socket
+import struct
 import subprocess
 import tempfile
-import threading
-import time
+import termios
 
-from harness import Rondo, free_port
-
-
-def until(condition, what, seconds=20):
-    """The first true value of condition()."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"never: {what}")
-        time.sleep(0.02)
+from backends import Backend, FullBackend
+from clients import ask
+from ports import free_port
+from rondo import Rondo
 
 
-class Backend:
-    """Listens on a port and does what `self.mode` says to each request."""
+class ModeBackend(Backend):
+    """Does what `self.mode` says to each request."""
 
-    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    ANSWERS = {
+        "good": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "reset": b"",
+        "garbage": b"what do you want?\r\n\r\n",
+        "status": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+        "cut off": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
+    }
 
     def __init__(self, mode="good", port=0):
         self.mode = mode
-        self.held = []
-        self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", port))
-        self.listener.listen(0 if mode == "full" else 64)
-        self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.name = f"127.0.0.1:{self.port}"
-        if mode == "full":
-            self._fill_queue()
-        else:
-            threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(self._serve, port=port)
 
-    def _fill_queue(self):
-        """Nobody accepts, and the queue has no room: a connect is not answered."""
-        for _ in range(8):
-            waiting = socket.socket()
-            waiting.setblocking(False)
-            waiting.connect_ex(("127.0.0.1", self.port))
-            self.held.append(waiting)
+    def _serve(self, peer, _number):
+        with contextlib.suppress(EOFError, OSError):
+            while peer.read_head() and self._answer(peer):
+                pass
 
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
-        try:
-            while self._read_head(connection):
-                if not self._answer(connection):
-                    break
-        except OSError:
-            pass
-        if self.mode != "silent":
-            connection.close()
-
-    @staticmethod
-    def _read_head(connection):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            part = connection.recv(65536)
-            if not part:
-                return False
-            head += part
-        return True
-
-    def _answer(self, connection):
+    def _answer(self, peer):
+        """Can there be another one?"""
         if self.mode == "silent":
-            self.held.append(connection)
+            peer.read_to_end()
             return False
-        answers = {
-            "good": self.ANSWER,
-            "reset": b"",
-            "garbage": b"what do you want?\r\n\r\n",
-            "status": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
-            "cut off": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
-        }
-        connection.sendall(answers[self.mode])
+        peer.send(self.ANSWERS[self.mode])
         return self.mode in ("good", "status")
 
-    def close(self):
-        self.listener.close()
-        for connection in self.held:
-            connection.close()
+
+def failing_backend(mode):
+    return FullBackend() if mode == "full" else ModeBackend(mode)
 
 
 class Place:
     """A rondo with admin.http, admin.socket and an access log, and the ways to look at it."""
 
     def __init__(self, binary, backends, settings=(), config_text=None):
-        self.directory = tempfile.mkdtemp(prefix="rondo-admin-")
+        self.files = tempfile.TemporaryDirectory(prefix="rondo-admin-")
+        self.directory = self.files.name
         self.socket = os.path.join(self.directory, "admin.sock")
         self.log = os.path.join(self.directory, "access.log")
         self.config = os.path.join(self.directory, "rondo.conf")
@@ -124,26 +73,14 @@ class Place:
 
     def answer(self, path="/"):
         """Status and fields of an answer through the proxy; 0 when it was cut off."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.rondo.port, timeout=30)
         try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status, answer.headers
-        except (http.client.HTTPException, OSError):
+            return ask(self.rondo, path)[:2]
+        except (EOFError, OSError):
             return 0, {}
-        finally:
-            connection.close()
 
-    def admin(self, path, method="GET", headers=None, body=None):
+    def admin(self, path, method="GET", content=b"", host="localhost"):
         """An answer of admin.http: status, fields, content."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=30)
-        try:
-            connection.request(method, path, body=body, headers=headers or {})
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()
-        finally:
-            connection.close()
+        return ask(self.admin_port, path, method, content=content, host=host)
 
     def json(self, path):
         return json.loads(self.admin(path)[2])
@@ -171,16 +108,23 @@ class Place:
                               capture_output=True, text=True, timeout=30, check=False)
         return done.returncode, done.stdout + done.stderr
 
-    def stop(self):
-        wrong = self.rondo.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
-        return wrong
+    def top(self, has_colour=True):
+        """`rondoctl top` in a terminal: its process id, and our end of the terminal."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            environment = dict(os.environ, TERM="xterm", LC_ALL="C.UTF-8", NO_COLOR="1")
+            if has_colour:
+                del environment["NO_COLOR"]
+            os.execve(self.ctl, [self.ctl, "-s", self.socket, "top"], environment)
+        return pid, terminal
 
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, value, trace):
-        wrong = self.stop()
-        if wrong and kind is None:
-            raise AssertionError("rondo: " + wrong)
-        return False
+    def __exit__(self, *error):
+        with self.files:
+            self.rondo.__exit__(*error)
+
+
+def resize(terminal, rows, columns):
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

@@ -8,17 +8,21 @@ what is theirs where they are installed.
 
 import json
 import os
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from harness import Report, binary_from_arguments, free_port  # noqa: E402
-from place import Backend, Place, until  # noqa: E402
+from clients import Client  # noqa: E402
+from place import ModeBackend, Place, failing_backend, resize  # noqa: E402
+from ports import free_port  # noqa: E402
+from report import Report, Skip  # noqa: E402
+from rondo import binary_from_arguments, write_config  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 BINARY = binary_from_arguments(__doc__)
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -36,6 +40,11 @@ def equal(got, wanted, what):
     assert got == wanted, f"{what}: {got!r}, not {wanted!r}"
 
 
+def need(program, package=""):
+    if not shutil.which(program):
+        raise Skip(f"{program} is not installed" + (f" (Debian: {package})" if package else ""))
+
+
 def contains(text, part, what):
     assert part in text, f"{what}: no {part!r} in:\n{text}"
 
@@ -44,33 +53,33 @@ def contains(text, part, what):
 
 
 def every_endpoint_answers_get_and_head():
-    good = Backend()
+    good = ModeBackend()
     with Place(BINARY, [good.url]) as place:
         for path, kind in ENDPOINTS.items():
             status, fields, content = place.admin(path)
             equal(status, 200, path)
-            contains(fields["Content-Type"], kind, path)
-            equal(int(fields["Content-Length"]), len(content), path)
-            equal(fields["X-Content-Type-Options"], "nosniff", path)
+            contains(fields["content-type"], kind, path)
+            equal(int(fields["content-length"]), len(content), path)
+            equal(fields["x-content-type-options"], "nosniff", path)
             status, fields, content = place.admin(path + "?x=1", "HEAD")
             equal((status, content), (200, b""), "HEAD " + path)
-            assert int(fields["Content-Length"]) > 0
+            assert int(fields["content-length"]) > 0
         equal(place.admin("/nothing")[0], 404, "another path")
 
 
 def nothing_but_get_and_head_is_answered():
-    good = Backend()
+    good = ModeBackend()
     with Place(BINARY, [good.url]) as place:
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
             status, fields, _ = place.admin("/status.json", method)
             equal(status, 405, method)
-            equal(fields["Allow"], "GET, HEAD", method)
-        equal(place.admin("/status.json", "POST", body=b"x" * 100000)[0], 405, "POST with content")
+            equal(fields["allow"], "GET, HEAD", method)
+        equal(place.admin("/status.json", "POST", content=b"x" * 100000)[0], 405, "POST with content")
         equal(place.admin("/", "BREW")[0], 501, "a method that nobody knows")
 
 
 def only_addresses_and_localhost_are_hosts():
-    good = Backend()
+    good = ModeBackend()
     cases = {
         "localhost": 200, "LOCALHOST:9180": 200, "127.0.0.1": 200, "[::1]:80": 200, "10.1.2.3:1": 200,
         "example.org": 421, "localhost.example.org": 421, "127.0.0.1.example.org": 421,
@@ -79,19 +88,19 @@ def only_addresses_and_localhost_are_hosts():
     with Place(BINARY, [good.url]) as place:
         for host, wanted in cases.items():
             for path in ENDPOINTS:
-                equal(place.admin(path, headers={"Host": host})[0], wanted, f"{host} {path}")
+                equal(place.admin(path, host=host)[0], wanted, f"{host} {path}")
 
 
 def exchange(place, request):
     """All that comes back for some bytes."""
-    with socket.create_connection(("127.0.0.1", place.admin_port), timeout=30) as client:
-        client.sendall(request)
+    with Client(place.admin_port) as client:
+        client.send(request)
         client.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: client.recv(65536), b""))
+        return client.read_to_end()
 
 
 def connections_go_on_and_broken_requests_end_them():
-    good = Backend()
+    good = ModeBackend()
     get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with Place(BINARY, [good.url]) as place:
         equal(exchange(place, get * 5).count(b"HTTP/1.1 200 OK"), 5, "pipelined requests")
@@ -109,23 +118,23 @@ def connections_go_on_and_broken_requests_end_them():
 
 
 def idle_connections_make_room_and_the_proxy_does_not_care():
-    good = Backend()
+    good = ModeBackend()
     get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with Place(BINARY, [good.url]) as place:
         held = []
         for _ in range(100):
-            client = socket.create_connection(("127.0.0.1", place.admin_port), timeout=30)
-            client.sendall(get)
+            client = Client(place.admin_port)
+            client.send(get)
             contains(client.recv(4096), b" 200 ", "one more connection")
             held.append(client)
         equal(place.client(), 200, "the proxy")
         for client in held:
             client.close()
-        until(lambda: place.admin("/healthz")[0] == 200, "answers afterwards")
+        wait_until("answers afterwards", lambda: place.admin("/healthz")[0] == 200)
 
 
 def answers_reach_a_slow_reader_whole():
-    good = [Backend() for _ in range(12)]
+    good = [ModeBackend() for _ in range(12)]
     with Place(BINARY, [one.url for one in good]) as place:
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -145,14 +154,13 @@ def readiness_follows_the_backends():
     with Place(BINARY, [f"http://127.0.0.1:{port}"]) as place:
         equal(place.admin("/readyz")[0], 200, "nothing was tried yet")
         equal(place.client(), 502, "refused")
-        until(lambda: place.admin("/readyz")[0] == 503, "not ready")
+        wait_until("not ready", lambda: place.admin("/readyz")[0] == 503)
         equal(place.admin("/healthz")[0], 200, "the loop turns all the same")
 
 
 def metrics_pass_promtool():
-    if not shutil.which("promtool"):
-        return "promtool is not installed (Debian: prometheus)"
-    good = Backend()
+    need("promtool", "prometheus")
+    good = ModeBackend()
     with Place(BINARY, [good.url, f"http://127.0.0.1:{free_port()}"]) as place:
         for _ in range(4):
             place.client()
@@ -162,7 +170,6 @@ def metrics_pass_promtool():
     rules = os.path.join(HERE, "..", "..", "conf", "rondo.rules.yml")
     done = subprocess.run(["promtool", "check", "rules", rules], capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return None
 
 
 # ---- every state, every reason -----------------------------------------------------------------------
@@ -170,7 +177,7 @@ def metrics_pass_promtool():
 
 def seen_everywhere(place, name, reason, text):
     """A backend that just went down is so wherever one can look."""
-    backend = until(lambda: (b := place.backend(name))["state"] == "down" and b, f"{name} is down")
+    backend = wait_until(f"{name} is down", lambda: (b := place.backend(name))["state"] == "down" and b)
     equal(backend["reason"], reason, "status.json")
     contains(backend["why"], text, "status.json")
     assert backend["since"] > 0 and backend["failures"][reason] >= 1, backend
@@ -203,10 +210,10 @@ def every_reason_is_seen_everywhere():
              ("garbage", "bad_response", "broken response head"),
              ("status", "status", "status 503"),
              ("cut off", "cut_off", "answer cut off")]
-    good = Backend()
+    good = ModeBackend()
     nowhere = "255.255.255.255:80"
     refused = f"127.0.0.1:{free_port()}"
-    bad = {mode: Backend(mode) for mode, _, _ in cases}
+    bad = {mode: failing_backend(mode) for mode, _, _ in cases}
     wanted = [(bad[mode].name, reason, text) for mode, reason, text in cases]
     wanted += [(refused, "refused", "connection refused"), (nowhere, "unreachable", "unreachable")]
     for name, reason, text in wanted:
@@ -220,26 +227,26 @@ def every_reason_is_seen_everywhere():
 
 
 def failed_checks_are_seen_everywhere():
-    good, bad = Backend(), Backend("status")
+    good, bad = ModeBackend(), ModeBackend("status")
     settings = ["health.path=/health", "health.interval=100ms", "health.timeout=1s", "health.fall=2"]
     with Place(BINARY, [good.url, bad.url], settings) as place:
         seen_everywhere(place, bad.name, "check", "health checks failed")
-        until(lambda: place.backend(bad.name)["failures"]["check"] > 3, "checks go on")
+        wait_until("checks go on", lambda: place.backend(bad.name)["failures"]["check"] > 3)
         bad.mode = "good"
-        until(lambda: place.backend(bad.name)["state"] == "up", "checks bring it back")
+        wait_until("checks bring it back", lambda: place.backend(bad.name)["state"] == "up")
 
 
 def every_state_is_seen_everywhere():
-    good = Backend()
+    good = ModeBackend()
     port = free_port()
     name = f"127.0.0.1:{port}"
     missing = "nobody.invalid:80"
     with Place(BINARY, [good.url, "http://" + name, "http://" + missing],
                ["retry_window=1s"]) as place:
         def is_in(backend, state):
-            until(lambda: place.backend(backend)["state"] == state, f"{backend} is {state}")
-            until(lambda: place.metric("rondo_backend_state", backend=backend, state=state) == 1, state)
-            until(lambda: f"<td>{backend}</td><td>{state}</td>" in place.admin("/")[2].decode(), state)
+            wait_until(f"{backend} is {state}", lambda: place.backend(backend)["state"] == state)
+            wait_until(state, lambda: place.metric("rondo_backend_state", backend=backend, state=state) == 1)
+            wait_until(state, lambda: f"<td>{backend}</td><td>{state}</td>" in place.admin("/")[2].decode())
             contains(place.rondoctl("why", backend)[1], f"is {state}: ", "why")
             contains(place.rondoctl("status")[1], state, "status")
 
@@ -248,7 +255,7 @@ def every_state_is_seen_everywhere():
         for _ in range(4):
             equal(place.client(), 200, "somebody answers")
         is_in(name, "down")
-        late = Backend(port=port)
+        late = ModeBackend(port=port)
         is_in(name, "trial")
         for _ in range(4):
             place.client()
@@ -264,7 +271,7 @@ def every_state_is_seen_everywhere():
 
 
 def what_the_operator_changes_survives_a_reload():
-    one, two = Backend(), Backend()
+    one, two = ModeBackend(), ModeBackend()
     text = ('backends = ({ url = "%s"; name = "one"; }, { url = "%s"; name = "two"; weight = %d; });\n'
             'retry = { tries = %d; };\n')
     with Place(BINARY, [], config_text=text % (one.url, two.url, 1, 2)) as place:
@@ -277,8 +284,7 @@ def what_the_operator_changes_survives_a_reload():
             equal(place.client(), 200, "a request")
         two_requests = json.loads(place.rondoctl("status", "--json")[1])["backends"][1]["requests"]
         equal(two_requests - json.loads(before)["backends"][1]["requests"], 6, "all go to the other")
-        with open(place.config, "w", encoding="ascii") as out:
-            out.write(text % (one.url, two.url, 3, 5))
+        write_config(place.config, text % (one.url, two.url, 3, 5))
         status, said = place.rondoctl("reload")
         equal((status, said.splitlines()), (0, ["reloaded, 2 changes", "  two weight 1 -> 3",
                                                 "  retry.tries 2 -> 5"]), "reload")
@@ -298,69 +304,65 @@ def what_the_operator_changes_survives_a_reload():
 
 
 def when_all_are_drained_clients_are_told_to_come_again():
-    one, two = Backend(), Backend()
+    one, two = ModeBackend(), ModeBackend()
     with Place(BINARY, [one.url, two.url]) as place:
         for backend in one, two:
             equal(place.client(), 200, "before")
             equal(place.rondoctl("drain", backend.url.rpartition("/")[2])[0], 0, "drain")
         status, fields = place.answer()
         equal(status, 503, "all are drained")
-        equal(fields["Retry-After"], "1", "Retry-After")
-        equal(fields["Proxy-Status"], "rondo; error=destination_unavailable", "Proxy-Status")
+        equal(fields["retry-after"], "1", "Retry-After")
+        equal(fields["proxy-status"], "rondo; error=destination_unavailable", "Proxy-Status")
         place.rondoctl("undrain", one.url.rpartition("/")[2])
         equal(place.client(), 200, "one is back")
 
 
 def a_bad_configuration_is_told_with_its_faults():
-    good = Backend()
+    good = ModeBackend()
     text = f'backends = ( "{good.url}" );\n'
     with Place(BINARY, [], config_text=text) as place:
         equal(place.metric("rondo_config_last_reload_successful"), 1, "at the start")
-        with open(place.config, "w", encoding="ascii") as out:
-            out.write(text + "retri = 3;\n")
+        write_config(place.config, text + "retri = 3;\n")
         status, said = place.rondoctl("reload")
         equal(status, 1, "exit status")
         contains(said, "refused, the old configuration stays", "verdict")
         contains(said, "rondo.conf:2: unknown setting `retri`", "the fault")
-        until(lambda: place.metric("rondo_config_last_reload_successful") == 0, "the metric")
+        wait_until("the metric", lambda: place.metric("rondo_config_last_reload_successful") == 0)
         contains(place.rondoctl("status")[1], "the last reload was refused: ", "status")
         equal(place.client(), 200, "it serves on")
-        with open(place.config, "w", encoding="ascii") as out:
-            out.write(text)
+        write_config(place.config, text)
         equal(place.rondoctl("reload"), (0, "reloaded, 0 changes\n"), "and back")
-        until(lambda: place.metric("rondo_config_last_reload_successful") == 1, "the metric")
+        wait_until("the metric", lambda: place.metric("rondo_config_last_reload_successful") == 1)
 
 
 def logs_are_opened_again():
-    good = Backend()
+    good = ModeBackend()
     with Place(BINARY, [good.url]) as place:
         place.client("/before")
-        until(lambda: os.path.getsize(place.log) > 0, "a line")
+        wait_until("a line", lambda: os.path.getsize(place.log) > 0)
         os.rename(place.log, place.log + ".1")
         equal(place.rondoctl("logs")[0], 0, "logs")
         place.client("/after")
-        until(lambda: os.path.getsize(place.log) > 0, "a line in the new file")
+        wait_until("a line in the new file", lambda: os.path.getsize(place.log) > 0)
         with open(place.log, encoding="utf-8") as log:
             contains(log.read(), "GET /after", "the new file")
 
 
 def the_socket_is_for_its_owner_and_group():
-    good = Backend()
+    good = ModeBackend()
     with Place(BINARY, [good.url]) as place:
         equal(os.stat(place.socket).st_mode & 0o777, 0o660, "mode")
         for line, wanted in ((b"status\n", b'"ok":true'), (b"why nobody\n", b'"ok":false'),
                              (b"why\n", b'"ok":false'), (b"weight x\n", b'"ok":false'),
                              (b"\n", b'"ok":false'), (b"x" * 5000, b"too long"),
                              (b"why \xff\xfe\n", b'"ok":false'), (b"logs\r\n", b'"ok":true')):
-            with socket.socket(socket.AF_UNIX) as client:
-                client.settimeout(30)
-                client.connect(place.socket)
-                client.sendall(line)
-                answer = b"".join(iter(lambda: client.recv(65536), b""))
+            with Client(place.socket) as client:
+                client.send(line)
+                answer = client.read_to_end()
             contains(answer, wanted, repr(line[:20]))
             json.loads(answer)
         path = place.socket
-        equal(place.rondo.stop(), "", "the end")
+        equal(place.rondo.end(), "", "the end")
         assert not os.path.exists(path), "the socket is still there"
         status, said = place.rondoctl("status")
         equal(status, 1, "nobody is there")
@@ -379,21 +381,10 @@ def rondoctl_knows_its_commands():
 
 
 def top_shows_a_backend_that_goes_down():
-    import fcntl
-    import pty
-    import select
-    import struct
-    import termios
-    good, bad = Backend(), f"127.0.0.1:{free_port()}"
+    good, bad = ModeBackend(), f"127.0.0.1:{free_port()}"
     with Place(BINARY, [good.url, "http://" + bad]) as place:
         for colour in (True, False):
-            pid, fd = pty.fork()
-            if pid == 0:
-                environment = dict(os.environ, TERM="xterm", LC_ALL="C.UTF-8")
-                environment.pop("NO_COLOR", None)
-                if not colour:
-                    environment["NO_COLOR"] = "1"
-                os.execve(place.ctl, [place.ctl, "-s", place.socket, "top"], environment)
+            pid, fd = place.top(colour)
             seen = bytearray()
 
             def read_until(part, fd=fd, seen=seen):
@@ -401,13 +392,13 @@ def top_shows_a_backend_that_goes_down():
                     assert select.select([fd], [], [], 30)[0], f"never {part!r} in {bytes(seen)!r}"
                     seen.extend(os.read(fd, 65536))
 
-            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 110, 0, 0))
+            resize(fd, 30, 110)
             read_until(b"requests/s")
             place.client()
             place.client()
             read_until(b"connection refused")
             del seen[:]
-            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 60, 0, 0))
+            resize(fd, 12, 60)
             read_until(b"\x1b[J")
             frame = bytes(seen).split(b"\x1b[H")[-1]
             assert frame.count(b"\r\n") < 12, frame
@@ -424,40 +415,34 @@ def top_shows_a_backend_that_goes_down():
 def run_some(place):
     for i in range(6):
         place.client(f'/a%22b?x={i}')
-    until(lambda: os.path.getsize(place.log) > 0, "lines")
-    equal(place.rondo.stop(), "", "the end")
+    wait_until("lines", lambda: os.path.getsize(place.log) > 0)
+    equal(place.rondo.end(), "", "the end")
 
 
 def goaccess_reads_the_access_log():
-    if not shutil.which("goaccess"):
-        return "goaccess is not installed"
-    good = Backend()
+    need("goaccess")
+    good = ModeBackend()
     for form in ("combined", "combined+"):
-        place = Place(BINARY, [good.url, f"http://127.0.0.1:{free_port()}"], [f"log.format={form}"])
-        run_some(place)
-        report = os.path.join(place.directory, "report.json")
-        done = subprocess.run(["goaccess", place.log, "--log-format=COMBINED", "-o", report,
-                               "--no-global-config"], capture_output=True, check=False,
-                              stdin=subprocess.DEVNULL)
-        assert done.returncode == 0, done.stderr
-        with open(report, encoding="utf-8") as read:
-            general = json.load(read)["general"]
-        equal((general["valid_requests"], general["failed_requests"]), (6, 0), form)
-        place.stop()
-    return None
+        with Place(BINARY, [good.url, f"http://127.0.0.1:{free_port()}"], [f"log.format={form}"]) as place:
+            run_some(place)
+            report = os.path.join(place.directory, "report.json")
+            done = subprocess.run(["goaccess", place.log, "--log-format=COMBINED", "-o", report,
+                                   "--no-global-config"], capture_output=True, check=False,
+                                  stdin=subprocess.DEVNULL)
+            assert done.returncode == 0, done.stderr
+            with open(report, encoding="utf-8") as read:
+                general = json.load(read)["general"]
+            equal((general["valid_requests"], general["failed_requests"]), (6, 0), form)
 
 
 def jq_reads_the_access_log():
-    if not shutil.which("jq"):
-        return "jq is not installed"
-    good = Backend()
-    place = Place(BINARY, [good.url, f"http://127.0.0.1:{free_port()}"], ["log.format=json"])
-    run_some(place)
-    done = subprocess.run(["jq", "-es", "length"], stdin=open(place.log, "rb"), capture_output=True,
-                          check=False)
-    equal((done.returncode, done.stdout), (0, b"6\n"), "jq")
-    place.stop()
-    return None
+    need("jq")
+    good = ModeBackend()
+    with Place(BINARY, [good.url, f"http://127.0.0.1:{free_port()}"], ["log.format=json"]) as place:
+        run_some(place)
+        with open(place.log, "rb") as log:
+            done = subprocess.run(["jq", "-es", "length"], stdin=log, capture_output=True, check=False)
+        equal((done.returncode, done.stdout), (0, b"6\n"), "jq")
 
 
 TESTS = [
@@ -488,18 +473,8 @@ def main():
     report = Report(quiet=False)
     chosen = sys.argv[2:]
     for test in TESTS:
-        name = test.__name__.replace("_", " ")
-        if chosen and test.__name__ not in chosen:
-            continue
-        try:
-            skipped = test()
-        except Exception:  # what went wrong is told, and the next one runs
-            report.fail(name, traceback.format_exc())
-            continue
-        if skipped:
-            report.skip(name, skipped)
-        else:
-            report.ok(name)
+        if not chosen or test.__name__ in chosen:
+            report.run(test)
     return report.finish()
 
 

@@ -6,13 +6,15 @@ Needs Debian's chromium and chromium-driver; without them it says so and skips.
 
 import os
 import sys
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 import browser  # noqa: E402
-from harness import Report, binary_from_arguments, free_port  # noqa: E402
-from place import Backend, Place, until  # noqa: E402
+from place import ModeBackend, Place  # noqa: E402
+from ports import free_port  # noqa: E402
+from report import Report  # noqa: E402
+from rondo import binary_from_arguments  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 BINARY = binary_from_arguments(__doc__)
 STATE = "return [...document.querySelectorAll('.backend')].map((row) => " \
@@ -20,44 +22,45 @@ STATE = "return [...document.querySelectorAll('.backend')].map((row) => " \
 
 
 def a_backend_goes_down_and_comes_back_on_the_page():
-    good = Backend()
+    good = ModeBackend()
     port = free_port()
     name = f"127.0.0.1:{port}"
     with Place(BINARY, [good.url, "http://" + name], ["retry_window=1s"]) as place, \
             browser.Browser() as page:
         page.open(f"http://127.0.0.1:{place.admin_port}/")
-        until(lambda: page.text("#summary") == "all 2 backends up", "the start")
+        wait_until("the start", lambda: page.text("#summary") == "all 2 backends up")
         for _ in range(4):
             place.client()
-        until(lambda: page.text("#summary") == "1 of 2 backends up", "the summary tells")
-        until(lambda: any(name + " down" in row and "connection refused" in row and "next try in" in row
-                          for row in page.run(STATE)), "the row says why, and what comes next")
-        until(lambda: "connection refused" in page.text("#events"), "the event is there")
-        until(lambda: "connection refused" in page.text("#failures"), "the failure is counted")
+        wait_until("the summary tells", lambda: page.text("#summary") == "1 of 2 backends up")
+        wait_until("the row says why, and what comes next", lambda: any(
+            name + " down" in row and "connection refused" in row and "next try in" in row
+            for row in page.run(STATE)))
+        wait_until("the event is there", lambda: "connection refused" in page.text("#events"))
+        wait_until("the failure is counted", lambda: "connection refused" in page.text("#failures"))
         assert page.run("return document.querySelectorAll('#ring .node.down').length") == 1
-        late = Backend(port=port)
-        until(lambda: any(name + " trial" in row for row in page.run(STATE)), "the trial is shown")
+        late = ModeBackend(port=port)
+        wait_until("the trial is shown", lambda: any(name + " trial" in row for row in page.run(STATE)))
         for _ in range(4):
             place.client()
-        until(lambda: page.text("#summary") == "all 2 backends up", "it is back")
-        until(lambda: "it answers again" in page.text("#events"), "and that is told")
+        wait_until("it is back", lambda: page.text("#summary") == "all 2 backends up")
+        wait_until("and that is told", lambda: "it answers again" in page.text("#events"))
         assert page.run("return document.querySelectorAll('#ring .node.up').length") == 2
         assert page.run("return performance.getEntriesByType('resource').every("
                         "(one) => one.name.startsWith(location.origin) || one.name.startsWith('data:'))")
         assert page.run("return document.documentElement.scrollWidth <= innerWidth")
-        assert place.rondo.stop() == ""
-        until(lambda: "does not answer" in page.text("#trouble"), "rondo is gone, and the page says so")
+        place.rondo.stop()
+        wait_until("rondo is gone, and the page says so", lambda: "does not answer" in page.text("#trouble"))
         late.close()
 
 
 def nothing_overflows_on_a_phone():
-    good = Backend()
+    good = ModeBackend()
     with Place(BINARY, [good.url, f"http://127.0.0.1:{free_port()}"]) as place, \
             browser.Browser(width=360, height=740, dark=True) as page:
         place.client()
         place.client()
         page.open(f"http://127.0.0.1:{place.admin_port}/")
-        until(lambda: page.text("#summary"), "the page")
+        wait_until("the page", lambda: page.text("#summary"))
         assert page.run("return document.documentElement.scrollWidth <= innerWidth")
         dark = page.run("return getComputedStyle(document.body).backgroundColor")
         assert dark == "rgb(18, 23, 26)", dark
@@ -79,15 +82,10 @@ def main():
     wanting = browser.missing()
     for test in (a_backend_goes_down_and_comes_back_on_the_page, nothing_overflows_on_a_phone,
                  without_a_script_there_are_tables):
-        name = test.__name__.replace("_", " ")
         if wanting:
-            report.skip(name, f"{wanting} is not installed")
-            continue
-        try:
-            test()
-            report.ok(name)
-        except Exception:  # what went wrong is told, and the next one runs
-            report.fail(name, traceback.format_exc())
+            report.skip(test.__name__.replace("_", " "), f"{wanting} is not installed")
+        else:
+            report.run(test)
     return report.finish()
 
 

@@ -6,12 +6,12 @@ Needs Debian's chromium and chromium-driver, and nothing else. Use it as a conte
 import base64
 import json
 import shutil
-import subprocess
 import tempfile
-import time
 import urllib.request
 
-from harness import free_port
+from ports import free_port
+from programs import Program
+from waiting import wait_until
 
 
 def missing():
@@ -25,9 +25,7 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="rondo-browser-")
         self.port = free_port()
         self.session = None
-        self.driver = subprocess.Popen(
-            ["chromedriver", f"--port={self.port}"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.driver = Program(["chromedriver", f"--port={self.port}"], self.port)
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                      "--disable-dev-shm-usage", f"--user-data-dir={self.profile}",
                      f"--window-size={width},{height}"]
@@ -35,7 +33,7 @@ class Browser:
         if not script:
             options["prefs"] = {"profile.managed_default_content_settings.javascript": 2}
         try:
-            self._wait_for_driver()
+            wait_until("chromedriver is ready", lambda: self._call("GET", "/status")["ready"])
             answer = self._call("POST", "/session", {"capabilities": {"alwaysMatch": {
                 "browserName": "chrome", "goog:chromeOptions": options}}})
             self.session = answer["sessionId"]
@@ -47,17 +45,6 @@ class Browser:
         except Exception:
             self.close()
             raise
-
-    def _wait_for_driver(self):
-        until = time.monotonic() + 30
-        while True:
-            try:
-                if self._call("GET", "/status")["ready"]:
-                    return
-            except OSError:
-                if time.monotonic() > until:
-                    raise
-            time.sleep(0.05)
 
     def _call(self, method, path, body=None):
         request = urllib.request.Request(
@@ -102,8 +89,7 @@ class Browser:
                 self._call("DELETE", f"/session/{self.session}")
         except OSError:
             pass
-        self.driver.terminate()
-        self.driver.wait()
+        self.driver.stop()
         shutil.rmtree(self.profile, ignore_errors=True)
 
     def __enter__(self):
