@@ -13,7 +13,8 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
-sys.path.insert(0, os.path.join(TESTS, "http"))
+sys.path.insert(0, os.path.join(TESTS, "lib"))
+
 import wire  # noqa: E402
 
 KINDS = {"HEAD": b"H", "WEBSOCKET": b"W"}

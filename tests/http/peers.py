@@ -1,4 +1,5 @@
-"""The two ends of a conversation through rondo: a raw client and a raw backend, both on asyncio.
+"""The two ends of a conversation through rondo: a raw client and a raw backend, both on asyncio, because two hundred
+conversations go on at a time.
 
 Every client has a loopback address of its own (127.x.y.z). rondo tells it to the backend in
 X-Forwarded-For, and that is how the backend knows which of hundreds of conversations a request
@@ -8,12 +9,12 @@ belongs to, without a byte being added to what the client sends.
 import asyncio
 import itertools
 import socket
-import struct
 
 import wire
+from peer import reset_at_close
 
-PATIENCE = 60.0  # seconds for anything at all to happen; a test that needs them has failed
-PAUSE = 0.002    # between two pieces, so that they arrive as two reads
+PATIENCE = 60  # seconds; longer than elsewhere, because so many conversations share two processes
+PAUSE = 0.002  # between two pieces, so that they arrive as two reads
 
 
 def addresses():
@@ -34,13 +35,33 @@ class Wish:
         self.arrived = asyncio.Event()  # the first of them is complete
 
 
-class Link:
-    """One connection that rondo opened to the backend."""
+class End:
+    """One end of a connection."""
 
     def __init__(self, reader, writer):
         self.reader = reader
         self.writer = writer
         self.unread = b""
+
+    def finish_sending(self):
+        try:
+            self.writer.write_eof()
+        except OSError:
+            pass  # rondo was quicker
+
+    def close(self):
+        self.writer.close()
+
+    def reset(self):
+        reset_at_close(self.writer.get_extra_info("socket"))
+        self.writer.transport.abort()
+
+
+class Link(End):
+    """One connection that rondo opened to the backend."""
+
+    def __init__(self, reader, writer):
+        super().__init__(reader, writer)
         self.closed = asyncio.Event()  # ended, by either side
 
     def send(self, data):
@@ -52,19 +73,6 @@ class Link:
             self.send(piece)
             await asyncio.sleep(PAUSE)
 
-    def finish_sending(self):
-        try:
-            self.writer.write_eof()
-        except OSError:
-            pass  # rondo was quicker
-
-    def finish(self):
-        self.writer.close()
-
-    def reset(self):
-        linger(self.writer.get_extra_info("socket"))
-        self.writer.transport.abort()
-
     async def read(self):
         """More bytes, or False at the end."""
         try:
@@ -75,11 +83,6 @@ class Link:
         return bool(data)
 
 
-def linger(sock):
-    """Closing it will send RST."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
 async def answer_plainly(link, request):
     """The method and the target back as content, so that a swapped answer is seen."""
     content = request.start[0] + b" " + request.start[1]
@@ -87,7 +90,7 @@ async def answer_plainly(link, request):
     link.send(head if request.start[0] == b"HEAD" else head + content)
 
 
-class Backend:
+class WishBackend:
     """Listens, parses what rondo sends by the letter, and plays the wish of whose request it is."""
 
     def __init__(self):
@@ -163,13 +166,11 @@ class Backend:
             wish.partial = message
 
 
-class Client:
+class Client(End):
     """One client connection: sends bytes as they are, reads answers by the letter."""
 
     def __init__(self, reader, writer):
-        self.reader = reader
-        self.writer = writer
-        self.unread = b""
+        super().__init__(reader, writer)
         self.ended = ""  # "close" or "reset" once the other side has ended it
 
     @classmethod
@@ -187,12 +188,6 @@ class Client:
                     await asyncio.sleep(PAUSE)
                 self.writer.write(piece)
                 await self.writer.drain()
-        except OSError:
-            pass
-
-    def finish_sending(self):
-        try:
-            self.writer.write_eof()
         except OSError:
             pass
 
@@ -228,10 +223,3 @@ class Client:
         while await self.read():
             pass
         return self.ended
-
-    def close(self):
-        self.writer.close()
-
-    def reset(self):
-        linger(self.writer.get_extra_info("socket"))
-        self.writer.transport.abort()

@@ -13,14 +13,15 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
-import harness  # noqa: E402
 import judge  # noqa: E402
 import plans  # noqa: E402
 import scenarios  # noqa: E402
 import wire  # noqa: E402
-from peers import PATIENCE, Backend, Client, Wish, addresses, answer_plainly  # noqa: E402
+from peers import PATIENCE, Client, Wish, WishBackend, addresses, answer_plainly  # noqa: E402
+from report import Report  # noqa: E402
+from rondo import Rondo, binary_from_arguments  # noqa: E402
 
 WIDTH = 200          # conversations at a time
 NARROW = 24          # those that go byte by byte
@@ -155,7 +156,7 @@ class Table:
                 return
             await link.send_pieces(pieces)
             if row.event:
-                link.finish()
+                link.close()
 
         return self.converse(plan, [ASKS[plan.ask]], play)
 
@@ -227,16 +228,16 @@ async def play_table(binary, report, names):
     sharper = dict(read_table("wire.tsv"))
     rows = [Row(cells, sharper) for cells in read_table("cases.tsv")]
     rows = [row for row in rows if not names or row.name in names]
-    backend = Backend()
+    backend = WishBackend()
     await backend.start()
     settings = ["retry.tries=1", "timeouts.backend_idle=60s", "max_delay_response=60s",
                 "timeouts.connect=60s", "timeouts.request_head=60s", "retry.deadline=60s"]
-    rondo = await asyncio.to_thread(harness.Rondo, binary, [backend.url], settings)
+    rondo = await asyncio.to_thread(Rondo, binary, [backend.url], settings)
     table = Table(report, rondo.port, backend)
     await table.play_requests([row for row in rows if row.direction == "C>P"])
     await table.play_responses([row for row in rows if row.direction == "B>P"])
     table.check_untouched()
-    report.check("rondo stops cleanly", await asyncio.to_thread(rondo.stop))
+    report.check("rondo stops cleanly", await asyncio.to_thread(rondo.end))
     backend.stop()
 
 
@@ -249,8 +250,8 @@ async def play(binary, report, names):
 
 
 def main():
-    binary = harness.binary_from_arguments(__doc__.splitlines()[0])
-    report = harness.Report()
+    binary = binary_from_arguments(__doc__.splitlines()[0])
+    report = Report()
     asyncio.run(play(binary, report, sys.argv[2:]))
     return report.finish()
 

@@ -9,9 +9,9 @@ patience.
 import asyncio
 import socket
 
-import harness
 import wire
-from peers import PATIENCE, Backend, Client, Link, Wish, addresses, answer_plainly
+from peers import PATIENCE, Client, Link, Wish, WishBackend, addresses, answer_plainly
+from rondo import Rondo
 
 PATIENT = ["retry.tries=1", "max_delay_response=60s", "timeouts.connect=60s",
            "timeouts.backend_idle=60s", "limits.body_bytes=1m"]
@@ -98,13 +98,13 @@ class EarlyStage:
     async def __aenter__(self):
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
-        self.rondo = await asyncio.to_thread(harness.Rondo, self.binary, [url], PATIENT)
+        self.rondo = await asyncio.to_thread(Rondo, self.binary, [url], PATIENT)
         self.client = await Client.connect(self.rondo.port, "127.0.0.1")
         return self
 
     async def __aexit__(self, kind, error, trace):
         self.client.close()
-        wrong = await asyncio.to_thread(self.rondo.stop)
+        wrong = await asyncio.to_thread(self.rondo.end)
         self.server.close()
         expect(kind or not wrong, f"rondo: {wrong}")
 
@@ -287,7 +287,7 @@ async def SZ01(stage):
 async def RS29(stage):
     """A backend that ends every connection at once: 502."""
     async def finish(link):
-        link.finish()
+        link.close()
 
     async with EarlyStage(stage, finish, on_accept=True) as early:
         await early.client.send([GET])
@@ -438,7 +438,7 @@ async def RT07(stage):
                 dying.append(link)
                 await answer_plainly(link, request)
             elif link in dying:
-                link.finish()
+                link.close()
             else:
                 await answer_plainly(link, request)
 
@@ -508,9 +508,9 @@ async def play(binary, report, names):
 
 
 async def play_with(binary, report, settings, scenarios):
-    backend = Backend()
+    backend = WishBackend()
     await backend.start()
-    rondo = await asyncio.to_thread(harness.Rondo, binary, [backend.url], settings)
+    rondo = await asyncio.to_thread(Rondo, binary, [backend.url], settings)
     stage = Stage(rondo, backend)
     for scenario in scenarios:
         try:
@@ -525,5 +525,5 @@ async def play_with(binary, report, settings, scenarios):
         report.check(f"{scenario.__name__} ({scenario.__doc__.rstrip('.')})", why)
         stage.leave()
     report.check("nothing reached the backend that belongs to nobody", "; ".join(backend.stray[:5]))
-    report.check("rondo stops cleanly after the scenarios", await asyncio.to_thread(rondo.stop))
+    report.check("rondo stops cleanly after the scenarios", await asyncio.to_thread(rondo.end))
     backend.stop()
