@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 
+from ports import is_open
 from world import HERE, PATIENCE, Skip, World, ask, connect, fault, free_port, receive, request, wait_until
 
 
-def assert_served(proxy, count=200):
+def assert_served_on_one(proxy, count=200):
     with connect(proxy) as client:
         for number in range(count):
             client.sendall(request(f"/{number}"))
@@ -21,7 +22,7 @@ def assert_served(proxy, count=200):
 @fault("F38", "a full disk under the access log costs lines and one warning")
 def the_disk_is_full(world):
     proxy = world.proxy([world.backend()], 'log.access=/dev/full')
-    assert_served(proxy)
+    assert_served_on_one(proxy)
     assert proxy.count_log("/dev/full: No space left on device; lines are dropped") == 1, proxy.tail()
     proxy.stop()
 
@@ -30,7 +31,7 @@ def the_disk_is_full(world):
 ON_SMALL_DISK = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import files
+import world, files
 files.on_small_disk(sys.argv[2], sys.argv[3])
 """
 
@@ -40,13 +41,13 @@ def on_small_disk(binary, disk):
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", disk], check=True)
         log = os.path.join(disk, "access")
         proxy = world.proxy([world.backend()], f"log.access={log}")
-        assert_served(proxy, 300)
+        assert_served_on_one(proxy, 300)
         proxy.wait_log("No space left on device; lines are dropped")
         assert os.path.getsize(log) > 8000, os.path.getsize(log)
         os.unlink(log)
         proxy.signal(signal.SIGUSR1)
         wait_until("a new log", lambda: os.path.exists(log))
-        assert_served(proxy, 5)
+        assert_served_on_one(proxy, 5)
         wait_until("its lines", lambda: os.path.getsize(log) > 200)
         with open(log, encoding="ascii") as file:
             whole = [line for line in file if line.endswith("\n") and " HTTP/1.1" in line]
@@ -87,15 +88,8 @@ def pipes_are_blocked(world):
     backend = world.backend()
     proxy = world.proxy([backend], 'log.access=stdout', 'log.level=debug', stdout=writing,
                         stderr=writing, wait=False, listen=f"127.0.0.1:{port}")
-
-    def listens():
-        try:
-            return connect(proxy)
-        except OSError:
-            return None
-
-    wait_until("a listening rondo", listens).close()
-    assert_served(proxy, 3000)
+    wait_until("a listening rondo", lambda: is_open(port))
+    assert_served_on_one(proxy, 3000)
     proxy.signal(signal.SIGHUP)
     assert ask(proxy)[0] == 200
     text = b""
@@ -122,9 +116,9 @@ def the_reader_is_gone(world):
     while b"ready" not in text:
         text += os.read(reading, 4096)
     os.close(reading)
-    assert_served(proxy)
+    assert_served_on_one(proxy)
     proxy.signal(signal.SIGHUP)
-    assert_served(proxy)
+    assert_served_on_one(proxy)
     proxy.signal(signal.SIGTERM)
     assert proxy.process.wait(PATIENCE) == 0
 
@@ -133,11 +127,11 @@ def the_reader_is_gone(world):
 def the_log_cannot_be_reopened(world):
     os.mkdir(world.path("logs"))
     proxy = world.proxy([world.backend()], f'log.access={world.path("logs")}/access')
-    assert_served(proxy, 5)
+    assert_served_on_one(proxy, 5)
     os.rename(world.path("logs"), world.path("moved"))
     proxy.signal(signal.SIGUSR1)
     proxy.wait_log("access log|cannot open|cannot reopen")
-    assert_served(proxy, 5)
+    assert_served_on_one(proxy, 5)
     log = world.path("moved/access")
 
     def lines():
@@ -148,5 +142,5 @@ def the_log_cannot_be_reopened(world):
     os.mkdir(world.path("logs"))
     proxy.signal(signal.SIGUSR1)
     wait_until("the new file", lambda: os.path.exists(world.path("logs/access")))
-    assert_served(proxy, 5)
+    assert_served_on_one(proxy, 5)
     proxy.stop()

@@ -1,23 +1,18 @@
 """Backends that stop, die or hang, clients that vanish or dawdle, and a rondo that stands still meanwhile."""
 
 import concurrent.futures
+import contextlib
 import resource
 import select
 import signal
 import socket
 import time
 
-from world import (Skip, allow_descriptors, ask, connect, fault, free_port, read_to_end, receive, request,
-                   reset, wait_until)
+from backends import FullBackend
+from world import (DOWN, Skip, allow_descriptors, ask, assert_served, connect, fault, free_port, read_to_end, receive,
+                   request, reset, wait_until)
 
-DOWN = r"backend .* is down"
 UNHURRIED = ("max_delay_response=60s", "timeouts.connect=60s")  # where the backend has too much to do
-
-
-def assert_served(proxy, count=20):
-    for number in range(count):
-        status, _, content = ask(proxy, f"/{number}")
-        assert status == 200 and content.endswith(f" /{number}".encode()), (status, content)
 
 
 # ---- backends
@@ -163,7 +158,7 @@ def clients_vanish(stage):
         for _ in range(4):
             vanish(proxy, stage)
             proxy.wait_descriptors(base)
-            memory.append(proxy.rss_kib())
+            memory.append(proxy.memory_kib())
         assert memory[-1] <= memory[1] + 512 or world.is_sanitized(), f"KiB: {memory}"
         assert proxy.count_log(DOWN) == 0, proxy.tail()
         assert_served(proxy)
@@ -180,16 +175,8 @@ for each in STAGES:
 
 @fault("F21", "clients that vanish while their connection to the backend is made leave nothing behind")
 def clients_vanish_while_connecting(world):
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen(1)
-        held = []
-        for _ in range(3):  # from now on connects go unanswered
-            one = world.keep(socket.socket())
-            one.setblocking(False)
-            one.connect_ex(deaf.getsockname())
-            held.append(one)
-        proxy = world.proxy([f"http://127.0.0.1:{deaf.getsockname()[1]}"], 'timeouts.connect=20s')
+    with contextlib.closing(FullBackend()) as full:
+        proxy = world.proxy([full], 'timeouts.connect=20s')
         base = proxy.descriptors()
         for _ in range(100):
             client = connect(proxy)
@@ -268,14 +255,14 @@ def idle_crowd(world):
         raise Skip(f"only {hard} descriptors are allowed")
     proxy = world.proxy([world.backend()], f"limits.connections={count + 100}")
     alone = times(proxy)
-    before = proxy.rss_kib()
+    before = proxy.memory_kib()
     crowd = spread(proxy, count)
     for client in crowd[::10]:  # have been used before
         client.sendall(request("/close"))
         assert receive(client)[0] == 200
     proxy_has = wait_until("all inside", lambda: proxy.descriptors() >= count and proxy.descriptors())
     beside = times(proxy)
-    each = (proxy.rss_kib() - before) * 1024 / count
+    each = (proxy.memory_kib() - before) * 1024 / count
     share_before = proxy.cpu_seconds()
     select.select([], [], [], 0.5)
     idle = (proxy.cpu_seconds() - share_before) / 0.5
@@ -322,14 +309,14 @@ def slow_crowd(world):
                         'timeouts.send=6s', 'timeouts.keep_alive=8s', *UNHURRIED, f"limits.connections={count + 100}")
     alone = times(proxy)
     base = proxy.descriptors()
-    before = proxy.rss_kib()
+    before = proxy.memory_kib()
     makers = (slow_head, slow_content, slow_reading)
     crowd = [(client, makers[number % 3]) for number, client in enumerate(spread(proxy, count))]
     for client, make in crowd:
         make(client)
     stepping = [all(slow_step(client, make) for client, make in crowd[:30])]
     beside = times(proxy)
-    grown = (proxy.rss_kib() - before) / count
+    grown = (proxy.memory_kib() - before) / count
     assert all(stepping), "ended too soon"
     assert_not_slower(beside, alone)
     heads = [client for client, make in crowd if make is slow_head]

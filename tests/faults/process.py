@@ -8,16 +8,10 @@ import socket
 import subprocess
 import time
 
+from namespaces import can_unshare
+from ports import is_open
 from shortages import Memory
-from world import Skip, ask, connect, fault, free_port, receive, request, wait_until
-
-DOWN = r"backend .* is down"
-
-
-def assert_served(proxy, count=20):
-    for number in range(count):
-        status, _, content = ask(proxy, f"/{number}")
-        assert (status, content) == (200, f"b /{number}".encode()), (status, content)
+from world import DOWN, Skip, ask, assert_served, connect, fault, free_port, receive, request, wait_until
 
 
 @fault("F43", "after kill -9 a new one listens on the same port at once")
@@ -60,12 +54,12 @@ def the_wall_clock_jumps(world):
 
 @fault("F45", "a monotonic clock that is old does not matter")
 def an_old_monotonic_clock(world):
-    prefix = ("unshare", "-rT", "--monotonic", "2000000000", "--fork", "--kill-child=TERM")
-    if subprocess.run([*prefix, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+    options = ("-rT", "--monotonic", "2000000000", "--fork", "--kill-child=TERM")
+    if not can_unshare(*options):
         raise Skip("no time namespace is to be had")
     port = free_port()
     backend = world.backend()
-    proxy = world.proxy([backend], 'max_delay_response=200ms', prefix=prefix,
+    proxy = world.proxy([backend], 'max_delay_response=200ms', prefix=("unshare", *options),
                         listen=f"127.0.0.1:{port}")
     assert_served(proxy)
     status, _, _ = ask(proxy, "/wait")
@@ -155,7 +149,7 @@ def hardly_any_descriptors(world):
         proxy.reader.join(40)
         status = proxy.process.returncode
         # Too few for the loader of programs to open a library: not rondo's to say.
-        assert status in (1, 127) and proxy.log, f"{count} descriptors: {status}\n{proxy.tail()}"
+        assert status in (1, 127) and proxy.lines, f"{count} descriptors: {status}\n{proxy.tail()}"
 
 
 def close_all(*descriptors):
@@ -173,14 +167,7 @@ def no_standard_descriptors(world):
         port = free_port()
         proxy = world.proxy([backend], "log.level=debug", listen=f"127.0.0.1:{port}", wait=False,
                             stderr=subprocess.DEVNULL, preexec_fn=close_all(*missing))
-
-        def listens():
-            try:
-                return connect(proxy)
-            except OSError:
-                return None
-
-        wait_until("a listening rondo", listens).close()
+        wait_until("a listening rondo", lambda: is_open(port))
         assert_served(proxy, 5)
         for descriptor in range(3):
             place = os.readlink(f"/proc/{proxy.pid}/fd/{descriptor}")

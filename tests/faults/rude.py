@@ -9,43 +9,19 @@ import socket
 import threading
 import time
 
-from world import (PATIENCE, Strace, ask, connect, cpu_share, fault, read_to_end, receive, request, reset,
-                   wait_until)
+from backends import Backend
+from world import (DOWN, PATIENCE, Strace, ask, connect, cpu_share, fault, read_head, read_to_end, receive, request,
+                   reset, wait_until)
 
-DOWN = r"backend .* is down"
 CHECK = b"GET /check "
 
 
-class Script:
-    """A listener that plays script(connection) for each connection, in a thread of its own."""
+class Script(Backend):
+    """Plays script(connection) for each connection."""
 
     def __init__(self, world, script):
-        self.listener = world.keep(socket.create_server(("127.0.0.1", 0), backlog=256))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.script = script
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                threading.Thread(target=self._play, args=(connection,), daemon=True).start()
-
-    def _play(self, connection):
-        connection.settimeout(PATIENCE)
-        with connection, contextlib.suppress(OSError, EOFError):
-            self.script(connection)
-
-
-def read_head(connection):
-    """A head, and not a byte of what follows; raises when the stream ends."""
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        piece = connection.recv(1)
-        if not piece:
-            raise EOFError
-        data += piece
-    return data
+        super().__init__(lambda connection, _number: script(connection), backlog=256)
+        world.stack.callback(self.close)
 
 
 def answer(connection, content=b"ok"):
@@ -62,7 +38,7 @@ def everybody_is_gone(world):
     base = proxy.descriptors()
     assert ask(proxy)[0] == 200
     for backend in backends:
-        backend.close()
+        backend.kill()
     tracing = Strace(proxy.pid, "connect") if world.can_inject else None
     begin = time.monotonic()
     for _ in range(50):
@@ -101,7 +77,7 @@ def one_comes_and_goes(world):
     for _ in range(6):
         count = flaps.count("got /")
         wait_until("the one that comes and goes in turn", lambda n=count: flaps.count("got /") > n + 5)
-        flaps.close()
+        flaps.kill()
         wait_until("requests without it", lambda n=len(statuses): len(statuses) > n + 20)
         flaps = world.backend("flaps", place)
     is_over.set()
@@ -154,11 +130,10 @@ def ends_in_an_upload(end):
         with connect(proxy) as client:
             client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc")
             assert asked.wait(PATIENCE)
-            proxy.signal(signal.SIGSTOP)
-            client.sendall(b"x" * 20000)
-            may_answer.set()
-            assert has_ended.wait(PATIENCE)
-            proxy.signal(signal.SIGCONT)
+            with proxy.frozen():
+                client.sendall(b"x" * 20000)
+                may_answer.set()
+                assert has_ended.wait(PATIENCE)
             status, _, _ = receive(client)
         assert status == 413, status
         assert proxy.count_log(DOWN) == 0, proxy.tail()
@@ -186,10 +161,9 @@ def ends_behind(end, framing):
         with connect(proxy) as client:
             client.sendall(request())
             assert asked.wait(PATIENCE)
-            proxy.signal(signal.SIGSTOP)
-            may_answer.set()
-            assert has_ended.wait(PATIENCE)
-            proxy.signal(signal.SIGCONT)
+            with proxy.frozen():
+                may_answer.set()
+                assert has_ended.wait(PATIENCE)
             status, _, got = receive(client)
         assert status == 200 and got == content, (status, len(got))
         assert proxy.count_log(DOWN) == 0, proxy.tail()
@@ -216,11 +190,10 @@ def pooled_connection_ends(method):
         with connect(proxy) as client:
             client.sendall(request("/first"))
             assert receive(client)[0] == 200
-            proxy.signal(signal.SIGSTOP)
-            client.sendall(request("/second", method))
-            may_end.set()
-            assert has_ended.wait(PATIENCE)
-            proxy.signal(signal.SIGCONT)
+            with proxy.frozen():
+                client.sendall(request("/second", method))
+                may_end.set()
+                assert has_ended.wait(PATIENCE)
             status, _, content = receive(client)
         assert (status, content) == (200, b"ok"), (status, content)
         assert len(heads) == 2 and heads[1].startswith(method.encode() + b" /second "), heads
@@ -265,7 +238,7 @@ def a_parked_answer_is_cut_off(world):
 
     cuts, refuses = Script(world, script), world.keep(socket.socket())
     refuses.bind(("127.0.0.1", 0))
-    name, other = cuts.url[7:], f"127.0.0.1:{refuses.getsockname()[1]}"
+    name, other = cuts.name, f"127.0.0.1:{refuses.getsockname()[1]}"
     proxy = world.proxy([cuts, other])
     with connect(proxy) as client:
         client.sendall(request())
@@ -327,9 +300,9 @@ def checked(check, is_down):
         if is_down:
             proxy.wait_log(DOWN)
             assert {ask(proxy)[2] for _ in range(4)} == {b"b /"}
-        memory = proxy.rss_kib()
+        memory = proxy.memory_kib()
         wait_until("more checks", lambda n=len(checks) + 4: len(checks) > n)
-        after = proxy.rss_kib()
+        after = proxy.memory_kib()
         assert after <= memory + 1024 or world.is_sanitized(), f"{memory} to {after} KiB"
         if not is_down:
             assert proxy.count_log(DOWN) == 0, proxy.tail()
@@ -382,7 +355,7 @@ def a_tunnel_of_many_bytes(world):
         pouring.join()
 
     proxy = world.proxy([Script(world, script)])
-    base, memory = proxy.descriptors(), proxy.rss_kib()
+    base, memory = proxy.descriptors(), proxy.memory_kib()
     wanted = hashlib.sha256(PIECE * PIECES).digest()
     with connect(proxy) as client:
         client.sendall(HELLO)
@@ -394,7 +367,7 @@ def a_tunnel_of_many_bytes(world):
         wait_until("the other direction", lambda: heard)
     assert heard == [wanted], "other bytes towards the backend"
     proxy.wait_descriptors(base)
-    after = proxy.rss_kib()
+    after = proxy.memory_kib()
     assert after <= memory + 8192 or world.is_sanitized(), f"{memory} to {after} KiB"
     proxy.stop()
 
@@ -443,11 +416,11 @@ def a_thousand_reloads(world):
             status, _, content = receive(client)
             assert (status, content) == (200, f"b /{number}".encode()), (status, content)
             if number == 200:
-                base, memory = proxy.descriptors(), proxy.rss_kib()
+                base, memory = proxy.descriptors(), proxy.memory_kib()
         proxy.wait_descriptors(base)
     changes = proxy.count_log("reloaded: 1 changes")
     assert changes >= 500 and proxy.count_log("reload (refused|failed)") == 0, proxy.tail()
-    after = proxy.rss_kib()
+    after = proxy.memory_kib()
     assert after <= memory + 1024 or world.is_sanitized(), f"{memory} to {after} KiB"
     proxy.stop()
     world.tell(f"{changes} changes taken over, {memory} to {after} KiB")

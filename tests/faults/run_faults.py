@@ -8,7 +8,8 @@ import time
 import traceback
 
 import world
-from harness import Report, binary_from_arguments
+from report import Report, Skip
+from rondo import binary_from_arguments
 
 # They register their tests.
 import shortages  # noqa: F401
@@ -27,7 +28,7 @@ def run(binary, identity, sentence, test):
     try:
         test(place)
         return "ok", f"{place.told} [{time.monotonic() - begin:.1f} s]".strip()
-    except world.Skip as reason:
+    except Skip as reason:
         return "skipped", str(reason)
     except Exception:
         return "failed", traceback.format_exc()

@@ -1,7 +1,6 @@
 """Descriptors, ports, memory and the kernel's patience run out."""
 
 import contextlib
-import http.client
 import itertools
 import os
 import shutil
@@ -11,18 +10,11 @@ import struct
 import subprocess
 import sys
 
-from world import (HERE, PATIENCE, Skip, Strace, World, ask, connect, cpu_share, fault, read_to_end, receive,
-                   request, wait_until)
+from namespaces import can_unshare, raise_loopback
+from world import (DOWN, HERE, PATIENCE, Skip, Strace, World, ask, assert_served, connect, cpu_share, fault, read_to_end,
+                   receive, request, wait_until)
 
 LIMITED = ("prlimit", "--nofile=64:64")
-SERVED = 50  # requests that have to be answered, each on a connection of its own
-DOWN = r"backend .* is down"
-
-
-def assert_served(proxy, count=SERVED, target="/"):
-    for _ in range(count):
-        status, _, content = ask(proxy, target)
-        assert (status, content) == (200, f"b {target}".encode()), (status, content)
 
 
 def ends_of(proxy, count, target="/close"):
@@ -34,7 +26,7 @@ def ends_of(proxy, count, target="/close"):
                 client.settimeout(PATIENCE)
                 client.sendall(request(target, "POST", content=b"c" * number * 1000))
                 ends.append(receive(client)[0])
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, EOFError) as error:
             ends.append(type(error).__name__)
     return {end: ends.count(end) for end in ends}
 
@@ -149,19 +141,18 @@ for name in ("EADDRNOTAVAIL", "ENOBUFS"):
 
 # In a network of its own; the clients have ports of their own choice.
 IN_NETWORK = """
-import fcntl, os, socket, struct, sys
+import sys
 sys.path.insert(0, sys.argv[1])
-with socket.socket() as any_socket:
-    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh", b"lo", 0x41))
-with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as ports:
-    ports.write("40000 40003")
-import shortages
+import world, shortages
 shortages.in_small_network(sys.argv[2])
 """
 
 
 def in_small_network(binary):
     """Four ports for outgoing connections, all of them taken, then given back."""
+    raise_loopback()
+    with open("/proc/sys/net/ipv4/ip_local_port_range", "w", encoding="ascii") as ports:
+        ports.write("40000 40003")
     with contextlib.closing(World(binary)) as world:
         backend = world.backend("b", "9001")
         proxy = world.proxy([backend], "retry_window=1h", listen="127.0.0.1:9000")
@@ -186,7 +177,7 @@ def in_small_network(binary):
 
 @fault("F28", "without source ports a request gets 503, nobody is marked, and it goes on by itself")
 def source_ports_run_out(world):
-    if subprocess.run(["unshare", "-rn", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+    if not can_unshare("-rn"):
         raise Skip("no network namespace is to be had")
     ended = subprocess.run(["unshare", "-rn", sys.executable, "-c", IN_NETWORK, HERE, world.binary],
                            capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
@@ -434,7 +425,7 @@ def start_with_failing_call(memory, backend, number, last):
     # 2 is that of the options, which are read before anything else.
     is_expected = status in (1, 78) or (status, number) == (2, 1)
     assert is_expected, f"call {number} failed: status {status}\n{proxy.tail()}"
-    assert proxy.log, f"call {number} failed: status {status} without a word"
+    assert proxy.lines, f"call {number} failed: status {status} without a word"
     return status
 
 
@@ -478,7 +469,7 @@ class Step:
 
     def exchange(self, sent):
         """An answer, whichever, or an end."""
-        with contextlib.suppress(OSError, http.client.HTTPException):
+        with contextlib.suppress(OSError, EOFError):
             self.client = self.client or connect(self.proxy)
             self.client.sendall(sent)
             receive(self.client)
