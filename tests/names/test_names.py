@@ -121,12 +121,11 @@ class Watch(Load):
 
 
 def play(binary, report, directory):
-    resolver = Resolver(directory)
+    resolver = Resolver(directory, {"app.test": ["127.0.0.2"]})
     first = Server("127.0.0.2")
     second = Server("127.0.0.3")
     third = Server("127.0.0.4")
     is_up = resolver.wait_for("started", 0)
-    resolver.set("app.test", "127.0.0.2")
     app, late = f"http://app.test:{PORT}", f"http://late.test:{PORT}"
     if not report.check("the resolver is there", "" if is_up else "".join(resolver.questions)):
         return
