@@ -14,10 +14,10 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
-import ports as harness  # noqa: E402,F401 - a test may say raw.harness.free_port()
 from backends import Backend, FullBackend, serve  # noqa: E402,F401
 from clients import Client  # noqa: E402
 from peer import Peer, value  # noqa: E402,F401
+from ports import free_port  # noqa: E402
 from rondo import LOCAL, Rondo, binary_from_arguments  # noqa: E402
 from waiting import PATIENCE, wait_until  # noqa: E402,F401
 
@@ -65,7 +65,7 @@ class Conversation(unittest.TestCase):
     @contextlib.contextmanager
     def watched(self, *backends, settings=(), **options):
         """A rondo, and a function that gets a page of its admin side."""
-        port = harness.free_port()
+        port = free_port()
 
         def page(path):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)

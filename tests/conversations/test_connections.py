@@ -126,7 +126,7 @@ class Places(raw.Conversation):
             config = f'backends = ( {{ url = "{url}"; max_connections = %d; }} );\ntimeouts: {{ backend_idle = "1h"; }};\n'
             file.write(config % many)
             file.flush()
-            rondo = raw.harness.Rondo(self.binary, [], (), file.name)
+            rondo = raw.Rondo(self.binary, [], (), file.name)
             with rondo:
                 clients = [self.client(rondo) for _ in range(many)]
                 for client in clients:

@@ -164,28 +164,28 @@ def test_clients_that_wait_for_a_limit_are_let_in_when_a_reload_raises_it(world)
     with world.start(connections=2) as daemon:
         inside = [Client(daemon.port) for _ in range(2)]
         for client in inside:
-            client.get()
+            client.ask()
         waiting = [Client(daemon.port) for _ in range(5)]
         for client in waiting:
-            client.send("/waited")
-        assert not select.select([client.stream.socket for client in waiting], [], [], 0.2)[0], "it has let one in"
+            client.send(request("/waited"))
+        assert not select.select([client.sock for client in waiting], [], [], 0.2)[0], "it has let one in"
         world.configure(connections=1000)
         daemon.signal(signal.SIGHUP)
         for client in waiting:
             assert client.receive()[0] == 200
         for client in inside:
-            assert client.get()[0] == 200
+            assert client.ask()[0] == 200
 
 
 def test_a_raised_limit_of_connections_raises_all_that_follows_from_it(world):
     with world.start(connections=10) as daemon:
-        assert Client(daemon.port).get()[0] == 200
+        assert Client(daemon.port).ask()[0] == 200
         world.configure(connections=1000)
         daemon.signal(signal.SIGHUP)
         daemon.wait_log("reloaded: 1 changes")
         clients = [Client(daemon.port) for _ in range(100)]
         for client in clients:
-            client.send("/hold")
+            client.send(request("/hold"))
         # All at the same time; what fails for want of something is answered before.
         all(world.backend.held.acquire(timeout=10) for _ in clients)
         world.backend.release()
@@ -197,15 +197,15 @@ def test_a_lowered_limit_of_connections_ends_nothing_that_is_there(world):
     with world.start(connections=1000) as daemon:
         inside = [Client(daemon.port) for _ in range(20)]
         for client in inside:
-            client.get()
+            client.ask()
         world.configure(connections=10)
         daemon.signal(signal.SIGHUP)
         daemon.wait_log("reloaded: 1 changes")
         late = Client(daemon.port)
-        late.send()
+        late.send(request())
         for client in inside:
-            assert client.get()[0] == 200
-        assert not select.select([late.stream.socket], [], [], 0.2)[0], "it has let one in"
+            assert client.ask()[0] == 200
+        assert not select.select([late.sock], [], [], 0.2)[0], "it has let one in"
         for client in inside:
             client.close()
         assert late.receive()[0] == 200
