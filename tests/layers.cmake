@@ -11,8 +11,9 @@ set(ORDER
     upstream/latency upstream/record upstream/budget upstream/backend upstream/ring upstream/verdict upstream/probe upstream/names
     proxy/access_line proxy/access_log proxy/rules proxy/retry proxy/relay proxy/service proxy/exchange
     proxy/session proxy/listener
-    server/arena server/config server/config_node server/config_text server/config_token server/config_syntax
-    server/config_file server/settings server/setting_list server/setting_value server/settings_text
+    server/arena server/config server/config_errors server/config_node server/config_text server/config_token
+    server/config_syntax server/config_file server/settings server/setting_list server/setting_value
+    server/config_load server/config_dump server/config_changes server/settings_text
     server/probe_table server/inheritance server/handover server/entrances server/supervisor server/options
     server/events server/metrics server/status server/page server/admin server/lineup
     server/descriptors server/daemon)

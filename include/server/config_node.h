@@ -8,14 +8,7 @@
 #ifndef RONDO_SERVER_CONFIG_NODE_H
 #define RONDO_SERVER_CONFIG_NODE_H
 
-#include "server/config.h"
-
-/* A line of a file, for pointing at it. */
-struct config_line {
-	const char *file; /* or "--set retry.tries=2" */
-	unsigned number;  /* 0: no line of a file */
-	struct str text;
-};
+#include "server/config_errors.h"
 
 enum config_node_kind {
 	NODE_STRING,
@@ -42,16 +35,5 @@ bool config_node_is_faulty(const struct config_node *node, struct config_errors 
 
 /* "a string", "a list": for messages. */
 const char *config_node_kind_text(enum config_node_kind kind);
-
-/* Remembers a fault on `line`; `hint` may be NULL. */
-struct config_fault {
-	const struct config_line *line;
-	const char *hint;
-};
-void config_errors_add(struct config_errors *errors, struct config_fault fault, const char *format,
-    ...) __attribute__((format(printf, 3, 4)));
-
-/* "FILE:LINE", or "command line". */
-const char *config_line_origin(const struct config_line *line, struct arena *arena);
 
 #endif

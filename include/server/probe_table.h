@@ -10,6 +10,8 @@
 
 #include "server/config.h"
 
+#include <stdio.h>
+
 /* Prints a line for each backend: name, url, time, status or error. True when all of them are well.
  */
 bool probe_table_write(const struct config *config, FILE *out);

@@ -10,6 +10,8 @@
 
 #include "server/setting_value.h"
 
+#include <stdio.h>
+
 /*
  * Explains a setting ("retry.tries"), a member of a backend ("backends.weight"), or lists those of
  * a group ("retry") or "all", a line each. False, and nothing written, when nothing is called so.

@@ -1,3 +1,5 @@
+#include "server/config_changes.h"
+
 #include "server/setting_value.h"
 
 /* One comparison, while it lasts. */

@@ -1,3 +1,5 @@
+#include "server/config_dump.h"
+
 #include "server/setting_value.h"
 
 enum { ORIGIN_COLUMN = 48 };

@@ -1,4 +1,4 @@
-#include "server/config_node.h"
+#include "server/config_errors.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -94,4 +94,11 @@ void config_errors_add(
 	va_end(args);
 	error->source = fault.line->number ? show_source(fault.line) : NULL;
 	error->hint = fault.hint ? strdup(fault.hint) : NULL;
+}
+
+const char *config_line_origin(const struct config_line *line, struct arena *arena)
+{
+	if (line->number == 0)
+		return "command line";
+	return arena_printf(arena, "%s:%u", line->file, line->number);
 }

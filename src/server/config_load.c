@@ -1,4 +1,4 @@
-#include "server/config.h"
+#include "server/config_load.h"
 
 #include "config_impl.h"
 

@@ -26,10 +26,3 @@ bool config_node_is_faulty(const struct config_node *node, struct config_errors 
 		faulty |= config_node_is_faulty(&node->items[i], errors);
 	return faulty;
 }
-
-const char *config_line_origin(const struct config_line *line, struct arena *arena)
-{
-	if (line->number == 0)
-		return "command line";
-	return arena_printf(arena, "%s:%u", line->file, line->number);
-}

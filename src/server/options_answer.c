@@ -1,6 +1,7 @@
 #include "server/options.h"
 
 #include "http/parse.h"
+#include "server/config_dump.h"
 #include "server/probe_table.h"
 #include "server/settings_text.h"
 

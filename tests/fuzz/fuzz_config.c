@@ -2,7 +2,9 @@
  * A configuration file: it is taken, or there is a reason; one that was taken is read again from its own dump
  * with the same values.
  */
-#include "server/config.h"
+#include "server/config_changes.h"
+#include "server/config_dump.h"
+#include "server/config_load.h"
 #include "server/settings.h"
 
 #include <assert.h>

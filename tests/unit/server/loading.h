@@ -3,7 +3,8 @@
 #ifndef RONDO_TESTS_SERVER_LOADING_H
 #define RONDO_TESTS_SERVER_LOADING_H
 
-#include "server/config.h"
+#include "server/config_dump.h"
+#include "server/config_load.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* What is said about a reload, and what a reload does not change. */
 #include "loading.h"
+#include "server/config_changes.h"
 
 struct said {
 	char text[4096];
