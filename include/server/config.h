@@ -12,10 +12,10 @@
 #ifndef RONDO_SERVER_CONFIG_H
 #define RONDO_SERVER_CONFIG_H
 
+#include "base/arena.h"
 #include "base/log.h"
 #include "proxy/access_log.h"
 #include "proxy/rules.h"
-#include "server/arena.h"
 #include "upstream/probe.h"
 
 /* An address to listen on. */

@@ -7,7 +7,7 @@
 #ifndef RONDO_SERVER_CONFIG_ERRORS_H
 #define RONDO_SERVER_CONFIG_ERRORS_H
 
-#include "server/arena.h"
+#include "base/arena.h"
 
 #include <stdio.h>
 

@@ -17,13 +17,13 @@ import sys
 
 # From the bottom to the top.
 FLOORS = {
-    "base": "str log slab buf",
+    "base": "str log slab buf arena",
     "event": "task timer loop net net_addr pipes resolve",
     "http": "head guard parse body write conn",
     "upstream": "latency record budget backend ring verdict probe names",
     "proxy": """access_line access_log rules retry relay service exchange exchange_try exchange_answer session
         listener""",
-    "server": """arena config config_errors config_node config_text config_token config_syntax config_file settings
+    "server": """config config_errors config_node config_text config_token config_syntax config_file settings
         settings_suggest setting_list setting_value config_backends config_check config_load config_dump
         config_changes settings_text probe_table inheritance handover entrances supervisor options options_answer
         events metrics status page admin admin_http admin_command lineup descriptors daemon""",

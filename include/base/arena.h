@@ -5,8 +5,8 @@
  * when it is finished. Pieces never move and are zeroed. When the system has no memory the answer
  * is NULL, and arena->failed stays set, so that whoever took many pieces may look once at the end.
  */
-#ifndef RONDO_SERVER_ARENA_H
-#define RONDO_SERVER_ARENA_H
+#ifndef RONDO_BASE_ARENA_H
+#define RONDO_BASE_ARENA_H
 
 #include "base/str.h"
 
