@@ -38,14 +38,14 @@ mapfile -t sources < <(find src mock_backends -name '*.c' | sort)
     exit 1
 }
 
-# What gcc 12 is wrong about: it loses memory that is kept in an array that has moved (config_text, config_errors), in a list behind
-# an arena (config_syntax, entrances), and the value of a pointer whose bytes are copied (setting_value).
+# What gcc 12 is wrong about: it loses memory that is kept in an array that has moved (text, errors), in a list behind
+# an arena (syntax, entrances), and the value of a pointer whose bytes are copied (values).
 without_for() {
     case $1 in
-    src/server/config_text.c | src/server/config_errors.c | src/server/config_syntax.c | src/server/entrances.c)
+    src/config/text.c | src/config/errors.c | src/config/syntax.c | src/server/entrances.c)
         echo -Wno-analyzer-malloc-leak
         ;;
-    src/server/setting_value.c) echo -Wno-analyzer-use-of-uninitialized-value ;;
+    src/config/values.c) echo -Wno-analyzer-use-of-uninitialized-value ;;
     esac
 }
 

@@ -11,7 +11,7 @@
 #ifndef RONDO_SERVER_ADMIN_H
 #define RONDO_SERVER_ADMIN_H
 
-#include "server/config_changes.h"
+#include "config/changes.h"
 #include "server/handover.h"
 #include "server/inheritance.h"
 #include "server/status.h"

@@ -4,7 +4,7 @@
 #ifndef RONDO_SERVER_DESCRIPTORS_H
 #define RONDO_SERVER_DESCRIPTORS_H
 
-#include "server/config.h"
+#include "config/config.h"
 
 /*
  * Two descriptors for each connection, those of the pipes, and some for everything else. Where so

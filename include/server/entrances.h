@@ -14,7 +14,7 @@
 #define RONDO_SERVER_ENTRANCES_H
 
 #include "proxy/listener.h"
-#include "server/config.h"
+#include "config/config.h"
 #include "server/handover.h"
 #include "server/inheritance.h"
 

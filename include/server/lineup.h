@@ -8,7 +8,7 @@
 #ifndef RONDO_SERVER_LINEUP_H
 #define RONDO_SERVER_LINEUP_H
 
-#include "server/config.h"
+#include "config/config.h"
 #include "upstream/ring.h"
 
 struct lineup {

@@ -6,7 +6,7 @@
 #ifndef RONDO_SERVER_OPTIONS_H
 #define RONDO_SERVER_OPTIONS_H
 
-#include "server/config_load.h"
+#include "config/load.h"
 
 enum options_mode {
 	OPTIONS_RUN,

@@ -8,7 +8,7 @@
 #ifndef RONDO_SERVER_PROBE_TABLE_H
 #define RONDO_SERVER_PROBE_TABLE_H
 
-#include "server/config.h"
+#include "config/config.h"
 
 #include <stdio.h>
 

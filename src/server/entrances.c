@@ -1,7 +1,7 @@
 #include "server/entrances.h"
 
 #include "base/log.h"
-#include "server/settings.h"
+#include "config/settings.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,9 +1,10 @@
 #include "server/options.h"
 
+#include "config/help.h"
+#include "config/settings.h"
+#include "config/show.h"
 #include "http/parse.h"
-#include "server/config_dump.h"
 #include "server/probe_table.h"
-#include "server/settings_text.h"
 
 static const char help[] =
     "Usage: rondo [-c FILE] [--set KEY=VALUE]...        serve\n"

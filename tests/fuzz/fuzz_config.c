@@ -2,10 +2,10 @@
  * A configuration file: it is taken, or there is a reason; one that was taken is read again from its own dump
  * with the same values.
  */
-#include "server/config_changes.h"
-#include "server/config_dump.h"
-#include "server/config_load.h"
-#include "server/settings.h"
+#include "config/changes.h"
+#include "config/load.h"
+#include "config/settings.h"
+#include "config/show.h"
 
 #include <assert.h>
 #include <stdlib.h>

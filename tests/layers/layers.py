@@ -23,10 +23,10 @@ FLOORS = {
     "upstream": "latency record budget backend ring verdict probe names",
     "proxy": """access_line access_log rules retry relay service exchange exchange_try exchange_answer session
         listener""",
-    "server": """config config_errors config_node config_text config_token config_syntax config_file settings
-        settings_suggest setting_list setting_value config_backends config_check config_load config_dump
-        config_changes settings_text probe_table inheritance handover entrances supervisor options options_answer
-        events metrics status page admin admin_http admin_command lineup descriptors daemon""",
+    "config": """config settings settings_suggest errors node text tokens syntax files value_lists values backends
+        check load show changes help""",
+    "server": """probe_table inheritance handover entrances supervisor options options_answer events metrics status
+        page admin admin_http admin_command lineup descriptors daemon""",
 }
 
 # Headers of libraries that one file alone may include, so that the library can be replaced there.
@@ -34,7 +34,7 @@ ALONE = {
     "sys/epoll.h": "src/event/loop.c",
     "llhttp.h": "src/http/parse.c",
     "ares.h": "src/event/resolve.c",
-    "libconfig.h": "src/server/config_file.c",
+    "libconfig.h": "src/config/files.c",
 }
 
 PUBLIC = re.compile(r"[a-z0-9_]+/[a-z0-9_]+\.h")

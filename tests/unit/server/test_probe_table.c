@@ -1,6 +1,6 @@
 /* rondo -P against servers of all kinds, each a listening socket of this test. */
-#include "loading.h"
 #include "server/probe_table.h"
+#include "../config/loading.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>

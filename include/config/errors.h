@@ -1,0 +1,52 @@
+/*
+ * config_errors - the faults of a configuration, each with the line it was found on.
+ *
+ * A list that grows while a configuration is read, and is printed whole. When memory is short some
+ * faults are missing, and the list says so.
+ */
+#ifndef RONDO_CONFIG_ERRORS_H
+#define RONDO_CONFIG_ERRORS_H
+
+#include "base/arena.h"
+
+#include <stdio.h>
+
+/* A line of a file, for pointing at it. */
+struct config_line {
+	const char *file; /* or "--set retry.tries=2" */
+	unsigned number;  /* 0: no line of a file */
+	struct str text;
+};
+
+/* One fault. */
+struct config_error {
+	char *message; /* "rondo.conf:31: unknown setting `wieght`" */
+	char *source;  /* the line of the file, or NULL */
+	char *hint;    /* what to do about it, or NULL */
+};
+
+struct config_errors {
+	struct config_error *items;
+	size_t count;
+	size_t capacity;
+	bool incomplete; /* memory was short: some are missing */
+};
+
+/* Frees the list; it is empty afterwards. A list of all zeroes is empty. */
+void config_errors_finish(struct config_errors *errors);
+
+/* Prints every fault: message, source line, hint. */
+void config_errors_write(const struct config_errors *errors, FILE *out);
+
+/* Remembers a fault on `line`; `hint` may be NULL. */
+struct config_fault {
+	const struct config_line *line;
+	const char *hint;
+};
+void config_errors_add(struct config_errors *errors, struct config_fault fault, const char *format,
+    ...) __attribute__((format(printf, 3, 4)));
+
+/* "FILE:LINE", or "command line". */
+const char *config_line_origin(const struct config_line *line, struct arena *arena);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * settings - the one table of what can be set.
+ *
+ * Each row says what a setting is called, its type, range and default, where its value goes,
+ * whether a reload applies it, and what it is for. Reading a file, checking, -T, --explain, --set,
+ * the example file and the manual's list all work from it; by name a setting is known elsewhere
+ * only where it is checked against others or replaced by the command line. A second, small table
+ * has the members of a backend's group.
+ */
+#ifndef RONDO_CONFIG_SETTINGS_H
+#define RONDO_CONFIG_SETTINGS_H
+
+#include "config/config.h"
+
+enum setting_type {
+	SETTING_DURATION, /* int64_t microseconds: "250ms" */
+	SETTING_SIZE,     /* size_t or uint64_t bytes: "16k" */
+	SETTING_INTEGER,  /* unsigned or size_t */
+	SETTING_BOOLEAN,  /* bool */
+	SETTING_CHOICE,   /* an enum: one of `words` */
+	SETTING_FIELD,    /* name of a field, or "" */
+	SETTING_TARGET,   /* path of a request, or "" */
+	SETTING_TEXT,     /* any text without control bytes */
+	SETTING_STATUSES, /* unsigned[RULES_STATUSES] and their number */
+	SETTING_RANGES,   /* struct probe_range[PROBE_RANGES] and their number */
+	SETTING_BLOCKS,   /* struct net_block * and their number */
+	SETTING_LISTEN,   /* struct config_listen * and their number */
+	SETTING_ADDRESS,  /* struct config_listen *, NULL for "" */
+	SETTING_BACKENDS, /* struct config_backend * and their number */
+	SETTING_TYPES
+};
+
+struct setting {
+	const char *path; /* "retry.tries" */
+	enum setting_type type;
+	bool needs_restart;
+	int64_t min, max;         /* in the type's unit */
+	size_t offset;            /* of the value in its struct */
+	size_t width;             /* of the value, where that is one number or string */
+	size_t count_offset;      /* of the number of elements, for lists */
+	const char *const *words; /* SETTING_CHOICE: in the order of the enum, then NULL */
+	const char *fallback;     /* the default, as after --set KEY=; NULL: must be given */
+	const char *help;
+};
+
+struct settings {
+	const struct setting *items;
+	size_t count;
+};
+
+/* All of a configuration: offsets are into struct config. */
+struct settings settings_all(void);
+
+/* Those of a backend's group: offsets are into struct backend_options. */
+struct settings settings_of_backend(void);
+
+/* The row called `path`, or NULL. */
+const struct setting *settings_find(struct settings settings, struct str path);
+
+/* Which row of settings_all is called `path`; there is one. */
+size_t settings_row(const char *path);
+
+/* "retry" for "retry.tries"; empty for a setting outside of groups. */
+struct str setting_group(const struct setting *setting);
+
+/* "tries" for "retry.tries". */
+const char *setting_name(const struct setting *setting);
+
+/* Is there a setting in a group of that name? */
+bool settings_has_group(struct settings settings, struct str group);
+
+/* The path that was probably meant by `path`; NULL when nothing is near. */
+const char *settings_suggest(struct settings settings, const char *path);
+
+/* The group that was probably meant by `name`; empty when nothing is near. */
+struct str settings_suggest_group(struct settings settings, const char *name);
+
+/* Number of single-character edits, swaps of neighbours among them, that make `a` into `b`. */
+size_t settings_distance(struct str a, struct str b);
+
+/* "duration", "size", ... */
+const char *setting_type_text(enum setting_type type);
+
+#endif

@@ -1,0 +1,281 @@
+#include "load_impl.h"
+
+enum { HOST_LENGTH = 253 };
+
+/* ---- URLs */
+
+static bool is_host_name(struct str host)
+{
+	static const char allowed[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+	bool numeric = true;
+	struct net_addr addr;
+
+	if (host.len == 0 || host.len > HOST_LENGTH)
+		return false;
+	for (size_t i = 0; i < host.len; i++) {
+		if (str_find(STR(allowed), host.data[i]) == sizeof(allowed) - 1)
+			return false;
+		numeric &= host.data[i] == '.' || (host.data[i] >= '0' && host.data[i] <= '9');
+	}
+	/* What looks like an IPv4 address is one, or a slip. */
+	return !numeric || net_addr_from_ip(&addr, host, 0);
+}
+
+/* Splits HOST[:PORT]; brackets stay with the host. False when brackets and colons do not fit
+ * together. */
+static bool split_authority(struct str authority, struct str *host, struct str *port)
+{
+	struct net_addr addr;
+	size_t end;
+
+	*port = (struct str){NULL, 0};
+	if (!str_starts_with(authority, STR("["))) {
+		*port = authority;
+		*host = str_split(port, ':');
+		return str_find(*port, ':') == port->len;
+	}
+	end = str_find(authority, ']') + 1;
+	if (end > authority.len)
+		return false;
+	*host = (struct str){authority.data, end};
+	if (!net_addr_from_ip(&addr, (struct str){host->data + 1, end - 2}, 0) ||
+	    addr.any.sa_family != AF_INET6)
+		return false;
+	*port = (struct str){authority.data + end, authority.len - end};
+	if (port->len == 0) {
+		port->data = NULL;
+		return true;
+	}
+	return str_split(port, ':').len == 0 && port->data;
+}
+
+/* The host and port of a URL whose scheme is gone. `port` is what goes without saying; 0: nothing.
+ */
+static const char *read_authority(
+    struct backend_options *options, struct str text, struct arena *arena)
+{
+	struct str host;
+	struct str port;
+	uint64_t number = options->port;
+
+	for (size_t i = 0; i < text.len; i++) {
+		if (strchr("/?#", text.data[i]))
+			return "a backend has no path and no query: the URL ends after the port";
+		if (text.data[i] == '@')
+			return "a backend URL has no user name";
+	}
+	if (!split_authority(text, &host, &port))
+		return "not HOST:PORT; an IPv6 address stands in brackets";
+	if (host.data[0] != '[' && !is_host_name(host))
+		return host.len ? arena_printf(arena, "\"%.*s\" is no host", STR_ARGS(host))
+				: "there is no host in it";
+	if (!port.data && number == 0)
+		return arena_printf(
+		    arena, "there is no port in it; write \"%.*s:80\"", STR_ARGS(text));
+	if (port.data && (!str_to_number(port, &number) || number < 1 || number > UINT16_MAX))
+		return arena_printf(arena, "\"%.*s\" is no port", STR_ARGS(port));
+	options->port = (uint16_t)number;
+	options->name = arena_printf(arena, "%.*s:%u", STR_ARGS(host), options->port);
+	if (host.data[0] == '[')
+		host = (struct str){host.data + 1, host.len - 2};
+	options->host = arena_copy(arena, host);
+	return NULL;
+}
+
+/* Takes the URL in options->url apart. NULL when it is fine, else what is wrong. */
+static const char *read_url(struct backend_options *options, struct arena *arena)
+{
+	struct str text = str_from(options->url);
+	struct str http = STR("http://");
+	struct net_addr addr;
+
+	if (str_starts_with(text, STR("unix:"))) {
+		if (!net_addr_parse(&addr, text))
+			return "a Unix socket is written unix:/path, with at most 107 bytes of "
+			       "path";
+		options->path = options->url + strlen("unix:");
+		options->name = options->url;
+		return NULL;
+	}
+	if (str_starts_with(text, STR("https://")))
+		return "https is not supported: write http://HOST:PORT";
+	if (str_starts_with(text, http)) {
+		options->port = 80;
+		return read_authority(
+		    options, (struct str){text.data + http.len, text.len - http.len}, arena);
+	}
+	if (strstr(options->url, "://"))
+		return "the scheme of a backend is http";
+	options->url = arena_printf(arena, "http://%s", options->url);
+	return read_authority(options, text, arena);
+}
+
+/* ---- one backend */
+
+static void fault(const struct config_load *load, const struct config_node *node, const char *hint,
+    const char *text) __attribute__((nonnull(1, 2, 4)));
+static void fault(const struct config_load *load, const struct config_node *node, const char *hint,
+    const char *text)
+{
+	config_errors_add(load->errors, (struct config_fault){node->line, hint}, "%s", text);
+}
+
+/* A name is typed in commands and stands in metrics. */
+static bool is_name(const char *name)
+{
+	for (const char *c = name; *c; c++)
+		if (*c <= ' ' || *c >= 0x7f || *c == '"' || *c == '\\')
+			return false;
+	return *name != '\0';
+}
+
+/* Reads one member of a group. False when something was wrong with it. */
+static bool read_member(
+    struct config_load *load, const struct config_node *member, struct config_listed *listed)
+{
+	const struct setting *setting =
+	    settings_find(settings_of_backend(), str_from(member->name));
+	const char *meant;
+	const char *wrong;
+
+	if (!setting) {
+		meant = settings_suggest(settings_of_backend(), member->name);
+		meant = meant ? arena_printf(&load->scratch, "did you mean `%s`?", meant)
+			      : "a backend has url, name, weight, max_connections, "
+				"max_delay_response and backup";
+		config_errors_add(load->errors, (struct config_fault){member->line, meant},
+		    "unknown setting `%s` in a backend", member->name);
+		return false;
+	}
+	wrong = setting_read(setting, member, &listed->backend.options, &load->config->arena);
+	if (wrong)
+		config_errors_add(load->errors, (struct config_fault){member->line, NULL}, "%s: %s",
+		    setting->path, wrong);
+	listed->backend.own_delay |= strcmp(setting->path, "max_delay_response") == 0;
+	return !wrong;
+}
+
+/* The node is a URL, or a group with one. */
+static bool read_options(
+    struct config_load *load, const struct config_node *node, struct config_listed *listed)
+{
+	struct backend_options *options = &listed->backend.options;
+	struct config_node url = {
+	    .name = "url", .kind = NODE_STRING, .text = node->text, .line = node->line};
+	const char *written;
+	const char *name;
+	const char *wrong;
+	bool good = true;
+
+	if (node->kind == NODE_STRING)
+		good = read_member(load, &url, listed);
+	for (size_t i = 0; i < node->count; i++)
+		good &= read_member(load, &node->items[i], listed);
+	if (!good)
+		return false;
+	if (!options->url) {
+		fault(load, node, "write { url = \"http://HOST:PORT\"; }", "a backend without url");
+		return false;
+	}
+	written = options->url;
+	name = options->name;
+	wrong = read_url(options, &load->config->arena);
+	if (wrong) {
+		config_errors_add(load->errors, (struct config_fault){node->line, NULL},
+		    "backend \"%s\": %s", written, wrong);
+		return false;
+	}
+	if (name)
+		options->name = name;
+	if (!options->name || load->config->arena.failed)
+		return false;
+	if (is_name(options->name))
+		return true;
+	config_errors_add(load->errors, (struct config_fault){node->line, NULL},
+	    "\"%s\" cannot be a name; give one in ASCII, without blanks, quotes and backslashes",
+	    options->name);
+	return false;
+}
+
+static bool is_same_server(const struct backend_options *a, const struct backend_options *b)
+{
+	if (a->path || b->path)
+		return a->path && b->path && strcmp(a->path, b->path) == 0;
+	return a->port == b->port && str_equals_nocase(str_from(a->host), str_from(b->host));
+}
+
+/* Is it listed already, or its name? Says where. */
+static bool is_duplicate(const struct config_load *load, const struct config_listed *listed)
+{
+	const struct backend_options *options = &listed->backend.options;
+	struct config_fault at = {listed->line, NULL};
+
+	for (const struct config_listed *other = load->backends; other; other = other->next) {
+		bool same = is_same_server(&other->backend.options, options);
+
+		if (!same && strcmp(other->backend.options.name, options->name) != 0)
+			continue;
+		if (same)
+			config_errors_add(load->errors, at,
+			    "backend \"%s\" is listed twice, first at %s", options->url,
+			    other->backend.origin);
+		else
+			config_errors_add(load->errors, at,
+			    "the name \"%s\" is taken by the backend at %s", options->name,
+			    other->backend.origin);
+		return true;
+	}
+	return false;
+}
+
+static void read_backend(struct config_load *load, const struct config_node *node)
+{
+	struct arena *arena = &load->config->arena;
+	struct config_listed *listed = arena_take(&load->scratch, sizeof(*listed));
+	const char *origin = config_line_origin(node->line, arena);
+
+	if (!listed || !origin || config_node_is_faulty(node, load->errors))
+		return;
+	*listed = (struct config_listed){
+	    .line = node->line, .backend = {.origin = origin, .options.weight = 1}};
+	if (node->kind != NODE_STRING && node->kind != NODE_GROUP) {
+		fault(load, node, "write \"http://HOST:PORT\" or { url = \"http://HOST:PORT\"; }",
+		    "not a backend");
+		return;
+	}
+	if (!read_options(load, node, listed) || is_duplicate(load, listed))
+		return;
+	*load->backends_end = listed;
+	load->backends_end = &listed->next;
+}
+
+/* ---- all of them */
+
+void config_backends_read(struct config_load *load, const struct config_node *node)
+{
+	bool is_list = node->kind == NODE_LIST;
+
+	for (size_t i = 0; i < (is_list ? node->count : 1); i++)
+		read_backend(load, is_list ? &node->items[i] : node);
+}
+
+void config_backends_store(struct config_load *load)
+{
+	struct config *config = load->config;
+	struct config_backend *all;
+	size_t count = 0;
+
+	for (const struct config_listed *listed = load->backends; listed; listed = listed->next)
+		count++;
+	all = arena_take(&config->arena, count * sizeof(*all));
+	config->backends = all;
+	for (const struct config_listed *listed = load->backends; all && listed;
+	     listed = listed->next) {
+		*all = listed->backend;
+		if (!all->own_delay)
+			all->options.max_delay_response_us = config->max_delay_response_us;
+		all++;
+		config->backend_count++;
+	}
+}

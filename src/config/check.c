@@ -1,0 +1,143 @@
+#include "load_impl.h"
+
+static const struct config_line *line_of(const struct config_load *load, const char *path)
+{
+	return load->lines[settings_row(path)];
+}
+
+/* Where a fault of two settings is shown: at the one that was given, the first when both were. */
+static const struct config_line *line_of_two(
+    const struct config_load *load, const char *first, const char *second)
+{
+	const struct config_line *line = line_of(load, first);
+
+	return line ? line : line_of(load, second);
+}
+
+static const char *format(struct config_load *load, const char *path)
+{
+	const struct setting *setting = settings_find(settings_all(), str_from(path));
+	const char *text = setting_format(setting, load->config, &load->scratch);
+
+	return text ? text : "?";
+}
+
+/* A default gives way to what was set; two that were set must fit. */
+static void check_order(struct config_load *load)
+{
+	struct config *config = load->config;
+	struct http_limits *head = &config->rules.limits.head;
+
+	if (head->uri_bytes > head->header_bytes && !line_of(load, "limits.uri_bytes"))
+		head->uri_bytes = head->header_bytes;
+	if (head->uri_bytes > head->header_bytes)
+		config_errors_add(load->errors,
+		    (struct config_fault){line_of(load, "limits.uri_bytes"), NULL},
+		    "limits.uri_bytes: %s is more than limits.header_bytes, %s",
+		    format(load, "limits.uri_bytes"), format(load, "limits.header_bytes"));
+	if (config->ring.retry_window_us <= config->ring.retry_window_max_us)
+		return;
+	if (!line_of(load, "retry_window_max"))
+		config->ring.retry_window_max_us = config->ring.retry_window_us;
+	else if (!line_of(load, "retry_window"))
+		config->ring.retry_window_us = config->ring.retry_window_max_us;
+	else
+		config_errors_add(load->errors,
+		    (struct config_fault){line_of(load, "retry_window_max"), NULL},
+		    "retry_window_max: %s is less than retry_window, %s",
+		    format(load, "retry_window_max"), format(load, "retry_window"));
+}
+
+static void check_fields(struct config_load *load)
+{
+	static const char *const paths[] = {
+	    "headers.app_url", "headers.attempts", "headers.request_id"};
+	const struct rules_headers *headers = &load->config->rules.headers;
+	const char *names[] = {headers->app_url, headers->attempts, headers->request_id};
+
+	for (size_t i = 0; i < 3; i++)
+		for (size_t k = 0; k < i; k++)
+			if (names[i][0] &&
+			    str_equals_nocase(str_from(names[i]), str_from(names[k])))
+				config_errors_add(load->errors,
+				    (struct config_fault){
+					line_of_two(load, paths[i], paths[k]), NULL},
+				    "%s and %s are both \"%s\"", paths[k], paths[i], names[i]);
+}
+
+static void check_admin(struct config_load *load)
+{
+	struct config *config = load->config;
+	struct net_addr addr;
+
+	for (size_t i = 0; config->admin_http && i < config->listen_count; i++)
+		if (net_addr_equals(&config->admin_http->addr, &config->listen[i].addr) &&
+		    net_addr_port(&config->listen[i].addr))
+			config_errors_add(load->errors,
+			    (struct config_fault){line_of_two(load, "admin.http", "listen"), NULL},
+			    "admin.http: \"%s\" is an address of `listen`",
+			    config->admin_http->text);
+	if (!config->admin_socket[0])
+		return;
+	if (!net_addr_from_path(&addr, str_from(config->admin_socket)))
+		config_errors_add(load->errors,
+		    (struct config_fault){line_of(load, "admin.socket"), NULL},
+		    "admin.socket: \"%s\" is no absolute path of at most 107 bytes",
+		    config->admin_socket);
+}
+
+static void check_backends(struct config_load *load)
+{
+	const struct config_line whole = {
+	    .file = load->main_file ? load->main_file : "command line"};
+	const struct config_line *line = line_of(load, "backends");
+	const char *hint = load->main_file ? "write backends = ( \"http://localhost:8001\" );"
+					   : "add --backend http://localhost:8001";
+
+	/* Those that are wrong were reported. */
+	if (load->config->backend_count == 0 && load->errors->count == 0)
+		config_errors_add(
+		    load->errors, (struct config_fault){line ? line : &whole, hint}, "no backends");
+}
+
+/*
+ * A try that ends with the request says nothing about its backend: one that hangs would stay in
+ * turn. The defaults leave time enough, so one of the two was given.
+ */
+static void check_deadline(struct config_load *load)
+{
+	struct config *config = load->config;
+	const struct setting *delay =
+	    settings_find(settings_of_backend(), STR("max_delay_response"));
+	const struct config_line *line = line_of_two(load, "retry.deadline", "max_delay_response");
+
+	for (size_t i = 0; i < config->backend_count && !config->warning; i++) {
+		const struct config_backend *backend = &config->backends[i];
+
+		if (config->rules.retry.deadline_us > backend->options.max_delay_response_us)
+			continue;
+		config->warning = arena_printf(&config->arena,
+		    "%s: retry.deadline, %s, is not more than max_delay_response, %s%s%s: "
+		    "a backend that hangs will never be taken for one that does",
+		    backend->own_delay ? backend->origin : config_line_origin(line, &load->scratch),
+		    format(load, "retry.deadline"),
+		    setting_format(delay, &backend->options, &load->scratch),
+		    backend->own_delay ? " of backend " : "",
+		    backend->own_delay ? backend->options.name : "");
+	}
+}
+
+void config_check(struct config_load *load)
+{
+	if (load->scratch.failed || load->config->arena.failed)
+		return;
+	check_order(load);
+	check_fields(load);
+	check_admin(load);
+	check_backends(load);
+	if (load->config->access_log.path[0] == '\0')
+		config_errors_add(load->errors,
+		    (struct config_fault){line_of(load, "log.access"), NULL},
+		    "log.access: write \"off\", \"stdout\" or a path");
+	check_deadline(load);
+}

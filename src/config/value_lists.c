@@ -1,0 +1,339 @@
+#include "value_lists.h"
+
+#include <arpa/inet.h>
+
+static const char out_of_memory[] = "out of memory";
+
+struct list {
+	const struct setting *setting;
+	const struct config_node *items;
+	size_t count;
+	void *base;
+	struct arena *arena;
+};
+
+const char *setting_quote(const char *text, struct arena *arena)
+{
+	char *quoted = arena_take(arena, 2 * strlen(text) + 3);
+	char *at = quoted;
+
+	if (!quoted)
+		return NULL;
+	*at++ = '"';
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			*at++ = '\\';
+		*at++ = *text;
+	}
+	*at = '"';
+	return quoted;
+}
+
+static void *place_of(const struct list *list)
+{
+	return (char *)list->base + list->setting->offset;
+}
+
+static void store_pointer(const struct list *list, const void *pointer)
+{
+	memcpy(place_of(list), &pointer, sizeof(pointer));
+}
+
+static const void *load_pointer(const struct setting *setting, const void *base)
+{
+	const void *pointer;
+
+	memcpy(&pointer, (const char *)base + setting->offset, sizeof(pointer));
+	return pointer;
+}
+
+static void store_count(const struct list *list, size_t count)
+{
+	memcpy((char *)list->base + list->setting->count_offset, &count, sizeof(count));
+}
+
+static size_t load_count(const struct setting *setting, const void *base)
+{
+	size_t count;
+
+	memcpy(&count, (const char *)base + setting->count_offset, sizeof(count));
+	return count;
+}
+
+/* ---- statuses */
+
+static const char *read_statuses(const struct list *list)
+{
+	unsigned *statuses = place_of(list);
+	uint64_t status;
+
+	if (list->count > RULES_STATUSES)
+		return arena_printf(list->arena, "more than %d statuses", RULES_STATUSES);
+	for (size_t i = 0; i < list->count; i++) {
+		const struct config_node *item = &list->items[i];
+
+		if (item->kind == NODE_INTEGER && item->number >= 0)
+			status = (uint64_t)item->number;
+		else if (item->kind != NODE_STRING || !str_to_number(str_from(item->text), &status))
+			return "expected a list of statuses, [ 502, 503 ]";
+		if (status < (uint64_t)list->setting->min || status > (uint64_t)list->setting->max)
+			return arena_printf(list->arena, "%llu is not between %d and %d",
+			    (unsigned long long)status, (int)list->setting->min,
+			    (int)list->setting->max);
+		statuses[i] = (unsigned)status;
+	}
+	store_count(list, list->count);
+	return NULL;
+}
+
+static const char *format_statuses(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	const char *place = (const char *)base + setting->offset;
+	size_t count = load_count(setting, base);
+	const char *text = "[ ";
+	unsigned status;
+
+	for (size_t i = 0; text && i < count; i++) {
+		memcpy(&status, place + i * sizeof(status), sizeof(status));
+		text = arena_printf(arena, "%s%u%s", text, status, i + 1 < count ? ", " : " ");
+	}
+	return text ? arena_printf(arena, "%s]", text) : NULL;
+}
+
+/* ---- ranges of statuses, in one string */
+
+static bool parse_range(struct str text, struct probe_range *range)
+{
+	struct str from = str_trim(str_split(&text, '-'));
+	uint64_t number[2];
+
+	if (!str_to_number(from, &number[0]))
+		return false;
+	number[1] = number[0];
+	if (text.data && !str_to_number(str_trim(text), &number[1]))
+		return false;
+	if (number[0] < 100 || number[1] > 599 || number[0] > number[1])
+		return false;
+	*range = (struct probe_range){(unsigned)number[0], (unsigned)number[1]};
+	return true;
+}
+
+static const char *read_ranges(const struct list *list)
+{
+	struct probe_range *ranges = place_of(list);
+	struct str rest;
+	size_t count = 0;
+
+	if (list->count != 1 || list->items[0].kind != NODE_STRING)
+		return "expected statuses in quotes, \"200-399\"";
+	rest = str_from(list->items[0].text);
+	while (rest.data) {
+		struct str part = str_trim(str_split(&rest, ','));
+
+		if (count == PROBE_RANGES)
+			return arena_printf(list->arena, "more than %d ranges", PROBE_RANGES);
+		if (!parse_range(part, &ranges[count++]))
+			return arena_printf(list->arena,
+			    "\"%.*s\" is no range of statuses between 100 and 599", STR_ARGS(part));
+	}
+	store_count(list, count);
+	return NULL;
+}
+
+static const char *format_ranges(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	const struct probe_range *ranges = (const void *)((const char *)base + setting->offset);
+	size_t count = load_count(setting, base);
+	const char *text = "\"";
+
+	for (size_t i = 0; text && i < count; i++) {
+		text = arena_printf(arena, "%s%s%u", text, i ? "," : "", ranges[i].from);
+		if (text && ranges[i].to != ranges[i].from)
+			text = arena_printf(arena, "%s-%u", text, ranges[i].to);
+	}
+	return text ? arena_printf(arena, "%s\"", text) : NULL;
+}
+
+/* ---- address blocks */
+
+static const char *read_blocks(const struct list *list)
+{
+	struct net_block *blocks = arena_take(list->arena, list->count * sizeof(*blocks));
+
+	if (!blocks)
+		return out_of_memory;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct config_node *item = &list->items[i];
+
+		if (item->kind != NODE_STRING)
+			return "expected a list of address blocks, [ \"10.0.0.0/8\" ]";
+		if (!net_block_parse(&blocks[i], str_from(item->text)))
+			return arena_printf(list->arena,
+			    "\"%s\" is no address block; write \"10.0.0.0/8\" or \"::1\"",
+			    item->text);
+	}
+	store_pointer(list, blocks);
+	store_count(list, list->count);
+	return NULL;
+}
+
+static const char *format_block(const struct net_block *block, struct arena *arena)
+{
+	const struct in6_addr *prefix = &block->prefix;
+	bool is_v4 = block->bits >= 96 && IN6_IS_ADDR_V4MAPPED(prefix);
+	char ip[INET6_ADDRSTRLEN];
+
+	if (is_v4)
+		inet_ntop(AF_INET, &prefix->s6_addr[12], ip, sizeof(ip));
+	else
+		inet_ntop(AF_INET6, prefix, ip, sizeof(ip));
+	return arena_printf(arena, "%s/%u", ip, is_v4 ? block->bits - 96 : block->bits);
+}
+
+static const char *format_blocks(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	const struct net_block *blocks = load_pointer(setting, base);
+	size_t count = load_count(setting, base);
+	const char *text = "[ ";
+
+	for (size_t i = 0; text && i < count; i++) {
+		const char *block = format_block(&blocks[i], arena);
+
+		text = block ? arena_printf(
+				   arena, "%s\"%s\"%s", text, block, i + 1 < count ? ", " : " ")
+			     : NULL;
+	}
+	return text ? arena_printf(arena, "%s]", text) : NULL;
+}
+
+/* ---- addresses to listen on */
+
+/* "*:8080" and ":8080" are all addresses of both families; the rest is as net has it. */
+static bool parse_listen(struct config_listen *listen, struct str text)
+{
+	struct str rest = text;
+	struct str host = str_split(&rest, ':');
+	uint64_t port;
+
+	if (host.len && !str_equals(host, STR("*")))
+		return net_addr_parse(&listen->addr, text);
+	listen->dual_stack = true;
+	return str_to_number(rest, &port) && port <= UINT16_MAX &&
+	       net_addr_from_ip(&listen->addr, STR("::"), (uint16_t)port);
+}
+
+static const char *read_listen_item(
+    struct config_listen *listen, const struct config_node *node, struct arena *arena)
+{
+	if (node->kind != NODE_STRING)
+		return "expected addresses in quotes, \"*:8080\"";
+	if (!parse_listen(listen, str_from(node->text)))
+		return arena_printf(arena,
+		    "\"%s\" is no address; write \"*:8080\", \"127.0.0.1:8080\", \"[::1]:8080\" or "
+		    "\"unix:/path\"",
+		    node->text);
+	listen->text = arena_copy(arena, str_from(node->text));
+	return listen->text ? NULL : out_of_memory;
+}
+
+static const char *read_listen(const struct list *list)
+{
+	struct config_listen *all = arena_take(list->arena, (list->count + 1) * sizeof(*all));
+
+	if (!all)
+		return out_of_memory;
+	if (list->count == 0)
+		return "at least one address is needed";
+	for (size_t i = 0; i < list->count; i++) {
+		const char *wrong = read_listen_item(&all[i], &list->items[i], list->arena);
+
+		if (wrong)
+			return wrong;
+		/* Port 0 is another port each time. */
+		for (size_t k = 0; k < i; k++)
+			if (net_addr_equals(&all[k].addr, &all[i].addr) &&
+			    (all[i].addr.any.sa_family == AF_UNIX || net_addr_port(&all[i].addr)))
+				return arena_printf(
+				    list->arena, "\"%s\" is listed twice", list->items[i].text);
+	}
+	store_pointer(list, all);
+	store_count(list, list->count);
+	return NULL;
+}
+
+static const char *format_listen(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	const struct config_listen *all = load_pointer(setting, base);
+	size_t count = load_count(setting, base);
+	const char *text = count == 1 ? "" : "( ";
+
+	for (size_t i = 0; text && i < count; i++) {
+		const char *quoted = setting_quote(all[i].text, arena);
+
+		text = quoted
+			   ? arena_printf(arena, "%s%s%s", text, quoted, i + 1 < count ? ", " : "")
+			   : NULL;
+	}
+	return count == 1 || !text ? text : arena_printf(arena, "%s )", text);
+}
+
+static const char *read_address(const struct list *list)
+{
+	struct config_listen *listen = NULL;
+	const char *wrong;
+
+	if (list->count != 1)
+		return "expected one address in quotes";
+	if (list->items[0].kind != NODE_STRING || list->items[0].text[0]) {
+		if (!(listen = arena_take(list->arena, sizeof(*listen))))
+			return out_of_memory;
+		wrong = read_listen_item(listen, &list->items[0], list->arena);
+		if (wrong)
+			return wrong;
+	}
+	store_pointer(list, listen);
+	return NULL;
+}
+
+static const char *format_address(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	const struct config_listen *listen = load_pointer(setting, base);
+
+	return setting_quote(listen ? listen->text : "", arena);
+}
+
+/* ---- all of them */
+
+struct list_type {
+	const char *(*read)(const struct list *list);
+	const char *(*format)(const struct setting *setting, const void *base, struct arena *arena);
+};
+
+static const struct list_type types[SETTING_TYPES] = {
+    [SETTING_STATUSES] = {read_statuses, format_statuses},
+    [SETTING_RANGES] = {read_ranges, format_ranges},
+    [SETTING_BLOCKS] = {read_blocks, format_blocks},
+    [SETTING_LISTEN] = {read_listen, format_listen},
+    [SETTING_ADDRESS] = {read_address, format_address},
+};
+
+const char *setting_list_read(
+    const struct setting *setting, const struct config_node *node, void *base, struct arena *arena)
+{
+	struct list list = {.setting = setting, .base = base, .arena = arena};
+
+	list.items = node->kind == NODE_LIST ? node->items : node;
+	list.count = node->kind == NODE_LIST ? node->count : 1;
+	return types[setting->type].read(&list);
+}
+
+const char *setting_list_format(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	return types[setting->type].format(setting, base, arena);
+}

@@ -1,0 +1,222 @@
+/*
+ * The example file and the manual say what the table says. Called with "write" this program writes
+ * them anew: the whole example, and the manual's list between its two marks.
+ */
+#include "config/help.h"
+#include "config/settings.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define EXAMPLE RONDO_TESTS_DIR "/../conf/rondo.conf"
+#define MANUAL  RONDO_TESTS_DIR "/../conf/rondo.conf.5"
+
+static const char begin_mark[] = ".\\\" BEGIN SETTINGS\n";
+static const char end_mark[] = ".\\\" END SETTINGS\n";
+
+static char *read_file(const char *name)
+{
+	FILE *file = fopen(name, "r");
+	char *text = calloc(1, 1 << 17);
+
+	assert_non_null(file);
+	assert_true(fread(text, 1, (1 << 17) - 1, file) > 0);
+	fclose(file);
+	return text;
+}
+
+static char *write_text(void (*write)(FILE *out))
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	write(out);
+	fclose(out);
+	return text;
+}
+
+/* Cuts the manual into what stands before, between and behind the marks. */
+static void cut_manual(char *manual, char **list, char **rest)
+{
+	*list = strstr(manual, begin_mark);
+	*rest = strstr(manual, end_mark);
+	assert_non_null(*list);
+	assert_non_null(*rest);
+	*list += strlen(begin_mark);
+}
+
+static void the_example_is_that_of_the_table(void **state)
+{
+	char *written = write_text(settings_write_example);
+	char *file = read_file(EXAMPLE);
+
+	(void)state;
+	assert_string_equal(file, written);
+	free(file);
+	free(written);
+}
+
+static void the_manual_is_that_of_the_table(void **state)
+{
+	char *written = write_text(settings_write_manual);
+	char *file = read_file(MANUAL);
+	char *list;
+	char *rest;
+
+	(void)state;
+	cut_manual(file, &list, &rest);
+	*rest = '\0';
+	assert_string_equal(list, written);
+	free(file);
+	free(written);
+}
+
+static char *explained(const char *key)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	bool known = settings_explain(key, out);
+
+	fclose(out);
+	assert_int_equal(known, len > 0);
+	return text;
+}
+
+static void explanations(void **state)
+{
+	static const struct {
+		const char *key, *text;
+	} cases[] = {
+	    {"retry.tries", "retry.tries\n"
+			    "  type     whole number, 1 to 16\n"
+			    "  default  3\n"
+			    "  reload   applies a change\n"
+			    "\n"
+			    "Backends that are tried for one request, at most.\n"},
+	    {"limits.header_bytes", "limits.header_bytes\n"
+				    "  type     size, 1k to 1m\n"
+				    "  default  \"16k\"\n"
+				    "  reload   does not apply a change: it needs a restart\n"
+				    "\n"
+				    "Size of a message head; beyond it the answer is 431.\n"},
+	    {"balance",
+		"balance\n"
+		"  type     \"round_robin\" or \"adaptive\"\n"
+		"  default  \"round_robin\"\n"
+		"  reload   applies a change\n"
+		"\n"
+		"Who is next. round_robin: smooth turns by weight. adaptive: the same turns,\n"
+		"with weights that follow the response times of each backend.\n"},
+	    {"retry.statuses",
+		"retry.statuses\n"
+		"  type     list of statuses, 400 to 599\n"
+		"  default  [ 500, 502, 503, 504 ]\n"
+		"  reload   applies a change\n"
+		"\n"
+		"Answers that count as a failure of the backend and fall through to the next\n"
+		"one.\n"},
+	    {"backends.weight", "backends.weight\n"
+				"  type     whole number, 1 to 1000\n"
+				"  default  1\n"
+				"  reload   applies a change\n"
+				"\n"
+				"Its share of the requests, relative to the others.\n"},
+	    {"headers", "headers.app_url             \"x-app-url\"\n"
+			"headers.attempts            \"\"\n"
+			"headers.request_id          \"\"\n"
+			"headers.forwarded           \"x-forwarded\"\n"
+			"headers.trusted_proxies     [ ]\n"},
+	    {"tries", ""},
+	    {"", ""},
+	    {"retry.", ""},
+	    {"backends.", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = explained(cases[i].key);
+
+		assert_string_equal(text, cases[i].text);
+		free(text);
+	}
+}
+
+static void everything_is_explained(void **state)
+{
+	char *all = explained("all");
+	const char *line = all;
+
+	(void)state;
+	for (size_t i = 0; i < settings_all().count; i++) {
+		const char *path = settings_all().items[i].path;
+		char *text = explained(path);
+
+		assert_int_equal(strncmp(text, path, strlen(path)), 0);
+		assert_non_null(strstr(text, "  default  "));
+		free(text);
+		assert_int_equal(strncmp(line, path, strlen(path)), 0);
+		assert_int_equal(line[strlen(path)], ' ');
+		line = strchr(line, '\n') + 1;
+	}
+	assert_string_equal(line, "");
+	free(all);
+}
+
+/* "none: nothing" */
+static void every_choice_is_explained(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < settings_all().count; i++) {
+		const struct setting *setting = &settings_all().items[i];
+
+		for (size_t k = 0; setting->words && setting->words[k]; k++) {
+			char wanted[64];
+
+			snprintf(wanted, sizeof(wanted), " %s: ", setting->words[k]);
+			assert_non_null(strstr(setting->help, wanted));
+		}
+	}
+}
+
+static int write_both(void)
+{
+	char *manual = read_file(MANUAL);
+	char *list;
+	char *rest;
+	FILE *out = fopen(EXAMPLE, "w");
+
+	if (!out)
+		return EXIT_FAILURE;
+	settings_write_example(out);
+	fclose(out);
+	cut_manual(manual, &list, &rest);
+	out = fopen(MANUAL, "w");
+	if (!out)
+		return EXIT_FAILURE;
+	fwrite(manual, 1, (size_t)(list - manual), out);
+	settings_write_manual(out);
+	fputs(rest, out);
+	fclose(out);
+	free(manual);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(the_example_is_that_of_the_table),
+	    cmocka_unit_test(the_manual_is_that_of_the_table),
+	    cmocka_unit_test(explanations),
+	    cmocka_unit_test(everything_is_explained),
+	    cmocka_unit_test(every_choice_is_explained),
+	};
+
+	if (argc > 1 && strcmp(argv[1], "write") == 0)
+		return write_both();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
