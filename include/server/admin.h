@@ -12,11 +12,18 @@
 #define RONDO_SERVER_ADMIN_H
 
 #include "config/changes.h"
-#include "server/handover.h"
-#include "server/inheritance.h"
 #include "server/status.h"
 
 enum { ADMIN_FRESH_MS = 100, ADMIN_HTTP_CLIENTS = 32, ADMIN_SOCKET_CLIENTS = 16 };
+
+/* A listening socket of the admin. */
+struct admin_socket {
+	int fd;              /* -1: there is none */
+	const char *setting; /* "admin.http" or "admin.socket" */
+	bool is_passed;      /* by the supervisor: its path is not the admin's to remove */
+};
+
+enum { ADMIN_SOCKETS = 2 };
 
 /* Who asked for a reload. */
 struct admin_asker {
@@ -27,8 +34,12 @@ struct admin_asker {
 	void *context;
 };
 
-/* What the daemon does when it is told to over the socket. */
+/* What the daemon does for the admin. */
 struct admin_control {
+	/* Is there a socket already, for the setting of this name or with this address? It is the
+	 * admin's then. */
+	struct admin_socket (*take_socket)(
+	    void *context, const char *setting, const struct net_addr *addr);
 	/* Reloads. The end comes at once, or when the names of new backends were looked up. */
 	void (*reload)(void *context, const struct admin_asker *asker);
 	/* The one with this context hears no more. */
@@ -43,7 +54,6 @@ struct admin_start {
 	struct service *service;
 	struct metrics *metrics;
 	struct events *events;
-	struct inheritance *inheritance;
 	struct admin_control control;
 };
 
@@ -56,8 +66,8 @@ struct admin *admin_create(const struct admin_start *start);
  * logged and stays as it was; then the answer is false. */
 bool admin_apply(struct admin *admin, const struct config *config);
 
-/* Its listening sockets, for a successor: at most `size` go into the list. Returns how many. */
-size_t admin_list(const struct admin *admin, struct handover_socket *sockets, size_t size);
+/* Its listening sockets, for a successor. Returns how many there are. */
+size_t admin_list(const struct admin *admin, struct admin_socket sockets[static ADMIN_SOCKETS]);
 
 /* A successor listens on the same sockets: who comes from now on is its client. */
 void admin_hand_over(struct admin *admin);

@@ -379,8 +379,7 @@ static void door_close(struct admin_door *door)
 	timer_cancel(&door->timer);
 	loop_unwatch(door->admin->loop, &door->watch);
 	net_close(fd, false);
-	if (door->addr.any.sa_family == AF_UNIX && !door->is_inherited &&
-	    !door->admin->is_handed_over)
+	if (door->addr.any.sa_family == AF_UNIX && !door->is_passed && !door->admin->is_handed_over)
 		unlink(door->addr.path.sun_path);
 }
 
@@ -389,27 +388,25 @@ static const char *const names[ADMIN_DOORS] = {
     [ADMIN_DOOR_SOCKET] = "admin.socket",
 };
 
-/* A listening socket: one that was passed for it, a predecessor's, or a new one. */
-static int door_listen(
+/* A socket that is there already, or a new one; else `fd` is a negative errno. */
+static struct admin_socket door_listen(
     struct admin_door *door, enum admin_door_kind kind, const struct config_listen *listen)
 {
-	struct inheritance *inheritance = door->admin->with.inheritance;
+	const struct admin_control *control = &door->admin->with.control;
 	const struct net_listen_options options = {
 	    .backlog = BACKLOG,
 	    .dual_stack = listen->dual_stack,
 	};
-	int fd = inheritance_take_named(inheritance, names[kind]);
+	struct admin_socket socket =
+	    control->take_socket(control->context, names[kind], &listen->addr);
 
-	door->is_inherited = fd >= 0;
-	if (fd < 0)
-		fd = inheritance_take_own(inheritance, &listen->addr);
-	if (fd >= 0)
-		return fd;
+	if (socket.fd >= 0)
+		return socket;
 	/* Owner and group may open it, and there is no moment in which others may. */
 	mode_t mask = umask(0117);
-	fd = net_listen(&listen->addr, &options);
+	socket.fd = net_listen(&listen->addr, &options);
 	umask(mask);
-	return fd;
+	return socket;
 }
 
 /* Opens, closes or leaves it, so that it is as `listen` says (NULL: closed). */
@@ -423,25 +420,27 @@ static bool door_apply(
 	if (door_is_open(door) && net_addr_equals(&door->addr, &listen->addr))
 		return true;
 	struct watch watch = {.on_event = door_on_event, .fd = -1};
-	int fd = door_listen(door, kind, listen);
-	if (fd < 0) {
-		log_error("%s: cannot listen on %s: %s", names[kind], listen->text, strerror(-fd));
+	struct admin_socket socket = door_listen(door, kind, listen);
+	if (socket.fd < 0) {
+		log_error(
+		    "%s: cannot listen on %s: %s", names[kind], listen->text, strerror(-socket.fd));
 		return false;
 	}
 	door_close(door);
 	door->watch = watch;
 	door->addr = listen->addr;
+	door->is_passed = socket.is_passed;
 	door->is_full = false;
-	int error = loop_watch(door->admin->loop, &door->watch, fd, LOOP_READ);
+	int error = loop_watch(door->admin->loop, &door->watch, socket.fd, LOOP_READ);
 	if (error < 0) {
 		log_error(
 		    "%s: cannot listen on %s: %s", names[kind], listen->text, strerror(-error));
-		net_close(fd, false);
+		net_close(socket.fd, false);
 		return false;
 	}
 	struct net_addr bound;
 	char text[NET_ADDR_TEXT_SIZE];
-	if (net_local_addr(fd, &bound) == 0)
+	if (net_local_addr(socket.fd, &bound) == 0)
 		log_info("%s: listening on %s", names[kind], net_addr_format(&bound, text));
 	return true;
 }
@@ -457,17 +456,16 @@ bool admin_apply(struct admin *admin, const struct config *config)
 	       good;
 }
 
-size_t admin_list(const struct admin *admin, struct handover_socket *sockets, size_t size)
+size_t admin_list(const struct admin *admin, struct admin_socket sockets[static ADMIN_SOCKETS])
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < ADMIN_DOORS && count < size; i++) {
+	for (size_t i = 0; i < ADMIN_DOORS; i++) {
 		const struct admin_door *door = &admin->doors[i];
 
-		if (!door_is_open(door))
-			continue;
-		sockets[count].fd = door->watch.fd;
-		sockets[count++].name = door->is_inherited ? names[i] : INHERITANCE_OWN;
+		if (door_is_open(door))
+			sockets[count++] =
+			    (struct admin_socket){door->watch.fd, names[i], door->is_passed};
 	}
 	return count;
 }

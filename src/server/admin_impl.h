@@ -18,7 +18,7 @@ struct admin_text {
 	int64_t made_us;
 };
 
-enum admin_door_kind { ADMIN_DOOR_HTTP, ADMIN_DOOR_SOCKET, ADMIN_DOORS };
+enum admin_door_kind { ADMIN_DOOR_HTTP, ADMIN_DOOR_SOCKET, ADMIN_DOORS = ADMIN_SOCKETS };
 
 enum admin_state {
 	ADMIN_READING,
@@ -49,7 +49,7 @@ struct admin_door {
 	struct watch watch; /* fd -1: closed */
 	struct admin *admin;
 	struct net_addr addr; /* as configured */
-	bool is_inherited;    /* a supervisor's: not ours to remove */
+	bool is_passed;       /* the path is not the admin's to remove */
 	bool is_full;         /* accepting pauses */
 	struct timer timer;   /* the end of the pause, at the latest */
 	struct slab slab;

@@ -281,6 +281,18 @@ static void reload(void *context, const struct admin_asker *asker)
 
 /* ---- what the admin asks for */
 
+static struct admin_socket take_admin_socket(
+    void *context, const char *setting, const struct net_addr *addr)
+{
+	struct daemon *daemon = context;
+	struct admin_socket socket = {.fd = inheritance_take_named(&daemon->inheritance, setting)};
+
+	socket.is_passed = socket.fd >= 0;
+	if (!socket.is_passed)
+		socket.fd = inheritance_take_own(&daemon->inheritance, addr);
+	return socket;
+}
+
 static void forget_asker(void *context, const void *asker_context)
 {
 	struct daemon *daemon = context;
@@ -366,6 +378,20 @@ static void on_successor_ready(struct handover *handover, pid_t successor)
 	drain(daemon);
 }
 
+/* All listening sockets, with the names by which a successor knows what they are for. */
+static size_t list_sockets(
+    const struct daemon *daemon, struct handover_socket sockets[static SOCKETS_MAX])
+{
+	struct admin_socket own[ADMIN_SOCKETS];
+	size_t own_count = admin_list(daemon->admin, own);
+	size_t count = entrances_list(&daemon->entrances, sockets, SOCKETS_MAX - own_count);
+
+	for (size_t i = 0; i < own_count; i++)
+		sockets[count++] = (struct handover_socket){
+		    own[i].fd, own[i].is_passed ? own[i].setting : INHERITANCE_OWN};
+	return count;
+}
+
 static void start_successor(struct daemon *daemon)
 {
 	struct handover_socket sockets[SOCKETS_MAX];
@@ -375,8 +401,7 @@ static void start_successor(struct daemon *daemon)
 		    daemon->service.draining ? "stops" : "is starting");
 		return;
 	}
-	size_t count = entrances_list(&daemon->entrances, sockets, SOCKETS_MAX);
-	count += admin_list(daemon->admin, sockets + count, SOCKETS_MAX - count);
+	size_t count = list_sockets(daemon, sockets);
 	if (handover_start(&daemon->handover, daemon->options->argv, sockets, count))
 		log_info(
 		    "process %lld starts as the successor", (long long)daemon->handover.successor);
@@ -585,8 +610,7 @@ static bool start_watching(struct daemon *daemon)
 	    .service = &daemon->service,
 	    .metrics = &daemon->metrics,
 	    .events = &daemon->events,
-	    .inheritance = &daemon->inheritance,
-	    .control = {reload, forget_asker, reopen_logs, daemon},
+	    .control = {take_admin_socket, reload, forget_asker, reopen_logs, daemon},
 	};
 
 	supervisor_open(&daemon->supervisor, daemon->loop, &daemon->service);

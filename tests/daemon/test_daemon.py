@@ -452,6 +452,20 @@ def test_clients_wait_at_an_inherited_socket_while_rondo_restarts(world):
             load.stop()
 
 
+def test_an_inherited_socket_of_the_admin_is_not_removed_when_a_reload_names_another(world):
+    path, other = world.path("passed"), world.path("other")
+    with socket.socket(socket.AF_UNIX) as passed:
+        passed.bind(path)
+        passed.listen()
+        admin = f'admin = {{ socket = "{path}"; }};\n'
+        with world.start(admin, sockets=[(passed, "admin.socket")]) as daemon:
+            world.configure(admin.replace(path, other))
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_log("reloaded")
+            assert os.path.exists(other) and os.path.exists(path)
+    assert os.path.exists(path) and not os.path.exists(other)
+
+
 def test_descriptors_that_are_no_listening_sockets_are_refused(world):
     one, other = socket.socketpair()
     with listening() as passed, one, other, open(os.devnull, "rb") as file:
