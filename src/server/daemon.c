@@ -1,7 +1,7 @@
 #include "server/daemon.h"
 
 #include "base/log.h"
-#include "server/admin.h"
+#include "admin/admin.h"
 #include "server/descriptors.h"
 #include "server/entrances.h"
 #include "server/lineup.h"

@@ -25,8 +25,9 @@ FLOORS = {
         listener""",
     "config": """config settings settings_suggest errors node text tokens syntax files value_lists values backends
         check load show changes help""",
-    "server": """probe_table inheritance handover entrances supervisor options options_answer events metrics status
-        page admin admin_http admin_command lineup descriptors daemon""",
+    "admin": "history metrics status page admin endpoints commands",
+    "server": """probe_table inheritance handover entrances supervisor options options_answer lineup descriptors
+        daemon""",
 }
 
 # Headers of libraries that one file alone may include, so that the library can be replaced there.

@@ -1,5 +1,5 @@
 /* The ring of events: what is kept, in what order, and what each says. */
-#include "server/events.h"
+#include "admin/history.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,8 +6,8 @@
  * start, how the last reload ended, and the number of open descriptors, which is dear to find out
  * on older kernels.
  */
-#ifndef RONDO_SERVER_METRICS_H
-#define RONDO_SERVER_METRICS_H
+#ifndef RONDO_ADMIN_METRICS_H
+#define RONDO_ADMIN_METRICS_H
 
 #include "proxy/service.h"
 

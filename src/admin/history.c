@@ -1,4 +1,4 @@
-#include "server/events.h"
+#include "admin/history.h"
 
 #include <assert.h>
 #include <stdarg.h>

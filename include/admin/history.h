@@ -5,8 +5,8 @@
  * the backend they tell of. When the ring is full the oldest is overwritten. Nothing can fail. An
  * events of all zeroes is empty and ready.
  */
-#ifndef RONDO_SERVER_EVENTS_H
-#define RONDO_SERVER_EVENTS_H
+#ifndef RONDO_ADMIN_HISTORY_H
+#define RONDO_ADMIN_HISTORY_H
 
 #include "upstream/backend.h"
 

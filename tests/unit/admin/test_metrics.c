@@ -1,7 +1,7 @@
 /* What counters become: the text format, quantiles, JSON, and the page's escapes. */
-#include "server/metrics.h"
-#include "server/page.h"
-#include "server/status.h"
+#include "admin/metrics.h"
+#include "page.h"
+#include "status.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

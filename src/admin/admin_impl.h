@@ -5,10 +5,12 @@
  * admin.c. What a request asks for is answered in admin_http.c, a command in admin_command.c: they
  * fill client->conn.out and client->content and return.
  */
-#ifndef RONDO_SERVER_ADMIN_IMPL_H
-#define RONDO_SERVER_ADMIN_IMPL_H
+#ifndef RONDO_ADMIN_ADMIN_IMPL_H
+#define RONDO_ADMIN_ADMIN_IMPL_H
 
-#include "server/admin.h"
+#include "admin/admin.h"
+
+#include <jansson.h>
 
 /* Text that may be on its way to several clients. */
 struct admin_text {

@@ -5,11 +5,11 @@
  * seconds, times are Unix time in seconds, both with fractions; what does not apply is null. The
  * caller owns the answers (json_decref); they are NULL without memory.
  */
-#ifndef RONDO_SERVER_STATUS_H
-#define RONDO_SERVER_STATUS_H
+#ifndef RONDO_ADMIN_STATUS_H
+#define RONDO_ADMIN_STATUS_H
 
-#include "server/events.h"
-#include "server/metrics.h"
+#include "admin/history.h"
+#include "admin/metrics.h"
 
 #include <jansson.h>
 

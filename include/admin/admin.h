@@ -8,11 +8,12 @@
  * takes one line and answers one JSON object; who may open the socket (mode 0660) may change
  * things. Both use the parser and the limits that clients are served by, but slabs of their own.
  */
-#ifndef RONDO_SERVER_ADMIN_H
-#define RONDO_SERVER_ADMIN_H
+#ifndef RONDO_ADMIN_ADMIN_H
+#define RONDO_ADMIN_ADMIN_H
 
+#include "admin/history.h"
+#include "admin/metrics.h"
 #include "config/changes.h"
-#include "server/status.h"
 
 enum { ADMIN_FRESH_MS = 100, ADMIN_HTTP_CLIENTS = 32, ADMIN_SOCKET_CLIENTS = 16 };
 

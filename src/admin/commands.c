@@ -1,8 +1,7 @@
-#include "server/admin.h"
-
 #include "admin_impl.h"
 
 #include "base/log.h"
+#include "status.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

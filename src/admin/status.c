@@ -1,4 +1,4 @@
-#include "server/status.h"
+#include "status.h"
 
 #include <unistd.h>
 

@@ -1,7 +1,6 @@
-#include "server/admin.h"
+#include "admin/admin.h"
 
 #include "admin_impl.h"
-
 #include "base/log.h"
 
 #include <assert.h>

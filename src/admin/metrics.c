@@ -1,4 +1,4 @@
-#include "server/metrics.h"
+#include "admin/metrics.h"
 
 #include "base/log.h"
 #include "http/parse.h"

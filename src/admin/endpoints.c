@@ -1,8 +1,6 @@
-#include "server/admin.h"
-
 #include "admin_impl.h"
 
-#include "server/page.h"
+#include "page.h"
 
 #include <stdlib.h>
 
