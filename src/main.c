@@ -1,5 +1,6 @@
 /* rondo - options, then the daemon. README.md has the map of the source. */
-#include "server/daemon.h"
+#include "daemon/daemon.h"
+#include "daemon/modes.h"
 
 int main(int argc, char **argv)
 {
@@ -7,7 +8,7 @@ int main(int argc, char **argv)
 
 	if (!options_parse(&options, argc, argv))
 		return EXIT_BAD_USAGE;
-	int status = options.mode == OPTIONS_RUN ? daemon_run(&options) : options_answer(&options);
+	int status = options.mode == OPTIONS_RUN ? daemon_run(&options) : modes_run(&options);
 	options_finish(&options);
 	return status;
 }

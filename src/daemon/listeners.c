@@ -1,4 +1,4 @@
-#include "server/entrances.h"
+#include "listeners.h"
 
 #include "base/log.h"
 #include "config/settings.h"

@@ -1,4 +1,4 @@
-#include "server/lineup.h"
+#include "lineup.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "server/options.h"
+#include "daemon/options.h"
 
 #include <getopt.h>
 #include <stdlib.h>

@@ -10,8 +10,8 @@
  * Nothing is said before supervisor_say_ready and nothing after supervisor_hand_over: systemd takes
  * the word of the main process alone. Without $NOTIFY_SOCKET all of this does nothing.
  */
-#ifndef RONDO_SERVER_SUPERVISOR_H
-#define RONDO_SERVER_SUPERVISOR_H
+#ifndef RONDO_DAEMON_NOTIFY_H
+#define RONDO_DAEMON_NOTIFY_H
 
 #include "proxy/service.h"
 

@@ -1,8 +1,8 @@
 /*
  * descriptors - as many connections as there are descriptors for.
  */
-#ifndef RONDO_SERVER_DESCRIPTORS_H
-#define RONDO_SERVER_DESCRIPTORS_H
+#ifndef RONDO_DAEMON_FD_LIMIT_H
+#define RONDO_DAEMON_FD_LIMIT_H
 
 #include "config/config.h"
 

@@ -5,8 +5,8 @@
  * has changed for anybody until lineup_apply: a lineup that is given up leaves no trace. It holds
  * its backends.
  */
-#ifndef RONDO_SERVER_LINEUP_H
-#define RONDO_SERVER_LINEUP_H
+#ifndef RONDO_DAEMON_LINEUP_H
+#define RONDO_DAEMON_LINEUP_H
 
 #include "config/config.h"
 #include "upstream/ring.h"

@@ -1,4 +1,4 @@
-#include "server/inheritance.h"
+#include "passed_sockets.h"
 
 #include "base/log.h"
 

@@ -1,11 +1,12 @@
-#include "server/daemon.h"
+#include "daemon/daemon.h"
 
-#include "base/log.h"
 #include "admin/admin.h"
-#include "server/descriptors.h"
-#include "server/entrances.h"
-#include "server/lineup.h"
-#include "server/supervisor.h"
+#include "base/log.h"
+#include "fd_limit.h"
+#include "lineup.h"
+#include "listeners.h"
+#include "notify.h"
+#include "upgrade.h"
 #include "upstream/names.h"
 
 #include <errno.h>

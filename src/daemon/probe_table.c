@@ -1,4 +1,4 @@
-#include "server/probe_table.h"
+#include "probe_table.h"
 
 #include "event/resolve.h"
 

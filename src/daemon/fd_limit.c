@@ -1,4 +1,4 @@
-#include "server/descriptors.h"
+#include "fd_limit.h"
 
 #include "base/log.h"
 #include "event/pipes.h"

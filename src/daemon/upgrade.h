@@ -8,8 +8,8 @@
  * connection is refused. A successor that ends, or is silent for HANDOVER_LIMIT_S, is logged and
  * got rid of, and nothing has changed.
  */
-#ifndef RONDO_SERVER_HANDOVER_H
-#define RONDO_SERVER_HANDOVER_H
+#ifndef RONDO_DAEMON_UPGRADE_H
+#define RONDO_DAEMON_UPGRADE_H
 
 #include "event/loop.h"
 

@@ -3,8 +3,8 @@
  *
  * Strings point into argv. Lists belong to the options; a process has one set of them and keeps it.
  */
-#ifndef RONDO_SERVER_OPTIONS_H
-#define RONDO_SERVER_OPTIONS_H
+#ifndef RONDO_DAEMON_OPTIONS_H
+#define RONDO_DAEMON_OPTIONS_H
 
 #include "config/load.h"
 
@@ -38,9 +38,5 @@ struct options {
 /* False on bad usage, which was reported on stderr. */
 bool options_parse(struct options *options, int argc, char **argv);
 void options_finish(struct options *options);
-
-/* Does what any mode but OPTIONS_RUN asks for, and answers the exit status. Answers go to stdout,
- * complaints to stderr. */
-int options_answer(const struct options *options);
 
 #endif

@@ -1,5 +1,5 @@
 /* Command lines, and what is answered at once. */
-#include "server/options.h"
+#include "daemon/modes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -177,7 +177,7 @@ static int answer(const char *const *args, char out[static CAPTURED], char err[s
 	assert_true(parse(&options, args, err));
 	capture_begin(&to_out, stdout);
 	capture_begin(&to_err, stderr);
-	status = options_answer(&options);
+	status = modes_run(&options);
 	capture_end(&to_err, err);
 	capture_end(&to_out, out);
 	options_finish(&options);

@@ -6,8 +6,8 @@
  * inheritance until somebody takes it; nothing is inherited twice, and the environment has no trace
  * of it afterwards.
  */
-#ifndef RONDO_SERVER_INHERITANCE_H
-#define RONDO_SERVER_INHERITANCE_H
+#ifndef RONDO_DAEMON_PASSED_SOCKETS_H
+#define RONDO_DAEMON_PASSED_SOCKETS_H
 
 #include "event/net.h"
 

@@ -1,10 +1,10 @@
-#include "server/options.h"
+#include "daemon/modes.h"
 
 #include "config/help.h"
 #include "config/settings.h"
 #include "config/show.h"
 #include "http/parse.h"
-#include "server/probe_table.h"
+#include "probe_table.h"
 
 static const char help[] =
     "Usage: rondo [-c FILE] [--set KEY=VALUE]...        serve\n"
@@ -83,7 +83,7 @@ static int answer_configured(const struct options *options)
 	return status;
 }
 
-int options_answer(const struct options *options)
+int modes_run(const struct options *options)
 {
 	switch (options->mode) {
 	case OPTIONS_HELP:

@@ -5,8 +5,8 @@
  * set it is asked for. All of them at once, in a loop of its own, each within the limits of the
  * configuration. Serves nobody and changes nothing.
  */
-#ifndef RONDO_SERVER_PROBE_TABLE_H
-#define RONDO_SERVER_PROBE_TABLE_H
+#ifndef RONDO_DAEMON_PROBE_TABLE_H
+#define RONDO_DAEMON_PROBE_TABLE_H
 
 #include "config/config.h"
 

@@ -1,7 +1,7 @@
-#include "server/handover.h"
+#include "upgrade.h"
 
 #include "base/log.h"
-#include "server/inheritance.h"
+#include "passed_sockets.h"
 
 #include <errno.h>
 #include <fcntl.h>

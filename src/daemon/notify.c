@@ -1,4 +1,4 @@
-#include "server/supervisor.h"
+#include "notify.h"
 
 #include "base/log.h"
 

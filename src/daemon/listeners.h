@@ -10,13 +10,13 @@
  * holds them. A `listen` for the same port uses them; when there are some, the default of `listen`
  * is not opened. Sockets of a predecessor are used where `listen` names their address, else closed.
  */
-#ifndef RONDO_SERVER_ENTRANCES_H
-#define RONDO_SERVER_ENTRANCES_H
+#ifndef RONDO_DAEMON_LISTENERS_H
+#define RONDO_DAEMON_LISTENERS_H
 
-#include "proxy/listener.h"
 #include "config/config.h"
-#include "server/handover.h"
-#include "server/inheritance.h"
+#include "passed_sockets.h"
+#include "proxy/listener.h"
+#include "upgrade.h"
 
 struct entrance;
 

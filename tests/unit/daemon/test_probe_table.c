@@ -1,5 +1,5 @@
 /* rondo -P against servers of all kinds, each a listening socket of this test. */
-#include "server/probe_table.h"
+#include "probe_table.h"
 #include "../config/loading.h"
 
 #include <fcntl.h>

@@ -7,10 +7,10 @@
  * configuration takes effect between two turns of the loop, whole or not at all, once the names of
  * its new backends were looked up; requests in flight finish under the one they began with.
  */
-#ifndef RONDO_SERVER_DAEMON_H
-#define RONDO_SERVER_DAEMON_H
+#ifndef RONDO_DAEMON_DAEMON_H
+#define RONDO_DAEMON_DAEMON_H
 
-#include "server/options.h"
+#include "daemon/options.h"
 
 /* Serves until it is told to stop. Answers the exit status; what went wrong is logged. */
 int daemon_run(const struct options *options);
