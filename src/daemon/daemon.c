@@ -33,7 +33,7 @@ struct daemon {
 	struct names *names;
 	struct access_log *access_log;
 	struct service service;
-	struct inheritance inheritance;
+	struct passed_sockets passed;
 	struct entrances entrances;
 	struct supervisor supervisor;
 	struct handover handover;
@@ -286,11 +286,11 @@ static struct admin_socket take_admin_socket(
     void *context, const char *setting, const struct net_addr *addr)
 {
 	struct daemon *daemon = context;
-	struct admin_socket socket = {.fd = inheritance_take_named(&daemon->inheritance, setting)};
+	struct admin_socket socket = {.fd = passed_sockets_take_named(&daemon->passed, setting)};
 
 	socket.is_passed = socket.fd >= 0;
 	if (!socket.is_passed)
-		socket.fd = inheritance_take_own(&daemon->inheritance, addr);
+		socket.fd = passed_sockets_take_own(&daemon->passed, addr);
 	return socket;
 }
 
@@ -381,21 +381,21 @@ static void on_successor_ready(struct handover *handover, pid_t successor)
 
 /* All listening sockets, with the names by which a successor knows what they are for. */
 static size_t list_sockets(
-    const struct daemon *daemon, struct handover_socket sockets[static SOCKETS_MAX])
+    const struct daemon *daemon, struct socket_to_pass sockets[static SOCKETS_MAX])
 {
 	struct admin_socket own[ADMIN_SOCKETS];
 	size_t own_count = admin_list(daemon->admin, own);
 	size_t count = entrances_list(&daemon->entrances, sockets, SOCKETS_MAX - own_count);
 
 	for (size_t i = 0; i < own_count; i++)
-		sockets[count++] = (struct handover_socket){
-		    own[i].fd, own[i].is_passed ? own[i].setting : INHERITANCE_OWN};
+		sockets[count++] = (struct socket_to_pass){
+		    own[i].fd, own[i].is_passed ? own[i].setting : PASSED_OWN};
 	return count;
 }
 
 static void start_successor(struct daemon *daemon)
 {
-	struct handover_socket sockets[SOCKETS_MAX];
+	struct socket_to_pass sockets[SOCKETS_MAX];
 
 	if (!daemon->is_ready || daemon->service.draining) {
 		log_warning("no successor while the process %s",
@@ -506,8 +506,8 @@ static void say_ready(struct daemon *daemon)
 
 	entrances_format(&daemon->entrances, text, sizeof(text));
 	log_info("ready: listening on %s", text);
-	int fd = daemon->inheritance.handover_fd;
-	daemon->inheritance.handover_fd = -1;
+	int fd = daemon->passed.upgrade_fd;
+	daemon->passed.upgrade_fd = -1;
 	if (fd >= 0)
 		handover_say_ready(&daemon->handover, fd);
 	else
@@ -531,7 +531,7 @@ static void on_names_settled(void *context)
 		return;
 	}
 	entrances_commit(&daemon->entrances);
-	inheritance_close_rest(&daemon->inheritance);
+	passed_sockets_close_rest(&daemon->passed);
 	daemon->is_ready = true;
 	say_ready(daemon);
 }
@@ -601,7 +601,7 @@ static bool start_service(struct daemon *daemon, struct config *config)
 	handover_init(&daemon->handover, daemon->loop);
 	daemon->handover.on_ready = on_successor_ready;
 	daemon->handover.on_released = on_predecessor_gone;
-	entrances_init(&daemon->entrances, &daemon->service, &daemon->inheritance);
+	entrances_init(&daemon->entrances, &daemon->service, &daemon->passed);
 	return true;
 }
 
@@ -636,7 +636,7 @@ static void finish(struct daemon *daemon)
 {
 	entrances_close(&daemon->entrances);
 	admin_close(daemon->admin);
-	inheritance_finish(&daemon->inheritance);
+	passed_sockets_finish(&daemon->passed);
 	handover_finish(&daemon->handover);
 	supervisor_close(&daemon->supervisor);
 	names_destroy(daemon->names);
@@ -663,12 +663,12 @@ int daemon_run(const struct options *options)
 
 	open_standard_streams();
 	log_open();
-	inheritance_collect(&daemon.inheritance);
+	passed_sockets_collect(&daemon.passed);
 	struct config *config = config_load(&options->source, &errors);
 	config_errors_write(&errors, stderr);
 	config_errors_finish(&errors);
 	if (!config) {
-		inheritance_finish(&daemon.inheritance);
+		passed_sockets_finish(&daemon.passed);
 		return EXIT_BAD_CONFIG;
 	}
 	log_set_level(options->quiet ? LOG_LEVEL_WARNING : config->log_level);

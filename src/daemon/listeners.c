@@ -21,13 +21,13 @@ struct entrance {
 };
 
 void entrances_init(
-    struct entrances *entrances, struct service *service, struct inheritance *inheritance)
+    struct entrances *entrances, struct service *service, struct passed_sockets *passed)
 {
 	const char *shared = getenv("RONDO_REUSE_PORT");
 
 	*entrances = (struct entrances){
 	    .service = service,
-	    .inheritance = inheritance,
+	    .passed = passed,
 	    .share_port = shared && strcmp(shared, "1") == 0,
 	};
 }
@@ -90,13 +90,13 @@ static bool overlap(const struct net_addr *a, const struct net_addr *b)
 /* Opens an entrance for each socket the supervisor passed for `listen`. */
 static bool adopt(struct entrances *entrances)
 {
-	struct inheritance *inheritance = entrances->inheritance;
+	struct passed_sockets *passed = entrances->passed;
 
 	entrances->has_adopted = true;
-	for (size_t i = 0; i < inheritance->count; i++) {
-		struct inherited *item = &inheritance->items[i];
-		bool is_other = strcmp(item->name, INHERITANCE_OWN) == 0 ||
-				str_starts_with(str_from(item->name), STR(INHERITANCE_ADMIN));
+	for (size_t i = 0; i < passed->count; i++) {
+		struct passed_socket *item = &passed->items[i];
+		bool is_other = strcmp(item->name, PASSED_OWN) == 0 ||
+				str_starts_with(str_from(item->name), STR(PASSED_ADMIN));
 
 		if (item->fd < 0 || is_other)
 			continue;
@@ -161,7 +161,7 @@ static int listen_on(struct entrances *entrances, const struct config_listen *li
 	    .dual_stack = listen->dual_stack,
 	    .reuse_port = entrances->share_port,
 	};
-	int fd = inheritance_take_own(entrances->inheritance, &listen->addr);
+	int fd = passed_sockets_take_own(entrances->passed, &listen->addr);
 
 	if (fd < 0)
 		fd = net_listen(&listen->addr, &options);
@@ -267,7 +267,7 @@ void entrances_close(struct entrances *entrances)
 }
 
 size_t entrances_list(
-    const struct entrances *entrances, struct handover_socket *sockets, size_t size)
+    const struct entrances *entrances, struct socket_to_pass *sockets, size_t size)
 {
 	const struct entrance *entrance;
 	size_t count = 0;
@@ -276,7 +276,7 @@ size_t entrances_list(
 		if (count == size)
 			break;
 		sockets[count].fd = entrance->listener.watch.fd;
-		sockets[count++].name = entrance->adopted ? entrance->adopted : INHERITANCE_OWN;
+		sockets[count++].name = entrance->adopted ? entrance->adopted : PASSED_OWN;
 	}
 	return count;
 }

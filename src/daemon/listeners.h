@@ -5,7 +5,7 @@
  * two steps: first everything it adds is opened, which can fail and then leaves all as it was; then
  * what it does not list is closed. Who waits in the queue of a socket that closes is let in first.
  *
- * Sockets that a supervisor passed at the start (inheritance) stay open for the life of the
+ * Sockets that a supervisor passed at the start (passed_sockets) stay open for the life of the
  * process, whatever `listen` says, since clients can connect to them as long as the supervisor
  * holds them. A `listen` for the same port uses them; when there are some, the default of `listen`
  * is not opened. Sockets of a predecessor are used where `listen` names their address, else closed.
@@ -16,13 +16,12 @@
 #include "config/config.h"
 #include "passed_sockets.h"
 #include "proxy/listener.h"
-#include "upgrade.h"
 
 struct entrance;
 
 struct entrances {
 	struct service *service;
-	struct inheritance *inheritance;
+	struct passed_sockets *passed;
 	struct entrance *first;
 	bool share_port;     /* other processes listen on the same ports (RONDO_REUSE_PORT=1) */
 	bool has_adopted;    /* the supervisor's sockets were looked through */
@@ -31,7 +30,7 @@ struct entrances {
 
 /* Empty. Reads $RONDO_REUSE_PORT. */
 void entrances_init(
-    struct entrances *entrances, struct service *service, struct inheritance *inheritance);
+    struct entrances *entrances, struct service *service, struct passed_sockets *passed);
 
 /* Opens what `config` adds. False, logged and nothing changed, when that is not possible. Must be
  * followed by one of the next two within the same turn of the loop. */
@@ -51,7 +50,7 @@ void entrances_close(struct entrances *entrances);
 
 /* Their sockets, for a successor: at most `size` go into the list. Returns how many. */
 size_t entrances_list(
-    const struct entrances *entrances, struct handover_socket *sockets, size_t size);
+    const struct entrances *entrances, struct socket_to_pass *sockets, size_t size);
 
 /* Writes the addresses, with commas; cut where there is no room. */
 void entrances_format(const struct entrances *entrances, char *text, size_t size);

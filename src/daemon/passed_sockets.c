@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { DESCRIPTORS_MAX = 1024 };
+enum { PASSED_MAX = 1024 };
 
 /* How many descriptors are meant for this process. */
 static size_t count_descriptors(void)
@@ -18,17 +18,17 @@ static size_t count_descriptors(void)
 		return 0;
 	if (!str_to_number(str_from(getenv("LISTEN_FDS")), &count))
 		return 0;
-	return count <= DESCRIPTORS_MAX ? (size_t)count : DESCRIPTORS_MAX;
+	return count <= PASSED_MAX ? (size_t)count : PASSED_MAX;
 }
 
 /* Adds one descriptor, or closes what is of no use. */
-static void add(struct inheritance *inheritance, int fd, const char *name)
+static void add(struct passed_sockets *passed, int fd, const char *name)
 {
 	char text[NET_ADDR_TEXT_SIZE];
-	struct inherited item = {.fd = fd, .name = name};
+	struct passed_socket item = {.fd = fd, .name = name};
 
-	if (strcmp(name, INHERITANCE_HANDOVER) == 0) {
-		inheritance->handover_fd = fd;
+	if (strcmp(name, PASSED_UPGRADE_PIPE) == 0) {
+		passed->upgrade_fd = fd;
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 		return;
 	}
@@ -43,28 +43,28 @@ static void add(struct inheritance *inheritance, int fd, const char *name)
 		return;
 	}
 	log_debug("inherited %s (%s)", net_addr_format(&item.addr, text), name);
-	inheritance->items[inheritance->count++] = item;
+	passed->items[passed->count++] = item;
 }
 
-void inheritance_collect(struct inheritance *inheritance)
+void passed_sockets_collect(struct passed_sockets *passed)
 {
 	size_t count = count_descriptors();
 	const char *names = getenv("LISTEN_FDNAMES");
 
-	*inheritance = (struct inheritance){.handover_fd = -1};
+	*passed = (struct passed_sockets){.upgrade_fd = -1};
 	if (count > 0) {
-		inheritance->items = calloc(count, sizeof(*inheritance->items));
-		inheritance->names = strdup(names ? names : "");
+		passed->items = calloc(count, sizeof(*passed->items));
+		passed->names = strdup(names ? names : "");
 	}
-	char *rest = inheritance->names;
-	for (size_t i = 0; inheritance->items && i < count; i++)
-		add(inheritance, INHERITANCE_FIRST_FD + (int)i, rest ? strsep(&rest, ":") : "");
+	char *rest = passed->names;
+	for (size_t i = 0; passed->items && i < count; i++)
+		add(passed, PASSED_FIRST_FD + (int)i, rest ? strsep(&rest, ":") : "");
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
 }
 
-static int take(struct inherited *item)
+static int take(struct passed_socket *item)
 {
 	int fd = item->fd;
 
@@ -84,22 +84,22 @@ static bool is_for(const struct net_addr *bound, const struct net_addr *configur
 	return net_addr_equals(bound, &wanted);
 }
 
-int inheritance_take_own(struct inheritance *inheritance, const struct net_addr *addr)
+int passed_sockets_take_own(struct passed_sockets *passed, const struct net_addr *addr)
 {
-	for (size_t i = 0; i < inheritance->count; i++) {
-		struct inherited *item = &inheritance->items[i];
+	for (size_t i = 0; i < passed->count; i++) {
+		struct passed_socket *item = &passed->items[i];
 
-		if (item->fd >= 0 && strcmp(item->name, INHERITANCE_OWN) == 0 &&
+		if (item->fd >= 0 && strcmp(item->name, PASSED_OWN) == 0 &&
 		    is_for(&item->addr, addr))
 			return take(item);
 	}
 	return -1;
 }
 
-int inheritance_take_named(struct inheritance *inheritance, const char *name)
+int passed_sockets_take_named(struct passed_sockets *passed, const char *name)
 {
-	for (size_t i = 0; i < inheritance->count; i++) {
-		struct inherited *item = &inheritance->items[i];
+	for (size_t i = 0; i < passed->count; i++) {
+		struct passed_socket *item = &passed->items[i];
 
 		if (item->fd >= 0 && strcmp(item->name, name) == 0)
 			return take(item);
@@ -107,12 +107,12 @@ int inheritance_take_named(struct inheritance *inheritance, const char *name)
 	return -1;
 }
 
-void inheritance_close_rest(struct inheritance *inheritance)
+void passed_sockets_close_rest(struct passed_sockets *passed)
 {
 	char text[NET_ADDR_TEXT_SIZE];
 
-	for (size_t i = 0; i < inheritance->count; i++) {
-		struct inherited *item = &inheritance->items[i];
+	for (size_t i = 0; i < passed->count; i++) {
+		struct passed_socket *item = &passed->items[i];
 
 		if (item->fd < 0)
 			continue;
@@ -122,10 +122,10 @@ void inheritance_close_rest(struct inheritance *inheritance)
 	}
 }
 
-void inheritance_finish(struct inheritance *inheritance)
+void passed_sockets_finish(struct passed_sockets *passed)
 {
-	inheritance_close_rest(inheritance);
-	free(inheritance->items);
-	free(inheritance->names);
-	*inheritance = (struct inheritance){.handover_fd = -1};
+	passed_sockets_close_rest(passed);
+	free(passed->items);
+	free(passed->names);
+	*passed = (struct passed_sockets){.upgrade_fd = -1};
 }

@@ -1,7 +1,6 @@
 #include "upgrade.h"
 
 #include "base/log.h"
-#include "passed_sockets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,12 +21,12 @@ static bool place(int *fds, int count)
 {
 	/* First out of each other's way. */
 	for (int i = 0; i < count; i++) {
-		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, INHERITANCE_FIRST_FD + count);
+		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, PASSED_FIRST_FD + count);
 		if (fds[i] < 0)
 			return false;
 	}
 	for (int i = 0; i < count; i++)
-		if (dup2(fds[i], INHERITANCE_FIRST_FD + i) < 0)
+		if (dup2(fds[i], PASSED_FIRST_FD + i) < 0)
 			return false;
 	return true;
 }
@@ -65,9 +64,9 @@ static int become(void *context)
 }
 
 /* The names, joined by colons; to be freed. */
-static char *join_names(const struct handover_socket *sockets, size_t count)
+static char *join_names(const struct socket_to_pass *sockets, size_t count)
 {
-	size_t size = sizeof(INHERITANCE_HANDOVER);
+	size_t size = sizeof(PASSED_UPGRADE_PIPE);
 
 	for (size_t i = 0; i < count; i++)
 		size += strlen(sockets[i].name) + 1;
@@ -76,7 +75,7 @@ static char *join_names(const struct handover_socket *sockets, size_t count)
 	for (size_t i = 0; names && i < count; i++)
 		end += sprintf(end, "%s:", sockets[i].name);
 	if (names)
-		memcpy(end, INHERITANCE_HANDOVER, sizeof(INHERITANCE_HANDOVER));
+		memcpy(end, PASSED_UPGRADE_PIPE, sizeof(PASSED_UPGRADE_PIPE));
 	return names;
 }
 
@@ -92,7 +91,7 @@ static pid_t run(struct start *start)
 }
 
 static pid_t spawn(
-    char *const *argv, const struct handover_socket *sockets, size_t count, int pipe_end)
+    char *const *argv, const struct socket_to_pass *sockets, size_t count, int pipe_end)
 {
 	struct start start = {.argv = argv, .count = (int)count + 1};
 
@@ -175,7 +174,7 @@ static bool refuse(int error)
 }
 
 bool handover_start(struct handover *handover, char *const *argv,
-    const struct handover_socket *sockets, size_t count)
+    const struct socket_to_pass *sockets, size_t count)
 {
 	int ends[2];
 

@@ -3,7 +3,7 @@
  *
  * The old process starts the program anew, from the path by which it was started itself, with its
  * arguments and environment, as a child of its own parent. It passes the listening sockets the way
- * inheritance expects them, together with one end of a pipe. The new one says by one byte that it
+ * passed_sockets expects them, together with one end of a pipe. The new one says by one byte that it
  * serves; the old one lets go of its end when it has left the stage. Both listen meanwhile, so no
  * connection is refused. A successor that ends, or is silent for HANDOVER_LIMIT_S, is logged and
  * got rid of, and nothing has changed.
@@ -12,16 +12,11 @@
 #define RONDO_DAEMON_UPGRADE_H
 
 #include "event/loop.h"
+#include "passed_sockets.h"
 
 #include <sys/types.h>
 
 enum { HANDOVER_LIMIT_S = 30 };
-
-/* A descriptor to pass on. */
-struct handover_socket {
-	int fd;
-	const char *name; /* in inheritance's sense */
-};
 
 struct handover {
 	struct loop *loop;
@@ -40,7 +35,7 @@ void handover_init(struct handover *handover, struct loop *loop);
 /* Starts a successor with the arguments `argv`. False, and logged, when that is not possible
  * now. */
 bool handover_start(struct handover *handover, char *const *argv,
-    const struct handover_socket *sockets, size_t count);
+    const struct socket_to_pass *sockets, size_t count);
 
 /* Ends a successor that is not ready yet; lets go of the pipe. */
 void handover_finish(struct handover *handover);

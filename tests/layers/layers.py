@@ -26,7 +26,7 @@ FLOORS = {
     "config": """config settings settings_suggest errors node text tokens syntax files value_lists values backends
         check load show changes help""",
     "admin": "history metrics status page admin endpoints commands",
-    "daemon": "options probe_table modes passed_sockets upgrade listeners notify lineup fd_limit daemon",
+    "daemon": "options probe_table modes passed_sockets listeners upgrade notify lineup fd_limit daemon",
 }
 
 # Headers of libraries that one file alone may include, so that the library can be replaced there.
