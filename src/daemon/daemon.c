@@ -36,7 +36,7 @@ struct daemon {
 	struct passed_sockets passed;
 	struct entrances entrances;
 	struct supervisor supervisor;
-	struct handover handover;
+	struct upgrade upgrade;
 	struct events events;
 	struct metrics metrics;
 	struct admin *admin;
@@ -344,7 +344,7 @@ static void drain(struct daemon *daemon)
 	int64_t limit_us = daemon->config->rules.timeouts.drain_us;
 
 	give_up_reload(daemon, "the process stops");
-	handover_finish(&daemon->handover);
+	upgrade_finish(&daemon->upgrade);
 	entrances_close(&daemon->entrances);
 	log_info("stopping: %zu connections to finish", daemon->service.sessions.in_use);
 	sessions_drain(&daemon->service);
@@ -368,9 +368,9 @@ static void stop(struct daemon *daemon)
 
 /* ---- the successor */
 
-static void on_successor_ready(struct handover *handover, pid_t successor)
+static void on_successor_ready(struct upgrade *upgrade, pid_t successor)
 {
-	struct daemon *daemon = container_of(handover, struct daemon, handover);
+	struct daemon *daemon = container_of(upgrade, struct daemon, upgrade);
 
 	log_info("process %lld is ready and takes over", (long long)successor);
 	supervisor_hand_over(&daemon->supervisor, successor);
@@ -403,15 +403,15 @@ static void start_successor(struct daemon *daemon)
 		return;
 	}
 	size_t count = list_sockets(daemon, sockets);
-	if (handover_start(&daemon->handover, daemon->options->argv, sockets, count))
+	if (upgrade_start(&daemon->upgrade, daemon->options->argv, sockets, count))
 		log_info(
-		    "process %lld starts as the successor", (long long)daemon->handover.successor);
+		    "process %lld starts as the successor", (long long)daemon->upgrade.successor);
 }
 
-/* The predecessor is off the stage: from here on the supervisor hears this process. */
-static void on_predecessor_gone(struct handover *handover)
+/* The predecessor has handed over: from here on the supervisor hears this process. */
+static void on_predecessor_gone(struct upgrade *upgrade)
 {
-	struct daemon *daemon = container_of(handover, struct daemon, handover);
+	struct daemon *daemon = container_of(upgrade, struct daemon, upgrade);
 
 	supervisor_say_ready(&daemon->supervisor);
 }
@@ -509,7 +509,7 @@ static void say_ready(struct daemon *daemon)
 	int fd = daemon->passed.upgrade_fd;
 	daemon->passed.upgrade_fd = -1;
 	if (fd >= 0)
-		handover_say_ready(&daemon->handover, fd);
+		upgrade_say_ready(&daemon->upgrade, fd);
 	else
 		supervisor_say_ready(&daemon->supervisor);
 }
@@ -598,9 +598,9 @@ static bool start_service(struct daemon *daemon, struct config *config)
 		return cannot_start("service", strerror(ENOMEM));
 	daemon->service.on_room = on_session_end;
 	daemon->service.owner = daemon;
-	handover_init(&daemon->handover, daemon->loop);
-	daemon->handover.on_ready = on_successor_ready;
-	daemon->handover.on_released = on_predecessor_gone;
+	upgrade_init(&daemon->upgrade, daemon->loop);
+	daemon->upgrade.on_ready = on_successor_ready;
+	daemon->upgrade.on_released = on_predecessor_gone;
 	entrances_init(&daemon->entrances, &daemon->service, &daemon->passed);
 	return true;
 }
@@ -637,7 +637,7 @@ static void finish(struct daemon *daemon)
 	entrances_close(&daemon->entrances);
 	admin_close(daemon->admin);
 	passed_sockets_finish(&daemon->passed);
-	handover_finish(&daemon->handover);
+	upgrade_finish(&daemon->upgrade);
 	supervisor_close(&daemon->supervisor);
 	names_destroy(daemon->names);
 	resolver_destroy(daemon->resolver);

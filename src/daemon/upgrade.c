@@ -111,30 +111,30 @@ static pid_t spawn(
 
 /* ---- the old process */
 
-static void close_pipe(struct handover *handover)
+static void close_pipe(struct upgrade *upgrade)
 {
-	int fd = handover->watch.fd;
+	int fd = upgrade->watch.fd;
 
 	if (fd < 0)
 		return;
-	timer_remove(loop_timers(handover->loop), &handover->timer);
-	loop_unwatch(handover->loop, &handover->watch);
+	timer_remove(loop_timers(upgrade->loop), &upgrade->timer);
+	loop_unwatch(upgrade->loop, &upgrade->watch);
 	close(fd);
 }
 
 /* Ends the successor that is being started. It holds its end of the pipe, so it lives and the
  * number is its own. */
-static void end_successor(struct handover *handover)
+static void end_successor(struct upgrade *upgrade)
 {
-	kill(handover->successor, SIGKILL);
-	handover->successor = 0;
-	close_pipe(handover);
+	kill(upgrade->successor, SIGKILL);
+	upgrade->successor = 0;
+	close_pipe(upgrade);
 }
 
 static void on_byte(struct watch *watch, unsigned events)
 {
-	struct handover *handover = container_of(watch, struct handover, watch);
-	pid_t pid = handover->successor;
+	struct upgrade *upgrade = container_of(watch, struct upgrade, watch);
+	pid_t pid = upgrade->successor;
 	char byte;
 
 	(void)events;
@@ -142,29 +142,28 @@ static void on_byte(struct watch *watch, unsigned events)
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got != 1) {
-		handover->successor = 0;
-		close_pipe(handover);
+		upgrade->successor = 0;
+		close_pipe(upgrade);
 		log_error("the successor ended before it was ready: this process goes on");
 		return;
 	}
-	handover->successor = 0;
-	handover->on_ready(handover, pid);
-	close_pipe(handover);
+	upgrade->successor = 0;
+	upgrade->on_ready(upgrade, pid);
+	close_pipe(upgrade);
 }
 
 static void on_due(struct timer *timer)
 {
-	end_successor(container_of(timer, struct handover, timer));
-	log_error(
-	    "the successor was not ready within %d s: this process goes on", HANDOVER_LIMIT_S);
+	end_successor(container_of(timer, struct upgrade, timer));
+	log_error("the successor was not ready within %d s: this process goes on", UPGRADE_LIMIT_S);
 }
 
 /* ---- both */
 
-void handover_init(struct handover *handover, struct loop *loop)
+void upgrade_init(struct upgrade *upgrade, struct loop *loop)
 {
-	*handover = (struct handover){.loop = loop, .watch = {.fd = -1}};
-	timer_init(&handover->timer, on_due);
+	*upgrade = (struct upgrade){.loop = loop, .watch = {.fd = -1}};
+	timer_init(&upgrade->timer, on_due);
 }
 
 static bool refuse(int error)
@@ -173,12 +172,12 @@ static bool refuse(int error)
 	return false;
 }
 
-bool handover_start(struct handover *handover, char *const *argv,
-    const struct socket_to_pass *sockets, size_t count)
+bool upgrade_start(
+    struct upgrade *upgrade, char *const *argv, const struct socket_to_pass *sockets, size_t count)
 {
 	int ends[2];
 
-	if (handover->watch.fd >= 0) {
+	if (upgrade->watch.fd >= 0) {
 		log_warning("a successor is being started already");
 		return false;
 	}
@@ -196,45 +195,45 @@ bool handover_start(struct handover *handover, char *const *argv,
 		close(ends[0]);
 		return refuse(pid);
 	}
-	handover->successor = pid;
-	handover->watch.on_event = on_byte;
-	error = loop_watch(handover->loop, &handover->watch, ends[0], LOOP_READ);
+	upgrade->successor = pid;
+	upgrade->watch.on_event = on_byte;
+	error = loop_watch(upgrade->loop, &upgrade->watch, ends[0], LOOP_READ);
 	if (error) {
-		end_successor(handover);
+		end_successor(upgrade);
 		close(ends[0]);
 		return refuse(error);
 	}
-	timer_arm(loop_timers(handover->loop), &handover->timer,
-	    loop_now_us(handover->loop) + HANDOVER_LIMIT_S * INT64_C(1000000));
+	timer_arm(loop_timers(upgrade->loop), &upgrade->timer,
+	    loop_now_us(upgrade->loop) + UPGRADE_LIMIT_S * INT64_C(1000000));
 	return true;
 }
 
-void handover_finish(struct handover *handover)
+void upgrade_finish(struct upgrade *upgrade)
 {
-	if (handover->successor > 0) {
-		end_successor(handover);
+	if (upgrade->successor > 0) {
+		end_successor(upgrade);
 		log_info("the successor is ended before it was ready");
 	}
-	close_pipe(handover);
+	close_pipe(upgrade);
 }
 
 /* ---- the new process */
 
 static void on_break(struct watch *watch, unsigned events)
 {
-	struct handover *handover = container_of(watch, struct handover, watch);
+	struct upgrade *upgrade = container_of(watch, struct upgrade, watch);
 
 	(void)events;
-	close_pipe(handover);
-	handover->on_released(handover);
+	close_pipe(upgrade);
+	upgrade->on_released(upgrade);
 }
 
-void handover_say_ready(struct handover *handover, int fd)
+void upgrade_say_ready(struct upgrade *upgrade, int fd)
 {
-	handover->watch.on_event = on_break;
+	upgrade->watch.on_event = on_break;
 	/* Nothing is wanted of the pipe but its end. */
-	if (write(fd, "\n", 1) != 1 || loop_watch(handover->loop, &handover->watch, fd, 0) < 0) {
+	if (write(fd, "\n", 1) != 1 || loop_watch(upgrade->loop, &upgrade->watch, fd, 0) < 0) {
 		close(fd);
-		handover->on_released(handover);
+		upgrade->on_released(upgrade);
 	}
 }
