@@ -34,7 +34,7 @@ struct daemon {
 	struct access_log *access_log;
 	struct service service;
 	struct passed_sockets passed;
-	struct entrances entrances;
+	struct listeners listeners;
 	struct supervisor supervisor;
 	struct upgrade upgrade;
 	struct events events;
@@ -89,7 +89,7 @@ static void set_limits(struct daemon *daemon, const struct config *config)
 	raise_limit(&daemon->blocks.limit, BLOCKS_PER_CLIENT * clients + OTHER_BLOCKS);
 	raise_limit(&daemon->backends.connection_limit, connections);
 	raise_limit(&daemon->connections.limit, 2 * connections);
-	entrances_resume(&daemon->entrances);
+	listeners_resume(&daemon->listeners);
 }
 
 /* ---- applying a configuration */
@@ -113,14 +113,14 @@ static bool apply(struct daemon *daemon, struct config *config)
 		    "no memory for the timers of %u connections", config->rules.limits.connections);
 		return false;
 	}
-	if (!entrances_prepare(&daemon->entrances, config))
+	if (!listeners_prepare(&daemon->listeners, config))
 		return false;
 	if (!lineup_apply(&daemon->lineup, &daemon->ring)) {
 		log_error("no memory for the backends");
-		entrances_revert(&daemon->entrances);
+		listeners_revert(&daemon->listeners);
 		return false;
 	}
-	entrances_commit(&daemon->entrances);
+	listeners_commit(&daemon->listeners);
 	int error = access_log_configure(daemon->access_log, &config->access_log);
 	if (error)
 		log_error(
@@ -335,7 +335,7 @@ static void on_session_end(struct service *service)
 	if (daemon->service.draining && service->sessions.in_use == 0)
 		loop_stop(daemon->loop);
 	else
-		entrances_resume(&daemon->entrances);
+		listeners_resume(&daemon->listeners);
 }
 
 /* No new clients; ends when those that are there are served, or when their time is over. */
@@ -345,7 +345,7 @@ static void drain(struct daemon *daemon)
 
 	give_up_reload(daemon, "the process stops");
 	upgrade_finish(&daemon->upgrade);
-	entrances_close(&daemon->entrances);
+	listeners_close(&daemon->listeners);
 	log_info("stopping: %zu connections to finish", daemon->service.sessions.in_use);
 	sessions_drain(&daemon->service);
 	supervisor_say_stopping(&daemon->supervisor, limit_us);
@@ -374,7 +374,7 @@ static void on_successor_ready(struct upgrade *upgrade, pid_t successor)
 
 	log_info("process %lld is ready and takes over", (long long)successor);
 	supervisor_hand_over(&daemon->supervisor, successor);
-	daemon->entrances.is_handed_over = true;
+	daemon->listeners.is_handed_over = true;
 	admin_hand_over(daemon->admin);
 	drain(daemon);
 }
@@ -385,7 +385,7 @@ static size_t list_sockets(
 {
 	struct admin_socket own[ADMIN_SOCKETS];
 	size_t own_count = admin_list(daemon->admin, own);
-	size_t count = entrances_list(&daemon->entrances, sockets, SOCKETS_MAX - own_count);
+	size_t count = listeners_list(&daemon->listeners, sockets, SOCKETS_MAX - own_count);
 
 	for (size_t i = 0; i < own_count; i++)
 		sockets[count++] = (struct socket_to_pass){
@@ -504,7 +504,7 @@ static void say_ready(struct daemon *daemon)
 {
 	char text[ADDRESSES_SIZE];
 
-	entrances_format(&daemon->entrances, text, sizeof(text));
+	listeners_format(&daemon->listeners, text, sizeof(text));
 	log_info("ready: listening on %s", text);
 	int fd = daemon->passed.upgrade_fd;
 	daemon->passed.upgrade_fd = -1;
@@ -524,13 +524,13 @@ static void on_names_settled(void *context)
 	if (daemon->is_ready || daemon->service.draining)
 		return;
 	warn_unresolved(&daemon->ring);
-	if (!entrances_prepare(&daemon->entrances, daemon->config) ||
+	if (!listeners_prepare(&daemon->listeners, daemon->config) ||
 	    !admin_apply(daemon->admin, daemon->config)) {
 		daemon->status = EXIT_CANNOT_RUN;
 		loop_stop(daemon->loop);
 		return;
 	}
-	entrances_commit(&daemon->entrances);
+	listeners_commit(&daemon->listeners);
 	passed_sockets_close_rest(&daemon->passed);
 	daemon->is_ready = true;
 	say_ready(daemon);
@@ -601,7 +601,7 @@ static bool start_service(struct daemon *daemon, struct config *config)
 	upgrade_init(&daemon->upgrade, daemon->loop);
 	daemon->upgrade.on_ready = on_successor_ready;
 	daemon->upgrade.on_released = on_predecessor_gone;
-	entrances_init(&daemon->entrances, &daemon->service, &daemon->passed);
+	listeners_init(&daemon->listeners, &daemon->service, &daemon->passed);
 	return true;
 }
 
@@ -634,7 +634,7 @@ static bool start_backends(struct daemon *daemon, struct config *config)
 
 static void finish(struct daemon *daemon)
 {
-	entrances_close(&daemon->entrances);
+	listeners_close(&daemon->listeners);
 	admin_close(daemon->admin);
 	passed_sockets_finish(&daemon->passed);
 	upgrade_finish(&daemon->upgrade);

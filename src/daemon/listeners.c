@@ -11,61 +11,61 @@
 
 enum { BACKLOG = 4096 };
 
-struct entrance {
+struct listeners_entry {
 	struct listener listener;
 	struct net_addr addr; /* as configured; of an adopted one, as bound */
 	const char *adopted;  /* the name of a supervisor's socket; NULL: rondo opened it */
 	bool is_wanted;       /* by the configuration being applied */
 	bool is_new;          /* opened for it */
-	struct entrance *next;
+	struct listeners_entry *next;
 };
 
-void entrances_init(
-    struct entrances *entrances, struct service *service, struct passed_sockets *passed)
+void listeners_init(
+    struct listeners *listeners, struct service *service, struct passed_sockets *passed)
 {
 	const char *shared = getenv("RONDO_REUSE_PORT");
 
-	*entrances = (struct entrances){
+	*listeners = (struct listeners){
 	    .service = service,
 	    .passed = passed,
 	    .share_port = shared && strcmp(shared, "1") == 0,
 	};
 }
 
-/* ---- one entrance */
+/* ---- one listener */
 
 /* Takes over a listening socket; negative errno, and then it is closed. */
 static int add(
-    struct entrances *entrances, int fd, const struct net_addr *addr, const char *adopted)
+    struct listeners *listeners, int fd, const struct net_addr *addr, const char *adopted)
 {
-	struct entrance *entrance = calloc(1, sizeof(*entrance));
-	int error = entrance ? listener_open(&entrance->listener, entrances->service, fd) : -ENOMEM;
+	struct listeners_entry *entry = calloc(1, sizeof(*entry));
+	int error = entry ? listener_open(&entry->listener, listeners->service, fd) : -ENOMEM;
 
 	if (error) {
 		net_close(fd, false);
-		free(entrance);
+		free(entry);
 		return error;
 	}
-	entrance->addr = *addr;
-	entrance->adopted = adopted;
-	entrance->is_wanted = entrance->is_new = true;
-	LL_APPEND(entrances->first, entrance);
+	entry->addr = *addr;
+	entry->adopted = adopted;
+	entry->is_wanted = entry->is_new = true;
+	LL_APPEND(listeners->first, entry);
 	return 0;
 }
 
-static void close_entrance(struct entrances *entrances, struct entrance *entrance)
+static void close_entry(struct listeners *listeners, struct listeners_entry *entry)
 {
-	bool is_last = !entrance->adopted && !entrances->is_handed_over;
+	bool is_last = !entry->adopted && !listeners->is_handed_over;
 
-	LL_DELETE(entrances->first, entrance);
+	LL_DELETE(listeners->first, entry);
 	/* Others go on accepting from the same queue, if there are others; else it dies with the
 	 * socket. */
 	if (is_last)
-		listener_accept_all(&entrance->listener);
-	listener_close(&entrance->listener);
-	if (is_last && entrance->addr.any.sa_family == AF_UNIX)
-		unlink(entrance->addr.path.sun_path);
-	free(entrance);
+		listener_accept_all(&entry->listener);
+	listener_close(&entry->listener);
+	if (is_last && entry->addr.any.sa_family == AF_UNIX)
+		unlink(entry->addr.path.sun_path);
+	free(entry);
 }
 
 /* ---- sockets of a supervisor */
@@ -87,12 +87,12 @@ static bool overlap(const struct net_addr *a, const struct net_addr *b)
 	return net_addr_port(a) == net_addr_port(b) && (is_any(a) || is_any(b));
 }
 
-/* Opens an entrance for each socket the supervisor passed for `listen`. */
-static bool adopt(struct entrances *entrances)
+/* Opens a listener for each socket the supervisor passed for `listen`. */
+static bool adopt(struct listeners *listeners)
 {
-	struct passed_sockets *passed = entrances->passed;
+	struct passed_sockets *passed = listeners->passed;
 
-	entrances->has_adopted = true;
+	listeners->has_adopted = true;
 	for (size_t i = 0; i < passed->count; i++) {
 		struct passed_socket *item = &passed->items[i];
 		bool is_other = strcmp(item->name, PASSED_OWN) == 0 ||
@@ -100,7 +100,7 @@ static bool adopt(struct entrances *entrances)
 
 		if (item->fd < 0 || is_other)
 			continue;
-		int error = add(entrances, item->fd, &item->addr, item->name);
+		int error = add(listeners, item->fd, &item->addr, item->name);
 		item->fd = -1;
 		if (error) {
 			log_error("cannot listen on the supervisor's socket %s: %s", item->name,
@@ -112,82 +112,82 @@ static bool adopt(struct entrances *entrances)
 }
 
 /* Nobody wrote a `listen`, and the supervisor passed sockets: they are what is meant. */
-static bool is_superseded(const struct entrances *entrances, const struct config *config)
+static bool is_superseded(const struct listeners *listeners, const struct config *config)
 {
-	const struct entrance *entrance;
+	const struct listeners_entry *entry;
 
 	if (!config->values[settings_row("listen")].is_default)
 		return false;
-	LL_FOREACH (entrances->first, entrance)
-		if (entrance->adopted)
+	LL_FOREACH (listeners->first, entry)
+		if (entry->adopted)
 			return true;
 	return false;
 }
 
 /* ---- applying a configuration */
 
-static struct entrance *find(const struct entrances *entrances, const struct net_addr *addr)
+static struct listeners_entry *find(const struct listeners *listeners, const struct net_addr *addr)
 {
-	struct entrance *entrance;
+	struct listeners_entry *entry;
 
-	LL_FOREACH (entrances->first, entrance) {
-		if (entrance->adopted ? overlap(&entrance->addr, addr)
-				      : net_addr_equals(&entrance->addr, addr))
-			return entrance;
+	LL_FOREACH (listeners->first, entry) {
+		if (entry->adopted ? overlap(&entry->addr, addr)
+				   : net_addr_equals(&entry->addr, addr))
+			return entry;
 	}
 	return NULL;
 }
 
 /* While `on`, the ports of sockets that are about to be closed, and in the way of `addr`, may be
  * bound again. Answers how many there are. */
-static size_t share_unwanted(struct entrances *entrances, const struct net_addr *addr, bool on)
+static size_t share_unwanted(struct listeners *listeners, const struct net_addr *addr, bool on)
 {
-	struct entrance *entrance;
+	struct listeners_entry *entry;
 	size_t count = 0;
 
-	LL_FOREACH (entrances->first, entrance) {
-		if (entrance->is_wanted || !overlap(&entrance->addr, addr))
+	LL_FOREACH (listeners->first, entry) {
+		if (entry->is_wanted || !overlap(&entry->addr, addr))
 			continue;
-		net_share_port(entrance->listener.watch.fd, on);
+		net_share_port(entry->listener.watch.fd, on);
 		count++;
 	}
 	return count;
 }
 
-static int listen_on(struct entrances *entrances, const struct config_listen *listen)
+static int listen_on(struct listeners *listeners, const struct config_listen *listen)
 {
 	struct net_listen_options options = {
 	    .backlog = BACKLOG,
 	    .dual_stack = listen->dual_stack,
-	    .reuse_port = entrances->share_port,
+	    .reuse_port = listeners->share_port,
 	};
-	int fd = passed_sockets_take_own(entrances->passed, &listen->addr);
+	int fd = passed_sockets_take_own(listeners->passed, &listen->addr);
 
 	if (fd < 0)
 		fd = net_listen(&listen->addr, &options);
-	if (fd != -EADDRINUSE || entrances->share_port)
+	if (fd != -EADDRINUSE || listeners->share_port)
 		return fd;
 	/* One that goes may be in the way of one that comes ("*:80" becomes "127.0.0.1:80"): for a
 	 * moment both have the port, so that nobody is refused between them. */
-	if (share_unwanted(entrances, &listen->addr, true) == 0)
+	if (share_unwanted(listeners, &listen->addr, true) == 0)
 		return fd;
 	options.reuse_port = true;
 	fd = net_listen(&listen->addr, &options);
-	share_unwanted(entrances, &listen->addr, false);
+	share_unwanted(listeners, &listen->addr, false);
 	if (fd >= 0)
 		net_share_port(fd, false);
 	return fd;
 }
 
-static bool open_missing(struct entrances *entrances, const struct config *config)
+static bool open_missing(struct listeners *listeners, const struct config *config)
 {
 	for (size_t i = 0; i < config->listen_count; i++) {
 		const struct config_listen *listen = &config->listen[i];
 
-		if (find(entrances, &listen->addr))
+		if (find(listeners, &listen->addr))
 			continue;
-		int fd = listen_on(entrances, listen);
-		int error = fd < 0 ? fd : add(entrances, fd, &listen->addr, NULL);
+		int fd = listen_on(listeners, listen);
+		int error = fd < 0 ? fd : add(listeners, fd, &listen->addr, NULL);
 		if (error < 0) {
 			log_error("cannot listen on %s: %s", listen->text, strerror(-error));
 			return false;
@@ -197,100 +197,100 @@ static bool open_missing(struct entrances *entrances, const struct config *confi
 }
 
 /* Tells of sockets that are served although nobody configured them. */
-static void say_adopted(const struct entrances *entrances, bool superseded)
+static void say_adopted(const struct listeners *listeners, bool superseded)
 {
 	char text[NET_ADDR_TEXT_SIZE];
-	const struct entrance *entrance;
+	const struct listeners_entry *entry;
 
-	LL_FOREACH (entrances->first, entrance)
-		if (entrance->adopted && !entrance->is_wanted)
+	LL_FOREACH (listeners->first, entry)
+		if (entry->adopted && !entry->is_wanted)
 			log_info("%s is served because the supervisor passed it (%s), %s",
-			    net_addr_format(&entrance->addr, text), entrance->adopted,
+			    net_addr_format(&entry->addr, text), entry->adopted,
 			    superseded ? "instead of the default of `listen`"
 				       : "`listen` does not name it");
 }
 
-bool entrances_prepare(struct entrances *entrances, const struct config *config)
+bool listeners_prepare(struct listeners *listeners, const struct config *config)
 {
-	struct entrance *entrance;
-	bool good = entrances->has_adopted || adopt(entrances);
-	bool superseded = is_superseded(entrances, config);
+	struct listeners_entry *entry;
+	bool good = listeners->has_adopted || adopt(listeners);
+	bool superseded = is_superseded(listeners, config);
 
-	LL_FOREACH (entrances->first, entrance)
-		entrance->is_wanted = entrance->is_new = false;
+	LL_FOREACH (listeners->first, entry)
+		entry->is_wanted = entry->is_new = false;
 	for (size_t i = 0; i < config->listen_count && !superseded; i++) {
-		entrance = find(entrances, &config->listen[i].addr);
-		if (entrance)
-			entrance->is_wanted = true;
+		entry = find(listeners, &config->listen[i].addr);
+		if (entry)
+			entry->is_wanted = true;
 	}
 	if (good && !superseded)
-		good = open_missing(entrances, config);
+		good = open_missing(listeners, config);
 	if (!good)
-		entrances_revert(entrances);
+		listeners_revert(listeners);
 	else
-		say_adopted(entrances, superseded);
+		say_adopted(listeners, superseded);
 	return good;
 }
 
-void entrances_commit(struct entrances *entrances)
+void listeners_commit(struct listeners *listeners)
 {
-	struct entrance *entrance, *next;
+	struct listeners_entry *entry, *next;
 
-	LL_FOREACH_SAFE (entrances->first, entrance, next)
-		if (!entrance->is_wanted && !entrance->adopted)
-			close_entrance(entrances, entrance);
+	LL_FOREACH_SAFE (listeners->first, entry, next)
+		if (!entry->is_wanted && !entry->adopted)
+			close_entry(listeners, entry);
 }
 
-void entrances_revert(struct entrances *entrances)
+void listeners_revert(struct listeners *listeners)
 {
-	struct entrance *entrance, *next;
+	struct listeners_entry *entry, *next;
 
-	LL_FOREACH_SAFE (entrances->first, entrance, next)
-		if (entrance->is_new)
-			close_entrance(entrances, entrance);
+	LL_FOREACH_SAFE (listeners->first, entry, next)
+		if (entry->is_new)
+			close_entry(listeners, entry);
 }
 
 /* ---- all of them */
 
-void entrances_resume(struct entrances *entrances)
+void listeners_resume(struct listeners *listeners)
 {
-	struct entrance *entrance;
+	struct listeners_entry *entry;
 
-	LL_FOREACH (entrances->first, entrance)
-		listener_resume(&entrance->listener);
+	LL_FOREACH (listeners->first, entry)
+		listener_resume(&entry->listener);
 }
 
-void entrances_close(struct entrances *entrances)
+void listeners_close(struct listeners *listeners)
 {
-	while (entrances->first)
-		close_entrance(entrances, entrances->first);
+	while (listeners->first)
+		close_entry(listeners, listeners->first);
 }
 
-size_t entrances_list(
-    const struct entrances *entrances, struct socket_to_pass *sockets, size_t size)
+size_t listeners_list(
+    const struct listeners *listeners, struct socket_to_pass *sockets, size_t size)
 {
-	const struct entrance *entrance;
+	const struct listeners_entry *entry;
 	size_t count = 0;
 
-	LL_FOREACH (entrances->first, entrance) {
+	LL_FOREACH (listeners->first, entry) {
 		if (count == size)
 			break;
-		sockets[count].fd = entrance->listener.watch.fd;
-		sockets[count++].name = entrance->adopted ? entrance->adopted : PASSED_OWN;
+		sockets[count].fd = entry->listener.watch.fd;
+		sockets[count++].name = entry->adopted ? entry->adopted : PASSED_OWN;
 	}
 	return count;
 }
 
-void entrances_format(const struct entrances *entrances, char *text, size_t size)
+void listeners_format(const struct listeners *listeners, char *text, size_t size)
 {
-	const struct entrance *entrance;
+	const struct listeners_entry *entry;
 	size_t len = 0;
 
 	text[0] = '\0';
-	LL_FOREACH (entrances->first, entrance) {
+	LL_FOREACH (listeners->first, entry) {
 		char addr[NET_ADDR_TEXT_SIZE];
 		int added = snprintf(text + len, size - len, "%s%s", len ? ", " : "",
-		    net_addr_format(&entrance->listener.addr, addr));
+		    net_addr_format(&entry->listener.addr, addr));
 
 		if (added < 0 || (size_t)added >= size - len)
 			break;

@@ -1,9 +1,10 @@
 /*
- * entrances - the addresses by which clients come in.
+ * listeners - the addresses that clients connect to.
  *
  * One listener for each `listen` of the running configuration. A new configuration is applied in
  * two steps: first everything it adds is opened, which can fail and then leaves all as it was; then
- * what it does not list is closed. Who waits in the queue of a socket that closes is let in first.
+ * what it does not list is closed. Before a socket closes, the connections in its queue are
+ * accepted.
  *
  * Sockets that a supervisor passed at the start (passed_sockets) stay open for the life of the
  * process, whatever `listen` says, since clients can connect to them as long as the supervisor
@@ -17,42 +18,42 @@
 #include "passed_sockets.h"
 #include "proxy/listener.h"
 
-struct entrance;
+struct listeners_entry;
 
-struct entrances {
+struct listeners {
 	struct service *service;
 	struct passed_sockets *passed;
-	struct entrance *first;
+	struct listeners_entry *first;
 	bool share_port;     /* other processes listen on the same ports (RONDO_REUSE_PORT=1) */
 	bool has_adopted;    /* the supervisor's sockets were looked through */
 	bool is_handed_over; /* a successor listens on the same sockets */
 };
 
 /* Empty. Reads $RONDO_REUSE_PORT. */
-void entrances_init(
-    struct entrances *entrances, struct service *service, struct passed_sockets *passed);
+void listeners_init(
+    struct listeners *listeners, struct service *service, struct passed_sockets *passed);
 
 /* Opens what `config` adds. False, logged and nothing changed, when that is not possible. Must be
  * followed by one of the next two within the same turn of the loop. */
-bool entrances_prepare(struct entrances *entrances, const struct config *config);
+bool listeners_prepare(struct listeners *listeners, const struct config *config);
 
 /* Closes what `config` did not list. */
-void entrances_commit(struct entrances *entrances);
+void listeners_commit(struct listeners *listeners);
 
 /* Closes what was opened for it. */
-void entrances_revert(struct entrances *entrances);
+void listeners_revert(struct listeners *listeners);
 
 /* There is room for connections again. */
-void entrances_resume(struct entrances *entrances);
+void listeners_resume(struct listeners *listeners);
 
 /* Lets in who waits already, where nobody else will, and closes all. */
-void entrances_close(struct entrances *entrances);
+void listeners_close(struct listeners *listeners);
 
 /* Their sockets, for a successor: at most `size` go into the list. Returns how many. */
-size_t entrances_list(
-    const struct entrances *entrances, struct socket_to_pass *sockets, size_t size);
+size_t listeners_list(
+    const struct listeners *listeners, struct socket_to_pass *sockets, size_t size);
 
 /* Writes the addresses, with commas; cut where there is no room. */
-void entrances_format(const struct entrances *entrances, char *text, size_t size);
+void listeners_format(const struct listeners *listeners, char *text, size_t size);
 
 #endif
