@@ -35,7 +35,7 @@ struct daemon {
 	struct service service;
 	struct passed_sockets passed;
 	struct listeners listeners;
-	struct supervisor supervisor;
+	struct notify notify;
 	struct upgrade upgrade;
 	struct events events;
 	struct metrics metrics;
@@ -149,7 +149,7 @@ static void say_change(void *context, const char *line)
 
 static void note_refused(struct daemon *daemon, const char *reason)
 {
-	supervisor_say_refused(&daemon->supervisor, reason);
+	notify_say_refused(&daemon->notify, reason);
 	metrics_note_reload(&daemon->metrics, reason);
 	events_note(&daemon->events, NULL, "reload refused: %s", reason);
 }
@@ -214,7 +214,7 @@ static void finish_reload(struct daemon *daemon)
 	if (good) {
 		log_info("reloaded: %zu changes", changes);
 		warn_unresolved(&daemon->ring);
-		supervisor_say_reloaded(&daemon->supervisor);
+		notify_say_reloaded(&daemon->notify);
 		metrics_note_reload(&daemon->metrics, NULL);
 		events_note(&daemon->events, NULL, "reloaded: %zu change%s", changes,
 		    changes == 1 ? "" : "s");
@@ -250,7 +250,7 @@ static bool begin_reload(struct daemon *daemon)
 		say(daemon, "no reload while the process starts or stops");
 		return false;
 	}
-	supervisor_say_reloading(&daemon->supervisor);
+	notify_say_reloading(&daemon->notify);
 	struct config *config = load(daemon);
 	if (!config)
 		return false;
@@ -348,7 +348,7 @@ static void drain(struct daemon *daemon)
 	listeners_close(&daemon->listeners);
 	log_info("stopping: %zu connections to finish", daemon->service.sessions.in_use);
 	sessions_drain(&daemon->service);
-	supervisor_say_stopping(&daemon->supervisor, limit_us);
+	notify_say_stopping(&daemon->notify, limit_us);
 	timer_arm(
 	    loop_timers(daemon->loop), &daemon->stop_timer, loop_now_us(daemon->loop) + limit_us);
 	if (daemon->service.sessions.in_use == 0)
@@ -373,7 +373,7 @@ static void on_successor_ready(struct upgrade *upgrade, pid_t successor)
 	struct daemon *daemon = container_of(upgrade, struct daemon, upgrade);
 
 	log_info("process %lld is ready and takes over", (long long)successor);
-	supervisor_hand_over(&daemon->supervisor, successor);
+	notify_hand_over(&daemon->notify, successor);
 	daemon->listeners.is_handed_over = true;
 	admin_hand_over(daemon->admin);
 	drain(daemon);
@@ -413,7 +413,7 @@ static void on_predecessor_gone(struct upgrade *upgrade)
 {
 	struct daemon *daemon = container_of(upgrade, struct daemon, upgrade);
 
-	supervisor_say_ready(&daemon->supervisor);
+	notify_say_ready(&daemon->notify);
 }
 
 static bool cannot_start(const char *what, const char *why)
@@ -511,7 +511,7 @@ static void say_ready(struct daemon *daemon)
 	if (fd >= 0)
 		upgrade_say_ready(&daemon->upgrade, fd);
 	else
-		supervisor_say_ready(&daemon->supervisor);
+		notify_say_ready(&daemon->notify);
 }
 
 /* The names of the backends are known, or known to be unknown: serving may begin. */
@@ -614,7 +614,7 @@ static bool start_watching(struct daemon *daemon)
 	    .control = {take_admin_socket, reload, forget_asker, reopen_logs, daemon},
 	};
 
-	supervisor_open(&daemon->supervisor, daemon->loop, &daemon->service);
+	notify_open(&daemon->notify, daemon->loop, &daemon->service);
 	metrics_init(&daemon->metrics, &daemon->service);
 	daemon->admin = admin_create(&admin);
 	return daemon->admin || cannot_start("admin", strerror(ENOMEM));
@@ -638,7 +638,7 @@ static void finish(struct daemon *daemon)
 	admin_close(daemon->admin);
 	passed_sockets_finish(&daemon->passed);
 	upgrade_finish(&daemon->upgrade);
-	supervisor_close(&daemon->supervisor);
+	notify_close(&daemon->notify);
 	names_destroy(daemon->names);
 	resolver_destroy(daemon->resolver);
 	prober_destroy(daemon->prober);

@@ -14,7 +14,7 @@ struct world {
 	struct loop *loop;
 	struct ring ring;
 	struct service service;
-	struct supervisor supervisor;
+	struct notify notify;
 	char heard[8192];
 };
 
@@ -37,14 +37,14 @@ static void make_world(struct world *world)
 	unsetenv("WATCHDOG_PID");
 }
 
-static void open_supervisor(struct world *world)
+static void open_notify(struct world *world)
 {
-	supervisor_open(&world->supervisor, world->loop, &world->service);
+	notify_open(&world->notify, world->loop, &world->service);
 }
 
 static void end_world(struct world *world)
 {
-	supervisor_close(&world->supervisor);
+	notify_close(&world->notify);
 	loop_destroy(world->loop);
 	close(world->fd);
 }
@@ -72,12 +72,12 @@ static void nothing_is_said_before_the_process_is_ready(void **state)
 
 	(void)state;
 	make_world(&world);
-	open_supervisor(&world);
-	supervisor_say_reloading(&world.supervisor);
-	supervisor_say_reloaded(&world.supervisor);
-	supervisor_say_refused(&world.supervisor, "no");
-	supervisor_say_stopping(&world.supervisor, 1);
-	supervisor_hand_over(&world.supervisor, 1);
+	open_notify(&world);
+	notify_say_reloading(&world.notify);
+	notify_say_reloaded(&world.notify);
+	notify_say_refused(&world.notify, "no");
+	notify_say_stopping(&world.notify, 1);
+	notify_hand_over(&world.notify, 1);
 	assert_string_equal(hear(&world), "");
 	end_world(&world);
 }
@@ -88,17 +88,17 @@ static void a_refusal_stays_in_the_status_until_a_reload_succeeds(void **state)
 
 	(void)state;
 	make_world(&world);
-	open_supervisor(&world);
-	supervisor_say_ready(&world.supervisor);
+	open_notify(&world);
+	notify_say_ready(&world.notify);
 	assert_hears(&world, "READY=1\nSTATUS=serving 0/0 backends, 0 clients; config ");
-	supervisor_say_reloading(&world.supervisor);
+	notify_say_reloading(&world.notify);
 	assert_hears(&world, "RELOADING=1\nMONOTONIC_USEC=");
-	supervisor_say_refused(&world.supervisor, "a.conf:1: no\nMAINPID=1\xff");
+	notify_say_refused(&world.notify, "a.conf:1: no\nMAINPID=1\xff");
 	assert_hears(&world,
 	    "READY=1\nSTATUS=reload refused: a.conf:1: no?MAINPID=1?; serving 0/0 backends, ");
-	supervisor_say_reloading(&world.supervisor);
+	notify_say_reloading(&world.notify);
 	assert_hears(&world, "RELOADING=1\n");
-	supervisor_say_reloaded(&world.supervisor);
+	notify_say_reloaded(&world.notify);
 	assert_hears(&world, "READY=1\nSTATUS=serving 0/0 backends, ");
 	end_world(&world);
 }
@@ -106,16 +106,16 @@ static void a_refusal_stays_in_the_status_until_a_reload_succeeds(void **state)
 static void a_long_refusal_is_cut(void **state)
 {
 	struct world world;
-	char reason[2 * SUPERVISOR_TEXT_SIZE];
+	char reason[2 * NOTIFY_TEXT_SIZE];
 
 	(void)state;
 	make_world(&world);
-	open_supervisor(&world);
-	supervisor_say_ready(&world.supervisor);
+	open_notify(&world);
+	notify_say_ready(&world.notify);
 	hear(&world);
 	memset(reason, 'x', sizeof(reason) - 1);
 	reason[sizeof(reason) - 1] = '\0';
-	supervisor_say_refused(&world.supervisor, reason);
+	notify_say_refused(&world.notify, reason);
 	assert_hears(&world, "READY=1\nSTATUS=reload refused: xxx");
 	assert_non_null(strstr(world.heard, "x; serving 0/0 backends, 0 clients; config "));
 	end_world(&world);
@@ -129,13 +129,13 @@ static void what_finds_a_full_queue_is_said_later_in_order(void **state)
 
 	(void)state;
 	make_world(&world);
-	open_supervisor(&world);
-	supervisor_say_ready(&world.supervisor);
-	while (world.supervisor.waiting_len == 0) {
-		supervisor_say_stopping(&world.supervisor, said++);
+	open_notify(&world);
+	notify_say_ready(&world.notify);
+	while (world.notify.waiting_len == 0) {
+		notify_say_stopping(&world.notify, said++);
 		assert_true(said < 100000);
 	}
-	supervisor_hand_over(&world.supervisor, 77);
+	notify_hand_over(&world.notify, 77);
 	assert_hears(&world, "READY=1");
 	for (int i = 0; i < said - 1; i++) {
 		snprintf(expected, sizeof(expected), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%d\n",
@@ -143,7 +143,7 @@ static void what_finds_a_full_queue_is_said_later_in_order(void **state)
 		assert_hears(&world, expected);
 	}
 	assert_string_equal(hear(&world), "");
-	supervisor_close(&world.supervisor);
+	notify_close(&world.notify);
 	assert_hears(&world, "STOPPING=1\n");
 	assert_hears(&world, "MAINPID=77\nSTATUS=");
 	assert_string_equal(hear(&world), "");
@@ -156,11 +156,11 @@ static void a_supervisor_that_never_reads_costs_nothing(void **state)
 
 	(void)state;
 	make_world(&world);
-	open_supervisor(&world);
-	supervisor_say_ready(&world.supervisor);
+	open_notify(&world);
+	notify_say_ready(&world.notify);
 	for (int i = 0; i < 10000; i++)
-		supervisor_say_reloaded(&world.supervisor);
-	assert_true(world.supervisor.waiting_len <= SUPERVISOR_WAITING_SIZE);
+		notify_say_reloaded(&world.notify);
+	assert_true(world.notify.waiting_len <= NOTIFY_WAITING_SIZE);
 	end_world(&world);
 }
 
@@ -191,9 +191,9 @@ static void the_watchdog_is_fed_by_the_process_that_is_asked(void **state)
 			setenv("WATCHDOG_USEC", cases[i].us, 1);
 		if (cases[i].pid)
 			setenv("WATCHDOG_PID", cases[i].pid, 1);
-		open_supervisor(&world);
-		assert_int_equal(world.supervisor.watchdog_us, cases[i].expected_us);
-		supervisor_say_ready(&world.supervisor);
+		open_notify(&world);
+		assert_int_equal(world.notify.watchdog_us, cases[i].expected_us);
+		notify_say_ready(&world.notify);
 		assert_hears(&world, "READY=1");
 		assert_string_equal(hear(&world), cases[i].expected_us ? "WATCHDOG=1" : "");
 		end_world(&world);
@@ -211,15 +211,15 @@ static void addresses_that_are_none_are_not_used(void **state)
 	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
 		make_world(&world);
 		setenv("NOTIFY_SOCKET", addresses[i], 1);
-		open_supervisor(&world);
-		assert_int_equal(world.supervisor.fd, -1);
-		supervisor_say_ready(&world.supervisor);
+		open_notify(&world);
+		assert_int_equal(world.notify.fd, -1);
+		notify_say_ready(&world.notify);
 		end_world(&world);
 	}
 	make_world(&world);
 	unsetenv("NOTIFY_SOCKET");
-	open_supervisor(&world);
-	assert_int_equal(world.supervisor.fd, -1);
+	open_notify(&world);
+	assert_int_equal(world.notify.fd, -1);
 	end_world(&world);
 }
 
