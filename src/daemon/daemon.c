@@ -208,7 +208,7 @@ static void finish_reload(struct daemon *daemon)
 
 	daemon->coming = NULL;
 	config_keep_sizes(config, daemon->config);
-	descriptors_fit(config);
+	fd_limit_apply(config);
 	bool good = apply(daemon, config);
 	lineup_finish(&daemon->lineup);
 	if (good) {
@@ -673,7 +673,7 @@ int daemon_run(const struct options *options)
 	}
 	log_set_level(options->quiet ? LOG_LEVEL_WARNING : config->log_level);
 	pass_warning(&daemon, config);
-	descriptors_fit(config);
+	fd_limit_apply(config);
 	/* What could not be made at the start is the process's end: the system takes everything
 	 * back. */
 	if (!start_loop(&daemon, config) || !start_upstream(&daemon) ||

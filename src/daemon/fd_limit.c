@@ -5,7 +5,7 @@
 
 #include <sys/resource.h>
 
-void descriptors_fit(struct config *config)
+void fd_limit_apply(struct config *config)
 {
 	unsigned *connections = &config->rules.limits.connections;
 	rlim_t others = 64 + 2 * config->backend_count;

@@ -1,5 +1,5 @@
 /*
- * descriptors - as many connections as there are descriptors for.
+ * fd_limit - as many connections as there are descriptors for.
  */
 #ifndef RONDO_DAEMON_FD_LIMIT_H
 #define RONDO_DAEMON_FD_LIMIT_H
@@ -7,10 +7,10 @@
 #include "config/config.h"
 
 /*
- * Two descriptors for each connection, those of the pipes, and some for everything else. Where so
- * many are not allowed fewer connections are: those who are inside would otherwise get 503, because
- * nothing is left to reach a backend with.
+ * Two descriptors for each connection, those of the pipes, and some for everything else. The
+ * limit of the process is raised to that. If it cannot be, limits.connections is lowered: clients
+ * would otherwise get 503, because no descriptor is left for a backend.
  */
-void descriptors_fit(struct config *config);
+void fd_limit_apply(struct config *config);
 
 #endif
