@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { INQUIRY_RESULT = 80 };
+enum { RESULT_SIZE = 80 };
 
-/* One backend being asked. */
-struct inquiry {
+/* One backend, while it is asked and afterwards: a line of the table. */
+struct row {
 	struct table *table;
 	const struct backend_options *options;
 	struct resolve_query query;
@@ -22,7 +22,7 @@ struct inquiry {
 	int64_t began_us, took_us;
 	int64_t limit_us; /* when it has taken too long */
 	bool is_good;
-	char result[INQUIRY_RESULT]; /* empty until it is over */
+	char result[RESULT_SIZE]; /* empty until it is over */
 };
 
 struct table {
@@ -30,215 +30,214 @@ struct table {
 	struct loop *loop;
 	struct resolver *resolver;
 	struct slab blocks;
-	struct inquiry *inquiries;
+	struct row *rows;
 	size_t open; /* that are not over */
 	struct http_head response;
 	struct http_field fields[PROBE_FIELDS];
 };
 
-static void try_next_address(struct inquiry *inquiry);
+static void try_next_address(struct row *row);
 
-static void end(struct inquiry *inquiry, bool is_good, const char *result)
+static void end(struct row *row, bool is_good, const char *result)
 {
-	struct table *table = inquiry->table;
+	struct table *table = row->table;
 
-	inquiry->took_us = loop_refresh_us(table->loop) - inquiry->began_us;
-	inquiry->is_good = is_good;
-	snprintf(inquiry->result, sizeof(inquiry->result), "%s", result);
-	timer_cancel(&inquiry->timer);
-	conn_close(&inquiry->conn, false);
+	row->took_us = loop_refresh_us(table->loop) - row->began_us;
+	row->is_good = is_good;
+	snprintf(row->result, sizeof(row->result), "%s", result);
+	timer_cancel(&row->timer);
+	conn_close(&row->conn, false);
 	if (--table->open == 0)
 		loop_stop(table->loop);
 }
 
-static void limit(struct inquiry *inquiry, int64_t until_us)
+static void limit(struct row *row, int64_t until_us)
 {
-	timer_arm(loop_timers(inquiry->table->loop), &inquiry->timer, until_us);
+	timer_arm(loop_timers(row->table->loop), &row->timer, until_us);
 }
 
 /* ---- the answer to a GET */
 
-static void judge_status(struct inquiry *inquiry, unsigned status)
+static void judge_status(struct row *row, unsigned status)
 {
-	bool is_good = probe_expects(&inquiry->table->config->probe, status);
-	char result[INQUIRY_RESULT];
+	bool is_good = probe_expects(&row->table->config->probe, status);
+	char result[RESULT_SIZE];
 
 	snprintf(result, sizeof(result), "%u%s", status,
 	    is_good ? "" : ", which health.expect does not list");
-	end(inquiry, is_good, result);
+	end(row, is_good, result);
 }
 
 /* Looks at what came. False when nothing more is to be read. */
-static bool parse_answer(struct inquiry *inquiry)
+static bool parse_answer(struct row *row)
 {
-	struct http_head *response = &inquiry->table->response;
+	struct http_head *response = &row->table->response;
 
-	switch (probe_answer_look(&inquiry->answer, &inquiry->conn.in, response)) {
+	switch (probe_answer_look(&row->answer, &row->conn.in, response)) {
 	case PARSE_MORE:
 		return true;
 	case PARSE_BAD:
-		end(inquiry, false, "the answer is not proper HTTP");
+		end(row, false, "the answer is not proper HTTP");
 		break;
 	case PARSE_DONE:
-		judge_status(inquiry, response->status);
+		judge_status(row, response->status);
 		break;
 	}
 	return false;
 }
 
-static void read_answer(struct inquiry *inquiry)
+static void read_answer(struct row *row)
 {
 	enum io io;
 
 	do {
-		buf_compact(&inquiry->conn.in);
-		io = conn_read(&inquiry->conn, PROBE_HEAD_BYTES);
-	} while (io == IO_OK && parse_answer(inquiry));
+		buf_compact(&row->conn.in);
+		io = conn_read(&row->conn, PROBE_HEAD_BYTES);
+	} while (io == IO_OK && parse_answer(row));
 	if (io == IO_END)
-		end(inquiry, false, "closed without an answer");
+		end(row, false, "closed without an answer");
 	else if (io != IO_OK && io != IO_AGAIN)
-		end(inquiry, false,
-		    io == IO_ERROR ? strerror(inquiry->conn.error)
+		end(row, false,
+		    io == IO_ERROR ? strerror(row->conn.error)
 				   : "the head of the answer is too large");
 }
 
-static void send_request(struct inquiry *inquiry)
+static void send_request(struct row *row)
 {
-	enum io io = conn_flush(&inquiry->conn);
+	enum io io = conn_flush(&row->conn);
 
 	if (io == IO_OK || io == IO_AGAIN)
-		conn_want(&inquiry->conn, LOOP_READ | (io == IO_AGAIN ? LOOP_WRITE : 0));
+		conn_want(&row->conn, LOOP_READ | (io == IO_AGAIN ? LOOP_WRITE : 0));
 	else
-		end(inquiry, false, strerror(inquiry->conn.error));
+		end(row, false, strerror(row->conn.error));
 }
 
 /* ---- connecting */
 
-static void on_connected(struct inquiry *inquiry)
+static void on_connected(struct row *row)
 {
-	const struct probe_options *probe = &inquiry->table->config->probe;
+	const struct probe_options *probe = &row->table->config->probe;
 	char *authority;
 	bool good;
 
-	inquiry->is_connecting = false;
+	row->is_connecting = false;
 	if (!probe_gets(probe)) {
-		end(inquiry, true, "connected");
+		end(row, true, "connected");
 		return;
 	}
-	authority = backend_authority(inquiry->options);
-	good = authority && probe_put_request(probe, authority, &inquiry->conn.out);
+	authority = backend_authority(row->options);
+	good = authority && probe_put_request(probe, authority, &row->conn.out);
 	free(authority);
 	if (!good) {
-		end(inquiry, false, strerror(ENOMEM));
+		end(row, false, strerror(ENOMEM));
 		return;
 	}
-	probe_answer_init(&inquiry->answer);
-	limit(inquiry, inquiry->limit_us);
-	send_request(inquiry);
+	probe_answer_init(&row->answer);
+	limit(row, row->limit_us);
+	send_request(row);
 }
 
 /* This address is no good; the last one's error is what is told. */
-static void on_connect_failed(struct inquiry *inquiry, int error)
+static void on_connect_failed(struct row *row, int error)
 {
-	conn_close(&inquiry->conn, false);
-	if (inquiry->addr_next < inquiry->addr_count)
-		try_next_address(inquiry);
+	conn_close(&row->conn, false);
+	if (row->addr_next < row->addr_count)
+		try_next_address(row);
 	else
-		end(inquiry, false, error == ETIMEDOUT ? "no connection in time" : strerror(error));
+		end(row, false, error == ETIMEDOUT ? "no connection in time" : strerror(error));
 }
 
 static void on_event(struct conn *conn, unsigned events)
 {
-	struct inquiry *inquiry = container_of(conn, struct inquiry, conn);
+	struct row *row = container_of(conn, struct row, conn);
 	int error;
 
-	if (inquiry->is_connecting) {
+	if (row->is_connecting) {
 		error = net_connect_result(conn->watch.fd);
 		if (error)
-			on_connect_failed(inquiry, -error);
+			on_connect_failed(row, -error);
 		else if (events & LOOP_WRITE)
-			on_connected(inquiry);
+			on_connected(row);
 		return;
 	}
 	if (events & LOOP_WRITE)
-		send_request(inquiry);
+		send_request(row);
 	if (conn_is_open(conn) && (events & (LOOP_READ | LOOP_BROKEN)))
-		read_answer(inquiry);
+		read_answer(row);
 }
 
 static void on_late(struct timer *timer)
 {
-	struct inquiry *inquiry = container_of(timer, struct inquiry, timer);
+	struct row *row = container_of(timer, struct row, timer);
 
-	if (inquiry->is_connecting)
-		on_connect_failed(inquiry, ETIMEDOUT);
+	if (row->is_connecting)
+		on_connect_failed(row, ETIMEDOUT);
 	else
-		end(inquiry, false, "no answer in time");
+		end(row, false, "no answer in time");
 }
 
 /* Each address has an equal part of the time that is left. */
-static void try_next_address(struct inquiry *inquiry)
+static void try_next_address(struct row *row)
 {
-	struct table *table = inquiry->table;
+	struct table *table = row->table;
 	int64_t now_us = loop_now_us(table->loop);
-	int64_t addrs_left = (int64_t)(inquiry->addr_count - inquiry->addr_next);
+	int64_t addrs_left = (int64_t)(row->addr_count - row->addr_next);
 	bool connecting = false;
-	int fd = net_connect(&inquiry->addrs[inquiry->addr_next++], &connecting);
-	int error =
-	    fd < 0 ? fd : conn_open(&inquiry->conn, table->loop, &table->blocks, fd, LOOP_READ);
+	int fd = net_connect(&row->addrs[row->addr_next++], &connecting);
+	int error = fd < 0 ? fd : conn_open(&row->conn, table->loop, &table->blocks, fd, LOOP_READ);
 
 	if (error < 0 && fd >= 0)
 		net_close(fd, false);
 	if (error < 0) {
-		on_connect_failed(inquiry, -error);
+		on_connect_failed(row, -error);
 		return;
 	}
-	inquiry->is_connecting = true;
-	inquiry->conn.writable = !connecting;
-	limit(inquiry, now_us + (inquiry->limit_us - now_us) / addrs_left);
+	row->is_connecting = true;
+	row->conn.writable = !connecting;
+	limit(row, now_us + (row->limit_us - now_us) / addrs_left);
 	if (connecting)
-		conn_want(&inquiry->conn, LOOP_WRITE);
+		conn_want(&row->conn, LOOP_WRITE);
 	else
-		on_connected(inquiry);
+		on_connected(row);
 }
 
 /* ---- one backend, and all */
 
-static void start(struct inquiry *inquiry)
+static void start(struct row *row)
 {
-	struct table *table = inquiry->table;
+	struct table *table = row->table;
 
-	inquiry->limit_us = loop_refresh_us(table->loop) + probe_limit_us(&table->config->probe);
-	try_next_address(inquiry);
+	row->limit_us = loop_refresh_us(table->loop) + probe_limit_us(&table->config->probe);
+	try_next_address(row);
 }
 
 static void on_resolved(struct resolve_query *query, const struct resolve_answer *answer)
 {
-	struct inquiry *inquiry = container_of(query, struct inquiry, query);
+	struct row *row = container_of(query, struct row, query);
 
 	if (answer->count == 0) {
-		end(inquiry, false, answer->error);
+		end(row, false, answer->error);
 		return;
 	}
-	memcpy(inquiry->addrs, answer->addrs, answer->count * sizeof(*answer->addrs));
-	inquiry->addr_count = answer->count;
-	start(inquiry);
+	memcpy(row->addrs, answer->addrs, answer->count * sizeof(*answer->addrs));
+	row->addr_count = answer->count;
+	start(row);
 }
 
-static void ask(struct inquiry *inquiry)
+static void ask(struct row *row)
 {
-	const struct backend_options *options = inquiry->options;
+	const struct backend_options *options = row->options;
 
-	inquiry->began_us = loop_refresh_us(inquiry->table->loop);
-	inquiry->conn.on_event = on_event;
-	timer_init(&inquiry->timer, on_late);
-	resolve_init(&inquiry->query, on_resolved);
+	row->began_us = loop_refresh_us(row->table->loop);
+	row->conn.on_event = on_event;
+	timer_init(&row->timer, on_late);
+	resolve_init(&row->query, on_resolved);
 	if (options->path) {
-		inquiry->addr_count = net_addr_parse(&inquiry->addrs[0], str_from(options->url));
-		start(inquiry);
-	} else if (!resolve_start(inquiry->table->resolver, &inquiry->query,
-		       str_from(options->host), options->port)) {
-		end(inquiry, false, strerror(ENOMEM));
+		row->addr_count = net_addr_parse(&row->addrs[0], str_from(options->url));
+		start(row);
+	} else if (!resolve_start(
+		       row->table->resolver, &row->query, str_from(options->host), options->port)) {
+		end(row, false, strerror(ENOMEM));
 	}
 }
 
@@ -251,22 +250,22 @@ static bool open_table(struct table *table, const struct config *config)
 	table->response.fields = table->fields;
 	table->response.field_limit = PROBE_FIELDS;
 	slab_init(&table->blocks, PROBE_HEAD_BYTES, 2 * config->backend_count);
-	table->inquiries = calloc(config->backend_count, sizeof(*table->inquiries));
+	table->rows = calloc(config->backend_count, sizeof(*table->rows));
 	table->loop = loop_create();
 	table->resolver = table->loop ? resolver_create(table->loop, &options) : NULL;
-	return table->inquiries && table->resolver &&
+	return table->rows && table->resolver &&
 	       timers_reserve(loop_timers(table->loop), config->backend_count + 8);
 }
 
 static void close_table(struct table *table)
 {
-	for (size_t i = 0; table->inquiries && i < table->config->backend_count; i++)
-		conn_close(&table->inquiries[i].conn, false);
+	for (size_t i = 0; table->rows && i < table->config->backend_count; i++)
+		conn_close(&table->rows[i].conn, false);
 	resolver_destroy(table->resolver);
 	if (table->loop)
 		loop_destroy(table->loop);
 	slab_finish(&table->blocks);
-	free(table->inquiries);
+	free(table->rows);
 }
 
 static bool print(const struct table *table, FILE *out)
@@ -285,12 +284,11 @@ static bool print(const struct table *table, FILE *out)
 	}
 	fprintf(out, "%-*s  %-*s  %10s  RESULT\n", name_width, "NAME", url_width, "URL", "TIME");
 	for (size_t i = 0; i < config->backend_count; i++) {
-		const struct inquiry *inquiry = &table->inquiries[i];
+		const struct row *row = &table->rows[i];
 
-		fprintf(out, "%-*s  %-*s  %7.1f ms  %s\n", name_width, inquiry->options->name,
-		    url_width, inquiry->options->url, (double)inquiry->took_us / 1000.0,
-		    inquiry->result);
-		all_good &= inquiry->is_good;
+		fprintf(out, "%-*s  %-*s  %7.1f ms  %s\n", name_width, row->options->name,
+		    url_width, row->options->url, (double)row->took_us / 1000.0, row->result);
+		all_good &= row->is_good;
 	}
 	return all_good;
 }
@@ -303,11 +301,11 @@ bool probe_table_write(const struct config *config, FILE *out)
 	if (table && open_table(table, config)) {
 		table->open = config->backend_count;
 		for (size_t i = 0; i < config->backend_count; i++) {
-			table->inquiries[i].table = table;
-			table->inquiries[i].options = &config->backends[i].options;
+			table->rows[i].table = table;
+			table->rows[i].options = &config->backends[i].options;
 		}
 		for (size_t i = 0; i < config->backend_count; i++)
-			ask(&table->inquiries[i]);
+			ask(&table->rows[i]);
 		good = (table->open == 0 || loop_run(table->loop) == 0) && print(table, out);
 	} else {
 		fprintf(stderr, "rondo: cannot probe: %s\n", strerror(errno));
