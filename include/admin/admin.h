@@ -54,7 +54,7 @@ struct admin_control {
 struct admin_start {
 	struct service *service;
 	struct metrics *metrics;
-	struct events *events;
+	struct history *history;
 	struct admin_control control;
 };
 

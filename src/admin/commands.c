@@ -26,7 +26,8 @@ __attribute__((format(printf, 2, 3))) static json_t *verdict(bool good, const ch
 
 static struct status_source source_of(const struct admin *admin)
 {
-	return (struct status_source){.metrics = admin->with.metrics, .events = admin->with.events};
+	return (struct status_source){
+	    .metrics = admin->with.metrics, .history = admin->with.history};
 }
 
 /* ---- commands */
@@ -38,7 +39,7 @@ static json_t *run_status(struct admin *admin, struct str arguments)
 
 	(void)arguments;
 	json_object_set_new(answer, "status", status_json(&source));
-	json_object_set_new(answer, "events", status_events_json(admin->with.events));
+	json_object_set_new(answer, "events", status_events_json(admin->with.history));
 	return answer;
 }
 
@@ -57,7 +58,7 @@ static json_t *run_why(struct admin *admin, struct str arguments)
 		return no_such_backend(arguments);
 	json_t *answer = verdict(true, "why");
 	json_object_set_new(answer, "backend", status_backend_json(&source, backend));
-	json_object_set_new(answer, "events", status_events_json(admin->with.events));
+	json_object_set_new(answer, "events", status_events_json(admin->with.history));
 	return answer;
 }
 
@@ -73,7 +74,7 @@ static json_t *set_draining(struct admin *admin, struct str name, bool draining)
 	backend_set_draining(backend, draining);
 	log_info("backend %s: %s by the operator", backend->name,
 	    draining ? "drained" : "draining ended");
-	events_note(admin->with.events, backend, "%s by the operator",
+	history_note(admin->with.history, backend, "%s by the operator",
 	    draining ? "drained" : "draining ended");
 	if (!draining)
 		return verdict(true, "%s takes requests again, it is %s", backend->name,
@@ -120,7 +121,7 @@ static json_t *run_weight(struct admin *admin, struct str arguments)
 	ring_set_weight(admin->with.service->ring, backend, (unsigned)weight);
 	log_info(
 	    "backend %s: weight %u -> %u by the operator", backend->name, before, backend->weight);
-	events_note(admin->with.events, backend, "weight %u -> %u by the operator", before,
+	history_note(admin->with.history, backend, "weight %u -> %u by the operator", before,
 	    backend->weight);
 	return verdict(true, "%s has weight %u, it had %u", backend->name, backend->weight, before);
 }

@@ -19,7 +19,8 @@ static bool write_json(json_t *value, FILE *out)
 
 static struct status_source source_of(const struct admin *admin)
 {
-	return (struct status_source){.metrics = admin->with.metrics, .events = admin->with.events};
+	return (struct status_source){
+	    .metrics = admin->with.metrics, .history = admin->with.history};
 }
 
 static bool write_page(struct admin *admin, FILE *out)
@@ -38,7 +39,7 @@ static bool write_status(struct admin *admin, FILE *out)
 
 static bool write_events(struct admin *admin, FILE *out)
 {
-	return write_json(status_events_json(admin->with.events), out);
+	return write_json(status_events_json(admin->with.history), out);
 }
 
 static bool write_metrics(struct admin *admin, FILE *out)

@@ -4,12 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static struct event *events_next(struct events *events, const struct backend *backend)
+static struct history_event *history_next(struct history *history, const struct backend *backend)
 {
-	struct event *event = &events->kept[events->count % EVENTS_KEPT];
+	struct history_event *event = &history->kept[history->count % HISTORY_KEPT];
 
-	*event = (struct event){
-	    .number = ++events->count,
+	*event = (struct history_event){
+	    .number = ++history->count,
 	    .when_unix_us = loop_unix_us(),
 	    .state = backend ? backend_state_word(backend) : "",
 	    .reason = "",
@@ -19,9 +19,9 @@ static struct event *events_next(struct events *events, const struct backend *ba
 	return event;
 }
 
-void events_note(struct events *events, const struct backend *backend, const char *format, ...)
+void history_note(struct history *history, const struct backend *backend, const char *format, ...)
 {
-	struct event *event = events_next(events, backend);
+	struct history_event *event = history_next(history, backend);
 	va_list args;
 
 	va_start(args, format);
@@ -30,20 +30,20 @@ void events_note(struct events *events, const struct backend *backend, const cha
 }
 
 /* What put it into the state, without regard to the operator and the resolver. */
-static const char *why_judged(const struct backend *backend, char text[static EVENT_TEXT_SIZE])
+static const char *why_judged(const struct backend *backend, char text[static HISTORY_TEXT_SIZE])
 {
 	switch (backend->state) {
 	case BACKEND_UP:
-		snprintf(text, EVENT_TEXT_SIZE, "%s",
+		snprintf(text, HISTORY_TEXT_SIZE, "%s",
 		    backend->left_up_us > 0 ? "it answers again" : "nothing has failed");
 		break;
 	case BACKEND_DOWN:
 	case BACKEND_TRIAL:
 		if (backend->reason_status > 0)
-			snprintf(text, EVENT_TEXT_SIZE, "%s %u", outcome_text(backend->reason),
+			snprintf(text, HISTORY_TEXT_SIZE, "%s %u", outcome_text(backend->reason),
 			    backend->reason_status);
 		else
-			snprintf(text, EVENT_TEXT_SIZE, "%s", outcome_text(backend->reason));
+			snprintf(text, HISTORY_TEXT_SIZE, "%s", outcome_text(backend->reason));
 		break;
 	case BACKEND_STATES:
 		break;
@@ -51,12 +51,12 @@ static const char *why_judged(const struct backend *backend, char text[static EV
 	return text;
 }
 
-const char *events_why(const struct backend *backend, char text[static EVENT_TEXT_SIZE])
+const char *history_why(const struct backend *backend, char text[static HISTORY_TEXT_SIZE])
 {
 	if (backend->draining)
-		snprintf(text, EVENT_TEXT_SIZE, "drained by the operator");
+		snprintf(text, HISTORY_TEXT_SIZE, "drained by the operator");
 	else if (backend->unresolved)
-		snprintf(text, EVENT_TEXT_SIZE, "no address known for %s", backend->host);
+		snprintf(text, HISTORY_TEXT_SIZE, "no address known for %s", backend->host);
 	else
 		why_judged(backend, text);
 	return text;
@@ -75,9 +75,9 @@ static void format_seconds(int64_t us, char text[static SECONDS_SIZE])
 }
 
 /* A check brings back whom checks took down; all others wait for a time, then for a probe. */
-static void write_down(struct event *event, const struct backend *backend)
+static void write_down(struct history_event *event, const struct backend *backend)
 {
-	char why[EVENT_TEXT_SIZE], window[SECONDS_SIZE];
+	char why[HISTORY_TEXT_SIZE], window[SECONDS_SIZE];
 
 	why_judged(backend, why);
 	format_seconds(backend->window_us, window);
@@ -87,9 +87,9 @@ static void write_down(struct event *event, const struct backend *backend)
 		snprintf(event->text, sizeof(event->text), "%.100s, next try in %s", why, window);
 }
 
-void events_note_state(struct events *events, const struct backend *backend)
+void history_note_state(struct history *history, const struct backend *backend)
 {
-	struct event *event = events_next(events, backend);
+	struct history_event *event = history_next(history, backend);
 	char away[SECONDS_SIZE];
 
 	/* Also of one that the operator drains: what happened is what was judged. */
@@ -113,13 +113,13 @@ void events_note_state(struct events *events, const struct backend *backend)
 	}
 }
 
-size_t events_count(const struct events *events)
+size_t history_count(const struct history *history)
 {
-	return events->count < EVENTS_KEPT ? (size_t)events->count : EVENTS_KEPT;
+	return history->count < HISTORY_KEPT ? (size_t)history->count : HISTORY_KEPT;
 }
 
-const struct event *events_get(const struct events *events, size_t age)
+const struct history_event *history_get(const struct history *history, size_t age)
 {
-	assert(age < events_count(events));
-	return &events->kept[(events->count - 1 - age) % EVENTS_KEPT];
+	assert(age < history_count(history));
+	return &history->kept[(history->count - 1 - age) % HISTORY_KEPT];
 }

@@ -61,14 +61,14 @@ static void put_backend(const struct service *service, const struct backend *bac
 	const struct metrics_histogram latency = metrics_of_backend(backend);
 	int64_t left_us = backend->until_us - loop_now_us(service->loop);
 	uint64_t failures = 0;
-	char why[EVENT_TEXT_SIZE];
+	char why[HISTORY_TEXT_SIZE];
 
 	for (enum outcome outcome = OUTCOME_GOOD + 1; outcome < OUTCOMES; outcome++)
 		failures += backend->counters.failures[outcome];
 	fputs("<tr>", out);
 	put_cell(out, backend->name);
 	put_cell(out, backend_state_word(backend));
-	put_cell(out, events_why(backend, why));
+	put_cell(out, history_why(backend, why));
 	put_time(out, backend->since_unix_us);
 	if (backend->state == BACKEND_DOWN && backend->reason != OUTCOME_CHECK)
 		fprintf(out, "<td>in %.0f s</td>", left_us > 0 ? ceil((double)left_us / 1e6) : 0);
@@ -101,13 +101,13 @@ static void put_failures(const struct ring *ring, FILE *out)
 	fputs("</table>\n", out);
 }
 
-static void put_events(const struct events *events, FILE *out)
+static void put_events(const struct history *history, FILE *out)
 {
-	size_t count = events_count(events);
+	size_t count = history_count(history);
 
 	fputs("<h2>Events</h2><table>", out);
 	for (size_t i = 0; i < count && i < 30; i++) {
-		const struct event *event = events_get(events, i);
+		const struct history_event *event = history_get(history, i);
 
 		fputs("<tr>", out);
 		put_time(out, event->when_unix_us);
@@ -136,7 +136,7 @@ static void put_tables(const struct status_source *source, FILE *out)
 		put_backend(service, service->ring->backends[i], out);
 	fputs("</table>\n", out);
 	put_failures(service->ring, out);
-	put_events(source->events, out);
+	put_events(source->history, out);
 }
 
 /* ---- with one */
@@ -164,7 +164,7 @@ static bool put_first(const struct status_source *source, FILE *out)
 	fputs("{\"status\":", out);
 	bool good = put_json(status_json(source), out);
 	fputs(",\"events\":", out);
-	good = put_json(status_events_json(source->events), out) && good;
+	good = put_json(status_events_json(source->history), out) && good;
 	fputc('}', out);
 	return good;
 }

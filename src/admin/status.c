@@ -117,12 +117,12 @@ static void put_state(json_t *object, const struct backend *backend, int64_t now
 	int64_t since_unix_us =
 	    backend->draining ? backend->drained_unix_us : backend->since_unix_us;
 	int64_t age_us = now_us - backend->since_us;
-	char why[EVENT_TEXT_SIZE];
+	char why[HISTORY_TEXT_SIZE];
 
 	if (backend->since_us == 0 || backend->draining)
 		age_us = loop_unix_us() - since_unix_us;
 	put_text(object, "state", backend_state_word(backend));
-	put_text(object, "why", events_why(backend, why));
+	put_text(object, "why", history_why(backend, why));
 	put_text(object, "reason", judged ? outcome_word(backend->reason) : NULL);
 	put(object, "status",
 	    judged && backend->reason_status > 0 ? json_integer(backend->reason_status)
@@ -285,12 +285,12 @@ json_t *status_json(const struct status_source *source)
 	return object;
 }
 
-json_t *status_events_json(const struct events *events)
+json_t *status_events_json(const struct history *history)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < events_count(events); i++) {
-		const struct event *event = events_get(events, i);
+	for (size_t i = 0; i < history_count(history); i++) {
+		const struct history_event *event = history_get(history, i);
 		json_t *object = json_object();
 
 		put_count(object, "number", event->number);

@@ -15,14 +15,14 @@
 
 struct status_source {
 	const struct metrics *metrics;
-	const struct events *events;
+	const struct history *history;
 };
 
 /* All of it. */
 json_t *status_json(const struct status_source *source);
 
 /* The kept events, the newest first. */
-json_t *status_events_json(const struct events *events);
+json_t *status_events_json(const struct history *history);
 
 /* One backend, with its last failures. */
 json_t *status_backend_json(const struct status_source *source, const struct backend *backend);

@@ -37,7 +37,7 @@ struct daemon {
 	struct listeners listeners;
 	struct notify notify;
 	struct upgrade upgrade;
-	struct events events;
+	struct history history;
 	struct metrics metrics;
 	struct admin *admin;
 	struct config *coming;    /* waits for the names of its backends; NULL: none does */
@@ -151,7 +151,7 @@ static void note_refused(struct daemon *daemon, const char *reason)
 {
 	notify_say_refused(&daemon->notify, reason);
 	metrics_note_reload(&daemon->metrics, reason);
-	events_note(&daemon->events, NULL, "reload refused: %s", reason);
+	history_note(&daemon->history, NULL, "reload refused: %s", reason);
 }
 
 static void pass_warning(struct daemon *daemon, const struct config *config)
@@ -216,7 +216,7 @@ static void finish_reload(struct daemon *daemon)
 		warn_unresolved(&daemon->ring);
 		notify_say_reloaded(&daemon->notify);
 		metrics_note_reload(&daemon->metrics, NULL);
-		events_note(&daemon->events, NULL, "reloaded: %zu change%s", changes,
+		history_note(&daemon->history, NULL, "reloaded: %zu change%s", changes,
 		    changes == 1 ? "" : "s");
 	} else {
 		names_prepare(daemon->names, NULL, 0);
@@ -488,7 +488,7 @@ static void on_backend_change(struct backend *backend, void *context)
 {
 	struct daemon *daemon = context;
 
-	events_note_state(&daemon->events, backend);
+	history_note_state(&daemon->history, backend);
 	prober_wake(daemon->prober);
 }
 
@@ -496,7 +496,7 @@ static void on_addresses_change(struct backend *backend, void *context)
 {
 	struct daemon *daemon = context;
 
-	events_note(&daemon->events, backend, "%s now has %zu address%s", backend->host,
+	history_note(&daemon->history, backend, "%s now has %zu address%s", backend->host,
 	    backend->addr_count, backend->addr_count == 1 ? "" : "es");
 }
 
@@ -610,7 +610,7 @@ static bool start_watching(struct daemon *daemon)
 	struct admin_start admin = {
 	    .service = &daemon->service,
 	    .metrics = &daemon->metrics,
-	    .events = &daemon->events,
+	    .history = &daemon->history,
 	    .control = {take_admin_socket, reload, forget_asker, reopen_logs, daemon},
 	};
 

@@ -1,4 +1,4 @@
-/* The ring of events: what is kept, in what order, and what each says. */
+/* The history: what is kept, in what order, and what each says. */
 #include "admin/history.h"
 
 #include <setjmp.h>
@@ -41,14 +41,14 @@ static void changes_say_why_and_what_comes_next(void **state)
 		"a probe succeeded, the next request decides"},
 	    {BACKEND_UP, OUTCOME_GOOD, "up", "", "it answers again, after 30 s"},
 	};
-	struct events events = {0};
+	struct history history = {0};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct backend backend = backend_of(cases[i].state, cases[i].reason);
 
-		events_note_state(&events, &backend);
-		const struct event *event = events_get(&events, 0);
+		history_note_state(&history, &backend);
+		const struct history_event *event = history_get(&history, 0);
 		assert_int_equal(event->number, i + 1);
 		assert_true(event->when_unix_us > 0);
 		assert_string_equal(event->backend, "app2");
@@ -60,48 +60,48 @@ static void changes_say_why_and_what_comes_next(void **state)
 
 static void the_newest_are_kept(void **state)
 {
-	struct events events = {0};
+	struct history history = {0};
 
 	(void)state;
-	assert_int_equal(events_count(&events), 0);
-	for (int i = 1; i <= EVENTS_KEPT + 7; i++)
-		events_note(&events, NULL, "change %d", i);
-	assert_int_equal(events_count(&events), EVENTS_KEPT);
-	assert_string_equal(events_get(&events, 0)->text, "change 107");
-	assert_int_equal(events_get(&events, 0)->number, EVENTS_KEPT + 7);
-	assert_string_equal(events_get(&events, EVENTS_KEPT - 1)->text, "change 8");
-	assert_string_equal(events_get(&events, 0)->backend, "");
+	assert_int_equal(history_count(&history), 0);
+	for (int i = 1; i <= HISTORY_KEPT + 7; i++)
+		history_note(&history, NULL, "change %d", i);
+	assert_int_equal(history_count(&history), HISTORY_KEPT);
+	assert_string_equal(history_get(&history, 0)->text, "change 107");
+	assert_int_equal(history_get(&history, 0)->number, HISTORY_KEPT + 7);
+	assert_string_equal(history_get(&history, HISTORY_KEPT - 1)->text, "change 8");
+	assert_string_equal(history_get(&history, 0)->backend, "");
 }
 
 static void text_that_is_too_long_is_cut(void **state)
 {
-	static char name[2 * EVENT_NAME_SIZE], text[2 * EVENT_TEXT_SIZE];
-	struct events events = {0};
+	static char name[2 * HISTORY_NAME_SIZE], text[2 * HISTORY_TEXT_SIZE];
+	struct history history = {0};
 	struct backend backend = {.name = name};
 
 	(void)state;
 	memset(name, 'n', sizeof(name) - 1);
 	memset(text, 't', sizeof(text) - 1);
-	events_note(&events, &backend, "%s", text);
-	assert_int_equal(strlen(events_get(&events, 0)->backend), EVENT_NAME_SIZE - 1);
-	assert_int_equal(strlen(events_get(&events, 0)->text), EVENT_TEXT_SIZE - 1);
+	history_note(&history, &backend, "%s", text);
+	assert_int_equal(strlen(history_get(&history, 0)->backend), HISTORY_NAME_SIZE - 1);
+	assert_int_equal(strlen(history_get(&history, 0)->text), HISTORY_TEXT_SIZE - 1);
 }
 
 static void a_wish_of_the_operator_comes_before_what_was_judged(void **state)
 {
-	char text[EVENT_TEXT_SIZE];
+	char text[HISTORY_TEXT_SIZE];
 	struct backend backend = backend_of(BACKEND_DOWN, OUTCOME_STATUS);
 
 	(void)state;
-	assert_string_equal(events_why(&backend, text), "status 503");
+	assert_string_equal(history_why(&backend, text), "status 503");
 	backend.unresolved = true;
-	assert_string_equal(events_why(&backend, text), "no address known for app.example");
+	assert_string_equal(history_why(&backend, text), "no address known for app.example");
 	backend.draining = true;
-	assert_string_equal(events_why(&backend, text), "drained by the operator");
+	assert_string_equal(history_why(&backend, text), "drained by the operator");
 	backend = backend_of(BACKEND_UP, OUTCOME_GOOD);
-	assert_string_equal(events_why(&backend, text), "it answers again");
+	assert_string_equal(history_why(&backend, text), "it answers again");
 	backend.left_up_us = 0;
-	assert_string_equal(events_why(&backend, text), "nothing has failed");
+	assert_string_equal(history_why(&backend, text), "nothing has failed");
 }
 
 int main(void)

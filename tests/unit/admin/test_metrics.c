@@ -18,7 +18,7 @@ struct house {
 	struct backend *backends[1];
 	struct backend backend;
 	struct metrics metrics;
-	struct events events;
+	struct history history;
 };
 
 static void house_init(struct house *house)
@@ -157,7 +157,7 @@ static void quantiles_are_estimated_within_their_bucket(void **state)
 static void status_tells_what_the_operator_changed(void **state)
 {
 	struct house house;
-	struct status_source source = {.metrics = &house.metrics, .events = &house.events};
+	struct status_source source = {.metrics = &house.metrics, .history = &house.history};
 
 	(void)state;
 	house_init(&house);
@@ -178,13 +178,13 @@ static void status_tells_what_the_operator_changed(void **state)
 static void nothing_on_the_page_is_markup_that_was_not_meant(void **state)
 {
 	struct house house;
-	struct status_source source = {.metrics = &house.metrics, .events = &house.events};
+	struct status_source source = {.metrics = &house.metrics, .history = &house.history};
 	char *text = NULL;
 	size_t len = 0;
 
 	(void)state;
 	house_init(&house);
-	events_note(&house.events, &house.backend, "</script><!--<script>&");
+	history_note(&house.history, &house.backend, "</script><!--<script>&");
 	FILE *out = open_memstream(&text, &len);
 	assert_non_null(out);
 	assert_true(page_write(&source, out));
