@@ -1,5 +1,5 @@
 /*
- * config_changes - what a reload changes, and what it cannot change.
+ * changes - what a reload changes, and what it cannot change.
  */
 #ifndef RONDO_CONFIG_CHANGES_H
 #define RONDO_CONFIG_CHANGES_H

@@ -1,5 +1,5 @@
 /*
- * config_errors - the faults of a configuration, each with the line it was found on.
+ * errors - the faults of a configuration, each with the line it was found on.
  *
  * A list that grows while a configuration is read, and is printed whole. When memory is short some
  * faults are missing, and the list says so.

@@ -1,5 +1,5 @@
 /*
- * settings_text - the table of settings, for people.
+ * help - the table of settings, for people.
  *
  * The answers of --explain, the example file and the list in the manual are all written from the
  * table, so that none of them can say something else than the program does. A test compares the two
@@ -15,12 +15,12 @@
  * Explains a setting ("retry.tries"), a member of a backend ("backends.weight"), or lists those of
  * a group ("retry") or "all", a line each. False, and nothing written, when nothing is called so.
  */
-bool settings_explain(const char *key, FILE *out);
+bool help_explain(const char *key, FILE *out);
 
 /* The whole of conf/rondo.conf. */
-void settings_write_example(FILE *out);
+void help_write_example(FILE *out);
 
 /* The list of settings in conf/rondo.conf.5, in mdoc. */
-void settings_write_manual(FILE *out);
+void help_write_manual(FILE *out);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * config_load - a configuration from a file and the command line.
+ * load - a configuration from a file and the command line.
  *
  * It is read and checked whole: the answer is a configuration without a fault, or none and the list
  * of all its faults.

@@ -1,5 +1,5 @@
 /*
- * config_dump - a configuration as a file has it.
+ * show - a configuration as a file has it.
  */
 #ifndef RONDO_CONFIG_SHOW_H
 #define RONDO_CONFIG_SHOW_H
@@ -10,6 +10,6 @@
 
 /* Prints every setting with its effective value and, in a comment, its origin; a valid file itself.
  */
-void config_dump(const struct config *config, FILE *out);
+void config_show(const struct config *config, FILE *out);
 
 #endif

@@ -1,4 +1,4 @@
-#include "load_impl.h"
+#include "backends.h"
 
 enum { HOST_LENGTH = 253 };
 
@@ -148,7 +148,7 @@ static bool read_member(
 		    "unknown setting `%s` in a backend", member->name);
 		return false;
 	}
-	wrong = setting_read(setting, member, &listed->backend.options, &load->config->arena);
+	wrong = value_read(setting, member, &listed->backend.options, &load->config->arena);
 	if (wrong)
 		config_errors_add(load->errors, (struct config_fault){member->line, NULL}, "%s: %s",
 		    setting->path, wrong);

@@ -62,8 +62,8 @@ static void compare_backend(struct comparison *comparison, const struct config_b
 
 	for (size_t i = 0; i < members.count; i++) {
 		const struct setting *member = &members.items[i];
-		const char *before = setting_format(member, &old->options, arena);
-		const char *after = setting_format(member, &new->options, arena);
+		const char *before = value_format(member, &old->options, arena);
+		const char *after = value_format(member, &new->options, arena);
 
 		/* Who follows the general limit is covered by what is said about that. */
 		if (member->type == SETTING_DURATION && !old->own_delay && !new->own_delay)
@@ -148,7 +148,7 @@ void config_keep_sizes(struct config *config, const struct config *running)
 	for (size_t i = 0; i < all.count; i++) {
 		const char *text = all.items[i].type == SETTING_BACKENDS
 				       ? NULL
-				       : setting_format(&all.items[i], config, &config->arena);
+				       : value_format(&all.items[i], config, &config->arena);
 
 		if (text)
 			config->values[i].text = text;

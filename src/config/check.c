@@ -1,4 +1,4 @@
-#include "load_impl.h"
+#include "check.h"
 
 static const struct config_line *line_of(const struct config_load *load, const char *path)
 {
@@ -17,7 +17,7 @@ static const struct config_line *line_of_two(
 static const char *format(struct config_load *load, const char *path)
 {
 	const struct setting *setting = settings_find(settings_all(), str_from(path));
-	const char *text = setting_format(setting, load->config, &load->scratch);
+	const char *text = value_format(setting, load->config, &load->scratch);
 
 	return text ? text : "?";
 }
@@ -121,7 +121,7 @@ static void check_deadline(struct config_load *load)
 		    "a backend that hangs will never be taken for one that does",
 		    backend->own_delay ? backend->origin : config_line_origin(line, &load->scratch),
 		    format(load, "retry.deadline"),
-		    setting_format(delay, &backend->options, &load->scratch),
+		    value_format(delay, &backend->options, &load->scratch),
 		    backend->own_delay ? " of backend " : "",
 		    backend->own_delay ? backend->options.name : "");
 	}

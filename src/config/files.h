@@ -1,5 +1,5 @@
 /*
- * config_file - a file becomes a tree of nodes; the only file that knows libconfig.
+ * files - a file becomes a tree of nodes; the only file that knows libconfig.
  *
  * Variables in strings, ${NAME} and ${NAME:-default}, are replaced from the environment here. A
  * string with a fault becomes a NODE_FAULTY, so that the rest can still be checked.

@@ -43,11 +43,10 @@ static const char *default_text(const struct setting *setting, struct arena *are
 	void *base = is_general ? (void *)&config : (void *)&backend;
 	struct config_node node = {0};
 
-	if (!setting->fallback ||
-	    !setting_node(setting, str_from(setting->fallback), &node, arena) ||
-	    setting_read(setting, &node, base, arena))
+	if (!setting->fallback || !value_node(setting, str_from(setting->fallback), &node, arena) ||
+	    value_read(setting, &node, base, arena))
 		return NULL;
-	return setting_format(setting, base, arena);
+	return value_format(setting, base, arena);
 }
 
 /* Is there more to say of its type than the default shows? */
@@ -66,11 +65,11 @@ static const char *type_text(const struct setting *setting, struct arena *arena)
 	const char *max;
 
 	if (setting->type == SETTING_CHOICE)
-		return setting_words(setting, arena);
+		return value_words(setting, arena);
 	if (!has_range(setting))
 		return text;
-	min = setting_format_number(setting, setting->min, arena);
-	max = setting_format_number(setting, setting->max, arena);
+	min = value_format_number(setting, setting->min, arena);
+	max = value_format_number(setting, setting->max, arena);
 	return min && max ? arena_printf(arena, "%s, %s to %s", text, min, max) : NULL;
 }
 
@@ -108,7 +107,7 @@ static void list_one(const struct setting *setting, FILE *out)
 	arena_finish(&arena);
 }
 
-bool settings_explain(const char *key, FILE *out)
+bool help_explain(const char *key, FILE *out)
 {
 	struct settings all = settings_all();
 	struct str path = str_from(key);
@@ -172,7 +171,7 @@ static void write_example_setting(const struct setting *setting, const char *ind
 	arena_finish(&arena);
 }
 
-void settings_write_example(FILE *out)
+void help_write_example(FILE *out)
 {
 	struct settings all = settings_all();
 	struct str group = {NULL, 0};
@@ -208,7 +207,7 @@ static void write_manual_item(const char *prefix, const struct setting *setting,
 	arena_finish(&arena);
 }
 
-void settings_write_manual(FILE *out)
+void help_write_manual(FILE *out)
 {
 	struct settings all = settings_all();
 	struct settings members = settings_of_backend();

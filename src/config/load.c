@@ -1,6 +1,7 @@
 #include "config/load.h"
 
-#include "load_impl.h"
+#include "backends.h"
+#include "check.h"
 
 #include <assert.h>
 #include <glob.h>
@@ -22,9 +23,9 @@ static void take_default(struct config_load *load, size_t i)
 
 	load->config->values[i] = (struct config_value){.origin = "default", .is_default = true};
 	if (!setting->fallback ||
-	    !setting_node(setting, str_from(setting->fallback), &node, &load->scratch))
+	    !value_node(setting, str_from(setting->fallback), &node, &load->scratch))
 		return;
-	wrong = setting_read(setting, &node, load->config, &load->config->arena);
+	wrong = value_read(setting, &node, load->config, &load->config->arena);
 	assert(!wrong || load->config->arena.failed);
 }
 
@@ -42,7 +43,7 @@ static void take_setting(struct config_load *load, size_t i, const struct config
 	}
 	if (config_node_is_faulty(node, load->errors))
 		return;
-	wrong = setting_read(setting, node, load->config, &load->config->arena);
+	wrong = value_read(setting, node, load->config, &load->config->arena);
 	if (wrong)
 		config_errors_add(load->errors, (struct config_fault){node->line, NULL}, "%s: %s",
 		    setting->path, wrong);
@@ -217,7 +218,7 @@ static void take_set(struct config_load *load, const char *set)
 	else if (setting->type == SETTING_BACKENDS)
 		config_errors_add(
 		    load->errors, (struct config_fault){line, NULL}, "write --backend URL instead");
-	else if (setting_node(setting, value, &node, &load->scratch))
+	else if (value_node(setting, value, &node, &load->scratch))
 		take_setting(load, (size_t)(setting - settings_all().items), &node);
 }
 
@@ -305,7 +306,7 @@ static void complete(struct config_load *load)
 	config->probe.connect_timeout_us = config->rules.timeouts.connect_us;
 	for (size_t i = 0; i < settings_all().count; i++)
 		if (row(i)->type != SETTING_BACKENDS)
-			config->values[i].text = setting_format(row(i), config, &config->arena);
+			config->values[i].text = value_format(row(i), config, &config->arena);
 	store_files(load);
 }
 

@@ -1,5 +1,5 @@
 /*
- * config_node - what a file says, before anybody knows what it means.
+ * node - what a file says, before anybody knows what it means.
  *
  * A tree of names and plain values with the line each stands on. Files, the command line and the
  * defaults in the table of settings all become nodes, so that one reader serves them. Nodes live in

@@ -20,7 +20,7 @@ static void write_backend(
 	int column = fprintf(out, "    {");
 
 	for (size_t i = 0; i < members.count; i++) {
-		const char *text = setting_format(&members.items[i], &backend->options, arena);
+		const char *text = value_format(&members.items[i], &backend->options, arena);
 
 		column += fprintf(out, " %s = %s;", members.items[i].path, text ? text : "?");
 	}
@@ -51,7 +51,7 @@ static void write_setting(
 	write_origin(out, column, value->origin);
 }
 
-void config_dump(const struct config *config, FILE *out)
+void config_show(const struct config *config, FILE *out)
 {
 	struct settings all = settings_all();
 	struct arena arena = {0};

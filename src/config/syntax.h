@@ -1,5 +1,5 @@
 /*
- * config_syntax - what is wrong with a text that is no configuration.
+ * syntax - what is wrong with a text that is no configuration.
  *
  * libconfig says "syntax error" and a line that is often the wrong one; it also takes some mistakes
  * silently (two strings in a row become one, numbers beyond 32 bits wrap) and leaks memory on

@@ -1,5 +1,5 @@
 /*
- * config_text - the lines of a configuration file, each with the place it comes from.
+ * text - the lines of a configuration file, each with the place it comes from.
  *
  * A file is read whole, once. An `@include "other"` at the start of a line is replaced by the lines
  * of that file (relative to the including one), so that whoever parses the text sees no files, and

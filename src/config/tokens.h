@@ -1,5 +1,5 @@
 /*
- * config_token - a configuration's text as words: names, values, brackets.
+ * tokens - a configuration's text as words: names, values, brackets.
  *
  * The lexical rules of libconfig 1.5, with a few kinds of token more for what people write instead:
  * a word that needs quotes (500ms, 127.0.0.1:80), a string or a comment that has no end. Nothing

@@ -12,7 +12,7 @@ struct list {
 	struct arena *arena;
 };
 
-const char *setting_quote(const char *text, struct arena *arena)
+const char *value_quote(const char *text, struct arena *arena)
 {
 	char *quoted = arena_take(arena, 2 * strlen(text) + 3);
 	char *at = quoted;
@@ -272,7 +272,7 @@ static const char *format_listen(
 	const char *text = count == 1 ? "" : "( ";
 
 	for (size_t i = 0; text && i < count; i++) {
-		const char *quoted = setting_quote(all[i].text, arena);
+		const char *quoted = value_quote(all[i].text, arena);
 
 		text = quoted
 			   ? arena_printf(arena, "%s%s%s", text, quoted, i + 1 < count ? ", " : "")
@@ -304,7 +304,7 @@ static const char *format_address(
 {
 	const struct config_listen *listen = load_pointer(setting, base);
 
-	return setting_quote(listen ? listen->text : "", arena);
+	return value_quote(listen ? listen->text : "", arena);
 }
 
 /* ---- all of them */
@@ -322,7 +322,7 @@ static const struct list_type types[SETTING_TYPES] = {
     [SETTING_ADDRESS] = {read_address, format_address},
 };
 
-const char *setting_list_read(
+const char *value_list_read(
     const struct setting *setting, const struct config_node *node, void *base, struct arena *arena)
 {
 	struct list list = {.setting = setting, .base = base, .arena = arena};
@@ -332,8 +332,7 @@ const char *setting_list_read(
 	return types[setting->type].read(&list);
 }
 
-const char *setting_list_format(
-    const struct setting *setting, const void *base, struct arena *arena)
+const char *value_list_format(const struct setting *setting, const void *base, struct arena *arena)
 {
 	return types[setting->type].format(setting, base, arena);
 }

@@ -72,8 +72,7 @@ static const char *format_units(
 	return arena_printf(arena, "%" PRId64 "%s", number / units[i].factor, units[i].name);
 }
 
-const char *setting_format_number(
-    const struct setting *setting, int64_t number, struct arena *arena)
+const char *value_format_number(const struct setting *setting, int64_t number, struct arena *arena)
 {
 	if (setting->type == SETTING_DURATION)
 		return number ? format_units(time_units, number, arena) : "0s";
@@ -93,8 +92,8 @@ static const char *store_in_range(
 		store_number(reading, number);
 		return NULL;
 	}
-	min = setting_format_number(setting, setting->min, reading->arena);
-	max = setting_format_number(setting, setting->max, reading->arena);
+	min = value_format_number(setting, setting->min, reading->arena);
+	max = value_format_number(setting, setting->max, reading->arena);
 	return arena_printf(reading->arena, "%s is not between %s and %s", written, min ? min : "?",
 	    max ? max : "?");
 }
@@ -291,7 +290,7 @@ static const char *read_string(const struct reading *reading, const struct confi
 	return wrong ? wrong : store_string(reading, node->text);
 }
 
-const char *setting_words(const struct setting *setting, struct arena *arena)
+const char *value_words(const struct setting *setting, struct arena *arena)
 {
 	const char *const *words = setting->words;
 	const char *list = "";
@@ -317,7 +316,7 @@ static const char *read_choice(const struct reading *reading, const struct confi
 			return NULL;
 		}
 	}
-	list = setting_words(reading->setting, reading->arena);
+	list = value_words(reading->setting, reading->arena);
 	return list
 		   ? arena_printf(reading->arena, "\"%s\" is not known; write %s", node->text, list)
 		   : out_of_memory;
@@ -339,18 +338,18 @@ static bool holds_control_bytes(const struct config_node *node)
 
 static const char *read_list(const struct reading *reading, const struct config_node *node)
 {
-	return setting_list_read(reading->setting, node, reading->base, reading->arena);
+	return value_list_read(reading->setting, node, reading->base, reading->arena);
 }
 
 static const char *quote(const char *text, struct arena *arena)
 {
-	return text ? setting_quote(text, arena) : NULL;
+	return text ? value_quote(text, arena) : NULL;
 }
 
 static const char *format_integer(
     const struct setting *setting, const void *base, struct arena *arena)
 {
-	return setting_format_number(setting, load_number(setting, base), arena);
+	return value_format_number(setting, load_number(setting, base), arena);
 }
 
 static const char *format_duration(
@@ -376,7 +375,7 @@ static const char *format_boolean(
 static const char *format_choice(
     const struct setting *setting, const void *base, struct arena *arena)
 {
-	return setting_quote(setting->words[load_number(setting, base)], arena);
+	return value_quote(setting->words[load_number(setting, base)], arena);
 }
 
 static const char *format_string(
@@ -398,14 +397,14 @@ static const struct {
     [SETTING_FIELD] = {read_string, format_string},
     [SETTING_TARGET] = {read_string, format_string},
     [SETTING_TEXT] = {read_string, format_string},
-    [SETTING_STATUSES] = {read_list, setting_list_format},
-    [SETTING_RANGES] = {read_list, setting_list_format},
-    [SETTING_BLOCKS] = {read_list, setting_list_format},
-    [SETTING_LISTEN] = {read_list, setting_list_format},
-    [SETTING_ADDRESS] = {read_list, setting_list_format},
+    [SETTING_STATUSES] = {read_list, value_list_format},
+    [SETTING_RANGES] = {read_list, value_list_format},
+    [SETTING_BLOCKS] = {read_list, value_list_format},
+    [SETTING_LISTEN] = {read_list, value_list_format},
+    [SETTING_ADDRESS] = {read_list, value_list_format},
 };
 
-const char *setting_read(
+const char *value_read(
     const struct setting *setting, const struct config_node *node, void *base, struct arena *arena)
 {
 	struct reading reading = {setting, base, arena};
@@ -418,7 +417,7 @@ const char *setting_read(
 	return arena->failed ? out_of_memory : wrong;
 }
 
-const char *setting_format(const struct setting *setting, const void *base, struct arena *arena)
+const char *value_format(const struct setting *setting, const void *base, struct arena *arena)
 {
 	assert(types[setting->type].format);
 	return types[setting->type].format(setting, base, arena);
@@ -438,7 +437,7 @@ static struct str bare_element(struct str text)
 	return text;
 }
 
-bool setting_node(
+bool value_node(
     const struct setting *setting, struct str text, struct config_node *node, struct arena *arena)
 {
 	struct str rest;

@@ -1,5 +1,5 @@
 /*
- * setting_value - from what is written to the value, and back.
+ * values - from what is written to the value, and back.
  *
  * A value goes to the place its setting names in a struct (`base`); lists and strings come from the
  * arena. What is written back reads as the same value again. Backends have a reader of their own.
@@ -12,22 +12,21 @@
 
 /* Reads `node` into base. NULL when it is fine, else what is wrong, in words: "5 has no unit; write
  * \"5s\"". */
-const char *setting_read(
+const char *value_read(
     const struct setting *setting, const struct config_node *node, void *base, struct arena *arena);
 
 /* The value in base as a file has it: "\"5s\"", "3", "[ 500, 502 ]". NULL without memory. */
-const char *setting_format(const struct setting *setting, const void *base, struct arena *arena);
+const char *value_format(const struct setting *setting, const void *base, struct arena *arena);
 
 /* A limit of the setting's range, in its unit: "1ms", "16". */
-const char *setting_format_number(
-    const struct setting *setting, int64_t number, struct arena *arena);
+const char *value_format_number(const struct setting *setting, int64_t number, struct arena *arena);
 
 /* What a SETTING_CHOICE can be: "\"all\" or \"none\"". NULL without memory. */
-const char *setting_words(const struct setting *setting, struct arena *arena);
+const char *value_words(const struct setting *setting, struct arena *arena);
 
 /* What a command line has behind KEY=, as a node: lists are separated by commas. False without
  * memory. */
-bool setting_node(
+bool value_node(
     const struct setting *setting, struct str text, struct config_node *node, struct arena *arena);
 
 #endif

@@ -41,7 +41,7 @@ static int explain(const char *key)
 {
 	const char *meant;
 
-	if (settings_explain(key, stdout))
+	if (help_explain(key, stdout))
 		return EXIT_CLEAN;
 	meant = settings_suggest(settings_all(), key);
 	fprintf(stderr, "rondo: unknown setting `%s`", key);
@@ -74,7 +74,7 @@ static int answer_configured(const struct options *options)
 	if (config->warning)
 		fprintf(stderr, "%s\n", config->warning);
 	if (options->mode == OPTIONS_DUMP)
-		config_dump(config, stdout);
+		config_show(config, stdout);
 	else
 		tell_good(options, config);
 	if (options->mode == OPTIONS_PROBE && !probe_table_write(config, stdout))

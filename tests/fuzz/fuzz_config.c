@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(errors.count == 0);
 		out = open_memstream(&dump, &len);
 		assert(out);
-		config_dump(config, out);
+		config_show(config, out);
 		fclose(out);
 		again = load(fd, dump, len, &errors);
 		if (!again)

@@ -23,8 +23,8 @@ FLOORS = {
     "upstream": "latency record budget backend ring verdict probe names",
     "proxy": """access_line access_log rules retry relay service exchange exchange_try exchange_answer session
         listener""",
-    "config": """config settings settings_suggest errors node text tokens syntax files value_lists values backends
-        check load show changes help""",
+    "config": """config settings settings_suggest errors node text tokens syntax files value_lists values load_state
+        backends check load show changes help""",
     "admin": "history metrics status page admin endpoints commands",
     "daemon": "options probe_table modes passed_sockets listeners upgrade notify lineup fd_limit daemon",
 }

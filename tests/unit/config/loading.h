@@ -110,7 +110,7 @@ __attribute__((unused)) static char *dump_bare(const struct config *config)
 	char *to;
 
 	assert_non_null(out);
-	config_dump(config, out);
+	config_show(config, out);
 	fclose(out);
 	to = text;
 	for (char *line = text; *line;) {

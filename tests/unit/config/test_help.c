@@ -51,7 +51,7 @@ static void cut_manual(char *manual, char **list, char **rest)
 
 static void the_example_is_that_of_the_table(void **state)
 {
-	char *written = write_text(settings_write_example);
+	char *written = write_text(help_write_example);
 	char *file = read_file(EXAMPLE);
 
 	(void)state;
@@ -62,7 +62,7 @@ static void the_example_is_that_of_the_table(void **state)
 
 static void the_manual_is_that_of_the_table(void **state)
 {
-	char *written = write_text(settings_write_manual);
+	char *written = write_text(help_write_manual);
 	char *file = read_file(MANUAL);
 	char *list;
 	char *rest;
@@ -80,7 +80,7 @@ static char *explained(const char *key)
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
-	bool known = settings_explain(key, out);
+	bool known = help_explain(key, out);
 
 	fclose(out);
 	assert_int_equal(known, len > 0);
@@ -192,14 +192,14 @@ static int write_both(void)
 
 	if (!out)
 		return EXIT_FAILURE;
-	settings_write_example(out);
+	help_write_example(out);
 	fclose(out);
 	cut_manual(manual, &list, &rest);
 	out = fopen(MANUAL, "w");
 	if (!out)
 		return EXIT_FAILURE;
 	fwrite(manual, 1, (size_t)(list - manual), out);
-	settings_write_manual(out);
+	help_write_manual(out);
 	fputs(rest, out);
 	fclose(out);
 	free(manual);

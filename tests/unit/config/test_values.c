@@ -20,13 +20,13 @@ static const char *read_text(struct fixture *fixture, const char *path, const ch
 	struct config_node node = {0};
 
 	assert_non_null(setting);
-	assert_true(setting_node(setting, str_from(text), &node, &fixture->arena));
-	return setting_read(setting, &node, &fixture->config, &fixture->arena);
+	assert_true(value_node(setting, str_from(text), &node, &fixture->arena));
+	return value_read(setting, &node, &fixture->config, &fixture->arena);
 }
 
 static const char *written(struct fixture *fixture, const char *path)
 {
-	return setting_format(
+	return value_format(
 	    settings_find(settings_all(), str_from(path)), &fixture->config, &fixture->arena);
 }
 
@@ -258,7 +258,7 @@ static void wrong_types(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const char *wrong =
-		    setting_read(settings_find(settings_all(), str_from(cases[i].path)),
+		    value_read(settings_find(settings_all(), str_from(cases[i].path)),
 			cases[i].node, &fixture.config, &fixture.arena);
 
 		assert_string_equal(wrong ? wrong : "", cases[i].wrong ? cases[i].wrong : "");
@@ -274,18 +274,17 @@ static void booleans(void **state)
 	struct config_node node = {.kind = NODE_STRING, .text = "true"};
 
 	(void)state;
-	assert_null(setting_read(backup, &node, &options, &arena));
+	assert_null(value_read(backup, &node, &options, &arena));
 	assert_true(options.backup);
-	assert_string_equal(setting_format(backup, &options, &arena), "true");
+	assert_string_equal(value_format(backup, &options, &arena), "true");
 	node = (struct config_node){.kind = NODE_BOOLEAN, .number = 0};
-	assert_null(setting_read(backup, &node, &options, &arena));
+	assert_null(value_read(backup, &node, &options, &arena));
 	assert_false(options.backup);
 	node = (struct config_node){.kind = NODE_STRING, .text = "yes"};
-	assert_string_equal(
-	    setting_read(backup, &node, &options, &arena), "expected true or false");
+	assert_string_equal(value_read(backup, &node, &options, &arena), "expected true or false");
 	node = (struct config_node){.kind = NODE_INTEGER, .number = 1};
 	assert_string_equal(
-	    setting_read(backup, &node, &options, &arena), "expected true or false, not a number");
+	    value_read(backup, &node, &options, &arena), "expected true or false, not a number");
 	arena_finish(&arena);
 }
 

@@ -1,11 +1,11 @@
 /*
- * config_impl - one load of a configuration, while it lasts.
+ * load_state - one load of a configuration, while it lasts.
  *
- * What config_load.c, config_backends.c and config_check.c share: the configuration being filled,
- * the faults, and all that is only needed until the end: nodes, lines, messages.
+ * load, backends and check share it: the configuration being filled, the faults, and all that is
+ * needed only until the end: nodes, lines, messages.
  */
-#ifndef RONDO_CONFIG_LOAD_IMPL_H
-#define RONDO_CONFIG_LOAD_IMPL_H
+#ifndef RONDO_CONFIG_LOAD_STATE_H
+#define RONDO_CONFIG_LOAD_STATE_H
 
 #include "config/config.h"
 #include "files.h"
@@ -34,14 +34,5 @@ struct config_load {
 	struct config_opened **files_end;
 	struct arena scratch;
 };
-
-/* Reads a value of `backends` and appends to the list. */
-void config_backends_read(struct config_load *load, const struct config_node *node);
-
-/* The list becomes that of the configuration. */
-void config_backends_store(struct config_load *load);
-
-/* What concerns more than one setting. */
-void config_check(struct config_load *load);
 
 #endif
