@@ -26,8 +26,8 @@ struct admin_socket {
 
 enum { ADMIN_SOCKETS = 2 };
 
-/* Who asked for a reload. */
-struct admin_asker {
+/* A reload that somebody has asked for. */
+struct admin_reload_request {
 	config_say *say; /* what differs, or what is wrong */
 	/* The new configuration is in effect, with so many changes, or the old one stays. Called
 	 * once. */
@@ -42,9 +42,9 @@ struct admin_control {
 	struct admin_socket (*take_socket)(
 	    void *context, const char *setting, const struct net_addr *addr);
 	/* Reloads. The end comes at once, or when the names of new backends were looked up. */
-	void (*reload)(void *context, const struct admin_asker *asker);
-	/* The one with this context hears no more. */
-	void (*forget_asker)(void *context, const void *asker_context);
+	void (*reload)(void *context, const struct admin_reload_request *request);
+	/* Whoever made the request with this context is gone: its functions are not called again. */
+	void (*forget_reload)(void *context, const void *request_context);
 	/* Opens log files again; a negative errno when the old ones stay. */
 	int (*reopen_logs)(void *context);
 	void *context;

@@ -108,7 +108,7 @@ static void client_end(struct admin_client *client)
 	const struct admin_control *control = &door->admin->with.control;
 
 	if (client->state == ADMIN_WAITING)
-		control->forget_asker(control->context, client);
+		control->forget_reload(control->context, client);
 	json_decref(client->lines);
 	conn_close(&client->conn, false);
 	admin_text_drop(client->content);

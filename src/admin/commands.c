@@ -208,10 +208,10 @@ static void end_reload(void *context, bool good, size_t changes)
 static void run_reload(struct admin_client *client)
 {
 	const struct admin_control *control = &client->door->admin->with.control;
-	const struct admin_asker asker = {keep_line, end_reload, client};
+	const struct admin_reload_request request = {keep_line, end_reload, client};
 
 	client->lines = json_array();
-	control->reload(control->context, &asker);
+	control->reload(control->context, &request);
 	if (client->state == ADMIN_READING)
 		admin_enter(client, ADMIN_WAITING);
 }

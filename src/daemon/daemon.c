@@ -40,9 +40,9 @@ struct daemon {
 	struct history history;
 	struct metrics metrics;
 	struct admin *admin;
-	struct config *coming;    /* waits for the names of its backends; NULL: none does */
-	struct lineup lineup;     /* of the one that comes */
-	struct admin_asker asker; /* who asked for it; all NULL: nobody */
+	struct config *coming; /* waits for the names of its backends; NULL: none does */
+	struct lineup lineup;  /* of the one that comes */
+	struct admin_reload_request reload_request; /* for `coming`; zeroes: a signal */
 	sigset_t signals;
 	struct watch signal_watch;
 	struct timer stop_timer;
@@ -137,8 +137,8 @@ static bool apply(struct daemon *daemon, struct config *config)
 
 static void say(struct daemon *daemon, const char *line)
 {
-	if (daemon->asker.say)
-		daemon->asker.say(daemon->asker.context, line);
+	if (daemon->reload_request.say)
+		daemon->reload_request.say(daemon->reload_request.context, line);
 }
 
 static void say_change(void *context, const char *line)
@@ -193,11 +193,11 @@ static void warn_unresolved(const struct ring *ring)
 /* Whoever asked for the reload learns what became of it. */
 static void tell_end(struct daemon *daemon, bool good, size_t changes)
 {
-	struct admin_asker asker = daemon->asker;
+	struct admin_reload_request request = daemon->reload_request;
 
-	daemon->asker = (struct admin_asker){0};
-	if (asker.end)
-		asker.end(asker.context, good, changes);
+	daemon->reload_request = (struct admin_reload_request){0};
+	if (request.end)
+		request.end(request.context, good, changes);
 }
 
 /* The names of the new backends are known, or known to be unknown. */
@@ -265,12 +265,12 @@ static bool begin_reload(struct daemon *daemon)
 }
 
 /* The old configuration serves until the names of backends that are new are known. */
-static void reload(void *context, const struct admin_asker *asker)
+static void reload(void *context, const struct admin_reload_request *request)
 {
 	struct daemon *daemon = context;
 
 	give_up_reload(daemon, "a later one takes its place");
-	daemon->asker = *asker;
+	daemon->reload_request = *request;
 	if (!begin_reload(daemon))
 		tell_end(daemon, false, 0);
 	else if (names_prepare(
@@ -294,12 +294,12 @@ static struct admin_socket take_admin_socket(
 	return socket;
 }
 
-static void forget_asker(void *context, const void *asker_context)
+static void forget_reload(void *context, const void *request_context)
 {
 	struct daemon *daemon = context;
 
-	if (daemon->asker.context == asker_context)
-		daemon->asker = (struct admin_asker){0};
+	if (daemon->reload_request.context == request_context)
+		daemon->reload_request = (struct admin_reload_request){0};
 }
 
 static int reopen_logs(void *context)
@@ -437,7 +437,7 @@ static void on_signal(struct watch *watch, unsigned events)
 			stop(daemon);
 			break;
 		case SIGHUP:
-			reload(daemon, &(struct admin_asker){0});
+			reload(daemon, &(struct admin_reload_request){0});
 			break;
 		case SIGUSR1:
 			reopen_logs(daemon);
@@ -611,7 +611,7 @@ static bool start_watching(struct daemon *daemon)
 	    .service = &daemon->service,
 	    .metrics = &daemon->metrics,
 	    .history = &daemon->history,
-	    .control = {take_admin_socket, reload, forget_asker, reopen_logs, daemon},
+	    .control = {take_admin_socket, reload, forget_reload, reopen_logs, daemon},
 	};
 
 	notify_open(&daemon->notify, daemon->loop, &daemon->service);
