@@ -1,4 +1,4 @@
-#include "admin_impl.h"
+#include "commands.h"
 
 #include "base/log.h"
 #include "status.h"
@@ -178,7 +178,7 @@ static void answer(struct admin_client *client, json_t *object)
 	client->content = text ? admin_text_create(text, strlen(text)) : NULL;
 	if (!client->content)
 		buf_append(&client->conn.out, STR("{\"ok\":false,\"text\":\"no memory\"}"));
-	admin_enter(client, ADMIN_ANSWERING);
+	admin_client_enter(client, ADMIN_ANSWERING);
 }
 
 /* ---- reload, the one command whose answer may take a while */
@@ -207,16 +207,16 @@ static void end_reload(void *context, bool good, size_t changes)
 
 static void run_reload(struct admin_client *client)
 {
-	const struct admin_control *control = &client->door->admin->with.control;
+	const struct admin_control *control = &client->listener->admin->with.control;
 	const struct admin_reload_request request = {keep_line, end_reload, client};
 
 	client->lines = json_array();
 	control->reload(control->context, &request);
 	if (client->state == ADMIN_READING)
-		admin_enter(client, ADMIN_WAITING);
+		admin_client_enter(client, ADMIN_WAITING);
 }
 
-void admin_command_run(struct admin_client *client)
+void commands_run(struct admin_client *client)
 {
 	struct str text = buf_content(&client->conn.in);
 	size_t end = str_find(text, '\n');
@@ -228,7 +228,7 @@ void admin_command_run(struct admin_client *client)
 		if (str_equals(line, STR("reload")))
 			run_reload(client);
 		else
-			answer(client, run_line(client->door->admin, line));
+			answer(client, run_line(client->listener->admin, line));
 	} else if (text.len > COMMAND_BYTES) {
 		answer(client, verdict(false, "the line is too long"));
 	}

@@ -1,10 +1,11 @@
-#include "admin_impl.h"
+#include "endpoints.h"
 
 #include "page.h"
 
 #include <stdlib.h>
 
-static const int64_t FRESH_US = ADMIN_FRESH_MS * 1000;
+/* An answer that cost something serves all who ask within this time. */
+static const int64_t FRESH_US = 100 * 1000;
 
 /* ---- what can be asked for */
 
@@ -99,20 +100,20 @@ static struct admin_text *take_text(struct admin *admin, size_t number)
  * stops. */
 static void begin_answer(struct admin_client *client)
 {
-	const struct admin *admin = client->door->admin;
+	const struct admin *admin = client->listener->admin;
 	const struct http_head *head = &admin->head;
 
 	client->keep = head->keep_alive && head->framing == HTTP_FRAMING_NONE &&
 		       !admin->with.service->draining;
 	client->content = NULL;
 	client->content_sent = 0;
-	admin_enter(client, ADMIN_ANSWERING);
+	admin_client_enter(client, ADMIN_ANSWERING);
 }
 
 /* There is always room: `out` is empty, and a block has as much for what is composed. */
 static void put_head(struct admin_client *client, unsigned status, const char *type, size_t len)
 {
-	const struct admin *admin = client->door->admin;
+	const struct admin *admin = client->listener->admin;
 	struct str date = service_date(admin->with.service);
 	struct str reason = write_reason(status);
 	const char *connection = "Connection: close\r\n";
@@ -132,13 +133,13 @@ static void put_head(struct admin_client *client, unsigned status, const char *t
 static void answer_line(struct admin_client *client, unsigned status, const char *line)
 {
 	put_head(client, status, "text/plain; charset=utf-8", strlen(line) + 1);
-	if (client->door->admin->head.method != HTTP_METHOD_HEAD)
+	if (client->listener->admin->head.method != HTTP_METHOD_HEAD)
 		buf_printf(&client->conn.out, "%s\n", line);
 }
 
 static void answer_error(struct admin_client *client, unsigned status, const char *detail)
 {
-	const struct admin *admin = client->door->admin;
+	const struct admin *admin = client->listener->admin;
 	const struct write_error error = {
 	    .status = status,
 	    .detail = str_from(detail),
@@ -153,7 +154,7 @@ static void answer_error(struct admin_client *client, unsigned status, const cha
 
 static void answer_ready(struct admin_client *client)
 {
-	const struct service *service = client->door->admin->with.service;
+	const struct service *service = client->listener->admin->with.service;
 
 	if (service->draining)
 		answer_line(client, 503, "draining");
@@ -165,7 +166,7 @@ static void answer_ready(struct admin_client *client)
 
 static void answer_endpoint(struct admin_client *client, size_t number)
 {
-	struct admin *admin = client->door->admin;
+	struct admin *admin = client->listener->admin;
 	struct admin_text *text = take_text(admin, number);
 
 	if (!text) {
@@ -194,7 +195,7 @@ static bool is_local_name(struct str host)
 
 static void answer(struct admin_client *client)
 {
-	const struct http_head *head = &client->door->admin->head;
+	const struct http_head *head = &client->listener->admin->head;
 	struct str path = {head->path.data, str_find(head->path, '?')};
 
 	/* A client of HTTP/1.0 that sends no Host is no browser. */
@@ -230,9 +231,9 @@ static void refuse(struct admin_client *client, enum http_fault fault)
 	answer_error(client, http_fault_status(fault), http_fault_text(fault));
 }
 
-void admin_http_run(struct admin_client *client)
+void endpoints_run(struct admin_client *client)
 {
-	struct admin *admin = client->door->admin;
+	struct admin *admin = client->listener->admin;
 	const struct http_limits *limits = &admin->with.service->rules->limits.head;
 
 	switch (parse_request(&client->parse, limits, &client->conn.in, &admin->head)) {
@@ -247,10 +248,4 @@ void admin_http_run(struct admin_client *client)
 		buf_consume(&client->conn.in, admin->head.length);
 		break;
 	}
-}
-
-void admin_http_overflow(struct admin_client *client)
-{
-	http_head_reset(&client->door->admin->head);
-	refuse(client, HTTP_FAULT_HEAD_TOO_LARGE);
 }
