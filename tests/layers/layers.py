@@ -10,6 +10,8 @@ first one that needs it. How a file gets its place:
 - src/FLOOR/x.h, a private header, is for its own floor and is included as "x.h". Everybody who includes it is
   checked as if its text stood in their own. If FLOOR/x is listed, it must not be above them either.
 - src/main.c is above all floors. src/rondoctl knows nothing of the house.
+
+README.md has the same lists, with a sentence for each module.
 """
 import os
 import re
@@ -41,6 +43,7 @@ PUBLIC = re.compile(r"[a-z0-9_]+/[a-z0-9_]+\.h")
 PRIVATE = re.compile(r"[a-z0-9_]+\.h")
 FILE = re.compile(r"(src|include)/([a-z0-9_]+)/([a-z0-9_]+)\.([ch])")
 COMMENT_OR_STRING = re.compile(r"""//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""", re.DOTALL)
+MAP = re.compile(r"^(?:### ([a-z]+):|- `([a-z0-9_]+)` - ).*$", re.MULTILINE)
 INCLUDE = re.compile(r"^[ \t]*(?:#|%:)[ \t]*(?:include|include_next|import)\b[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 
 
@@ -92,7 +95,18 @@ class House:
         for module in self.place:
             if not any(f in self.includes for f in (f"src/{module}.c", f"src/{module}.h", f"include/{module}.h")):
                 self.complain(module, "is listed, and there is no such file")
+        self.check_map()
         return self.complaints
+
+    def check_map(self):
+        """The map has a heading for each floor and below it a line for each module, in this order."""
+        text = self.read("README.md") if os.path.exists(os.path.join(self.root, "README.md")) else ""
+        told = [match[1] or match[2] for match in MAP.finditer(text)]
+        wanted = [word for floor, names in self.floors.items() for word in (floor, *names.split())]
+        for one, other in zip(told + ["the end"], wanted + ["the end"]):
+            if one != other:
+                self.complain("README.md", f"the map has {one} in the place of {other}")
+                return
 
     # ---- what may be written in an include
 

@@ -13,7 +13,23 @@ from layers import House, main  # noqa: E402
 FLOORS = {"base": "str buf", "http": "head conn conn_read", "daemon": "notify daemon"}
 ALONE = {"llhttp.h": "src/http/head.c"}
 
+MAP = """## A map of the source
+### base: text
+- `str` - slices
+- `buf` - buffers
+### http: messages
+- `head` - a head
+- `conn` - a connection
+- `conn_read` - how it reads
+### daemon: all
+- `notify` - tells systemd
+- `daemon` - wires
+
+- whatever else
+"""
+
 GOOD = {
+    "README.md": MAP,
     "include/base/str.h": "#include <stddef.h>\n",
     "src/base/str.c": '#include "base/str.h"\n',
     "include/base/buf.h": '#include "base/str.h"\n',
@@ -189,6 +205,26 @@ class Layers(unittest.TestCase):
     def test_a_library_that_is_for_one_file_alone(self):
         self.expect({"src/http/conn_impl.h": '#include "http/conn.h"\n#include <llhttp.h>\n'},
                     "src/http/conn_impl.h: includes <llhttp.h>, which is for src/http/head.c alone")
+
+    # ---- the map in the README
+
+    def test_a_module_that_is_missing_in_the_map(self):
+        self.expect({"README.md": MAP.replace("- `conn` - a connection\n", "")},
+                    "README.md: the map has conn_read in the place of conn")
+
+    def test_a_module_that_is_missing_at_the_end_of_the_map(self):
+        self.expect({"README.md": MAP.replace("- `daemon` - wires\n", "")},
+                    "README.md: the map has the end in the place of daemon")
+
+    def test_a_line_of_the_map_without_a_module(self):
+        self.expect({"README.md": MAP + "- `more` - of it\n"}, "README.md: the map has more in the place of the end")
+
+    def test_a_floor_of_the_map_in_another_place(self):
+        self.expect({"README.md": MAP.replace("### http", "### html")},
+                    "README.md: the map has html in the place of http")
+
+    def test_a_readme_that_is_missing(self):
+        self.expect({"README.md": None}, "README.md: the map has the end in the place of base")
 
     # ---- beside the floors
 
