@@ -8,7 +8,7 @@ first one that needs it. How a file gets its place:
 - include/FLOOR/x.h, the contract of x for other floors, and src/FLOOR/x.c stand where FLOOR/x is listed. Each is
   listed, also a second body such as proxy/exchange_try.c, whatever it includes first.
 - src/FLOOR/x.h, a private header, is for its own floor and is included as "x.h". Everybody who includes it is
-  checked as if its text stood in their own. If FLOOR/x is listed, it must not be above them either.
+  checked as if its text stood in their own. If FLOOR/x is listed, that is its place as well.
 - src/main.c is above all floors. src/rondoctl knows nothing of the house.
 
 README.md has the same lists, with a sentence for each module.
@@ -145,6 +145,9 @@ class House:
         if not any(os.path.dirname(other) == folder and f'"{name}"' in included
                    for other, included in self.includes.items() if other != file):
             self.complain(file, "is included by nobody")
+        module = file[len("src/"):-2]
+        if module in self.place:
+            self.check_order(file, module)
 
     def check_place(self, file, module):
         if module not in self.place:

@@ -120,6 +120,22 @@ class Layers(unittest.TestCase):
                      "src/http/head.c": '#include "http/head.h"\n#include "conn_read.h"\n'},
                     'src/http/head.c: includes "conn_read.h", which is above http/head')
 
+    def test_a_private_header_that_includes_one_of_a_module_that_is_listed_later(self):
+        self.expect({"src/http/conn_read.h": '#include "late.h"\n', "src/http/late.h": '#include "daemon/daemon.h"\n',
+                     "src/http/conn_read.c": '#include "conn_read.h"\n'},
+                    'src/http/conn_read.c: includes "daemon/daemon.h" through src/http/conn_read.h through '
+                    'src/http/late.h, which is above http/conn_read',
+                    'src/http/conn_read.h: includes "daemon/daemon.h" through src/http/late.h, '
+                    'which is above http/conn_read')
+
+    def test_a_private_header_that_is_listed_and_has_no_source(self):
+        self.expect({"src/http/conn_read.h": '#include "daemon/daemon.h"\n', "src/http/conn_read.c": None,
+                     "src/http/conn_impl.h": '#include "conn_read.h"\n'},
+                    'src/http/conn.c: includes "conn_read.h" through src/http/conn_impl.h, which is above http/conn',
+                    'src/http/conn.c: includes "daemon/daemon.h" through src/http/conn_impl.h through '
+                    'src/http/conn_read.h, which is above http/conn',
+                    'src/http/conn_read.h: includes "daemon/daemon.h", which is above http/conn_read')
+
     # ---- places
 
     def test_a_source_that_would_take_its_place_from_its_first_include(self):
