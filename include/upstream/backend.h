@@ -20,38 +20,8 @@
 #include "http/conn.h"
 #include "http/parse.h"
 #include "upstream/latency.h"
+#include "upstream/outcome.h"
 #include "upstream/record.h"
-
-/* How one try at a backend ended. What each means for the backend is verdict's business. */
-enum outcome {
-	OUTCOME_GOOD,            /* an answer that is passed on */
-	OUTCOME_REFUSED,         /* connection refused */
-	OUTCOME_UNREACHABLE,     /* no route, host down, no such socket */
-	OUTCOME_CONNECT_TIMEOUT, /* no connection in time */
-	OUTCOME_CHECK,           /* health checks failed */
-	OUTCOME_BUSY,            /* the accept queue of a Unix socket is full */
-	OUTCOME_LATE,            /* no first byte, or no whole head, within max_delay_response */
-	OUTCOME_STALLED,         /* took no bytes of the request for timeouts.send */
-	OUTCOME_RESET,           /* reset or ended before the head, on a fresh connection */
-	OUTCOME_BAD_RESPONSE,    /* a head that is not HTTP or breaks a limit */
-	OUTCOME_STATUS,          /* a status in retry.statuses */
-	OUTCOME_CUT_OFF,         /* ended, broke or fell silent in the content */
-	OUTCOME_STALE,           /* a reused connection was of no use any more */
-	OUTCOME_IMPATIENT,       /* reset or ended after a long wait for the client */
-	OUTCOME_CLIENT,          /* the client went away or was at fault */
-	OUTCOME_SHORTAGE,        /* rondo's own: descriptors, ports, memory */
-	OUTCOME_DEADLINE,        /* retry.deadline passed while waiting for it */
-	OUTCOMES
-};
-
-/* One word for logs and metrics, "refused", and words for people, "connection refused". */
-const char *outcome_word(enum outcome outcome);
-const char *outcome_text(enum outcome outcome);
-
-/* Whose fault an outcome is: hard and soft ones are the backend's. */
-enum blame { BLAME_NONE, BLAME_SOFT, BLAME_HARD };
-
-enum blame outcome_blame(enum outcome outcome);
 
 enum backend_state { BACKEND_UP, BACKEND_DOWN, BACKEND_TRIAL, BACKEND_STATES };
 
@@ -208,8 +178,13 @@ char *backend_authority(const struct backend_options *options);
  * backend_set_addrs. */
 struct backend *backend_create(struct backend_env *env, const struct backend_options *options);
 
-/* Takes over new options with the same url (a reload). False without memory: nothing changed. */
-bool backend_update(struct backend *backend, const struct backend_options *options);
+/* New options with the same url (a reload): a copy that can take their place without fail. NULL
+ * without memory. It is taken over by backend_commit_update, or given up by backend_cancel_update,
+ * for which NULL is allowed. */
+struct backend_update *backend_prepare_update(
+    const struct backend *backend, const struct backend_options *options);
+void backend_commit_update(struct backend *backend, struct backend_update *update);
+void backend_cancel_update(struct backend_update *update);
 
 /* Users that need it to stay. The last drop closes idle connections and frees it. */
 void backend_hold(struct backend *backend);
@@ -298,9 +273,5 @@ void backend_give(struct backend_conn *connection);
 
 /* Ends it. `reset`: the peer is to notice that it was cut off. */
 void backend_close(struct backend_conn *connection, bool reset);
-
-/* What an errno of connect(2), positive or negative, means: refused, unreachable, connect timeout,
- * or our own shortage. */
-enum outcome backend_connect_outcome(int error);
 
 #endif

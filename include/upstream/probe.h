@@ -74,9 +74,9 @@ struct prober;
 struct prober *prober_create(struct ring *ring, struct backend_env *env);
 void prober_destroy(struct prober *prober);
 
-/* Takes over options (copied). Checks are spread anew only over another interval, for another path
- * or, at the next look, over other backends. False without memory: the old ones stay. */
-bool prober_configure(struct prober *prober, const struct probe_options *options);
+/* Takes over options, and `path`, which is theirs, as a string from malloc. Checks are spread anew
+ * only over another interval, for another path or, at the next look, over other backends. */
+void prober_configure(struct prober *prober, const struct probe_options *options, char *path);
 
 /* Looks at the ring's backends anew, in the next turn: after start, reload and every change of
  * state. May be called from within backend_env.on_change. */

@@ -44,8 +44,24 @@ struct ring {
 void ring_init(struct ring *ring);
 void ring_finish(struct ring *ring);
 
-/* Replaces the list, at once; the round goes on where it was. Holds the new ones first, then drops
- * the old. False without memory: nothing changed. */
+/* A list that can take the place of another without fail; it holds its backends. */
+struct ring_list {
+	struct backend **backends;
+	size_t count;
+	int64_t *weights; /* as in struct ring */
+	double *averages;
+};
+
+/* False without memory: it is empty then. */
+bool ring_prepare_list(struct ring_list *list, struct backend *const *backends, size_t count);
+
+/* Takes the list over, at once; the round goes on where it was. */
+void ring_commit_list(struct ring *ring, struct ring_list *list);
+
+/* Gives it up. Does nothing to an empty one. */
+void ring_cancel_list(struct ring_list *list);
+
+/* Prepares and commits in one. False without memory: nothing changed. */
 bool ring_set(struct ring *ring, struct backend *const *backends, size_t count);
 
 /* The operator's word on one of its backends: it stands, over reloads too, until it is taken back

@@ -3,11 +3,10 @@
 #include "admin/admin.h"
 #include "base/log.h"
 #include "fd_limit.h"
-#include "lineup.h"
 #include "listeners.h"
 #include "notify.h"
 #include "upgrade.h"
-#include "upstream/names.h"
+#include "upstream/pool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,11 +25,7 @@ struct daemon {
 	struct loop *loop;
 	struct slab blocks;
 	struct slab connections;
-	struct backend_env backends;
-	struct ring ring;
-	struct prober *prober;
-	struct resolver *resolver;
-	struct names *names;
+	struct pool pool;
 	struct access_log *access_log;
 	struct service service;
 	struct passed_sockets passed;
@@ -40,8 +35,7 @@ struct daemon {
 	struct history history;
 	struct metrics metrics;
 	struct admin *admin;
-	struct config *coming; /* waits for the names of its backends; NULL: none does */
-	struct lineup lineup;  /* of the one that comes */
+	struct config *coming; /* its backends are prepared, and their names awaited; NULL: none */
 	struct admin_reload_request reload_request; /* for `coming`; zeroes: a signal */
 	sigset_t signals;
 	struct watch signal_watch;
@@ -87,7 +81,7 @@ static void set_limits(struct daemon *daemon, const struct config *config)
 
 	daemon->service.sessions.limit = clients;
 	raise_limit(&daemon->blocks.limit, BLOCKS_PER_CLIENT * clients + OTHER_BLOCKS);
-	raise_limit(&daemon->backends.connection_limit, connections);
+	raise_limit(&daemon->pool.env.connection_limit, connections);
 	raise_limit(&daemon->connections.limit, 2 * connections);
 	listeners_resume(&daemon->listeners);
 }
@@ -98,10 +92,27 @@ static void set_limits(struct daemon *daemon, const struct config *config)
 static void apply_options(struct daemon *daemon, const struct config *config)
 {
 	set_limits(daemon, config);
-	daemon->ring.options = config->ring;
-	daemon->backends.idle_timeout_us = config->rules.timeouts.backend_idle_us;
-	prober_configure(daemon->prober, &config->probe);
-	names_refresh(daemon->names);
+	pool_commit(&daemon->pool);
+}
+
+static enum pool_preparation prepare_backends(struct daemon *daemon, const struct config *config)
+{
+	struct pool_options options = {
+	    .backend_count = config->backend_count,
+	    .ring = config->ring,
+	    .probe = config->probe,
+	    .idle_timeout_us = config->rules.timeouts.backend_idle_us,
+	};
+	const struct backend_options **list = calloc(config->backend_count, sizeof(*list));
+
+	if (!list)
+		return POOL_NO_MEMORY;
+	for (size_t i = 0; i < config->backend_count; i++)
+		list[i] = &config->backends[i].options;
+	options.backends = list;
+	enum pool_preparation preparation = pool_prepare(&daemon->pool, &options);
+	free(list);
+	return preparation;
 }
 
 /* From here on `config` is the one that counts. What can fail comes first, and then nothing has
@@ -115,11 +126,6 @@ static bool apply(struct daemon *daemon, struct config *config)
 	}
 	if (!listeners_prepare(&daemon->listeners, config))
 		return false;
-	if (!lineup_apply(&daemon->lineup, &daemon->ring)) {
-		log_error("no memory for the backends");
-		listeners_revert(&daemon->listeners);
-		return false;
-	}
 	listeners_commit(&daemon->listeners);
 	int error = access_log_configure(daemon->access_log, &config->access_log);
 	if (error)
@@ -210,16 +216,15 @@ static void finish_reload(struct daemon *daemon)
 	config_keep_sizes(config, daemon->config);
 	fd_limit_apply(config);
 	bool good = apply(daemon, config);
-	lineup_finish(&daemon->lineup);
 	if (good) {
 		log_info("reloaded: %zu changes", changes);
-		warn_unresolved(&daemon->ring);
+		warn_unresolved(&daemon->pool.ring);
 		notify_say_reloaded(&daemon->notify);
 		metrics_note_reload(&daemon->metrics, NULL);
 		history_note(&daemon->history, NULL, "reloaded: %zu change%s", changes,
 		    changes == 1 ? "" : "s");
 	} else {
-		names_prepare(daemon->names, NULL, 0);
+		pool_cancel(&daemon->pool);
 		config_drop(config);
 		log_error("reload failed, the old configuration stays");
 		note_refused(daemon, "it could not be applied, see the log");
@@ -234,34 +239,34 @@ static void give_up_reload(struct daemon *daemon, const char *why)
 		return;
 	log_info("reload given up: %s", why);
 	say(daemon, why);
-	names_prepare(daemon->names, NULL, 0);
-	lineup_finish(&daemon->lineup);
+	pool_cancel(&daemon->pool);
 	config_drop(daemon->coming);
 	daemon->coming = NULL;
 	tell_end(daemon, false, 0);
 }
 
-/* True when there is something to finish. */
-static bool begin_reload(struct daemon *daemon)
+/* Prepares the new configuration, or tells why there is none: POOL_NO_MEMORY then. */
+static enum pool_preparation begin_reload(struct daemon *daemon)
 {
 	if (!daemon->is_ready || daemon->service.draining) {
 		log_warning("no reload while the process %s",
 		    daemon->service.draining ? "stops" : "is starting");
 		say(daemon, "no reload while the process starts or stops");
-		return false;
+		return POOL_NO_MEMORY;
 	}
 	notify_say_reloading(&daemon->notify);
 	struct config *config = load(daemon);
 	if (!config)
-		return false;
-	if (!lineup_prepare(&daemon->lineup, config, &daemon->ring, &daemon->backends)) {
+		return POOL_NO_MEMORY;
+	enum pool_preparation preparation = prepare_backends(daemon, config);
+	if (preparation == POOL_NO_MEMORY) {
 		config_drop(config);
 		log_error("no memory for the backends, the old configuration stays");
 		note_refused(daemon, "no memory");
-		return false;
+		return POOL_NO_MEMORY;
 	}
 	daemon->coming = config;
-	return true;
+	return preparation;
 }
 
 /* The old configuration serves until the names of backends that are new are known. */
@@ -271,13 +276,17 @@ static void reload(void *context, const struct admin_reload_request *request)
 
 	give_up_reload(daemon, "a later one takes its place");
 	daemon->reload_request = *request;
-	if (!begin_reload(daemon))
-		tell_end(daemon, false, 0);
-	else if (names_prepare(
-		     daemon->names, daemon->lineup.backends, daemon->coming->backend_count))
-		log_info("reload: looking up the names of new backends");
-	else
+	switch (begin_reload(daemon)) {
+	case POOL_PREPARED:
 		finish_reload(daemon);
+		break;
+	case POOL_WAITS:
+		log_info("reload: looking up the names of new backends");
+		break;
+	case POOL_NO_MEMORY:
+		tell_end(daemon, false, 0);
+		break;
+	}
 }
 
 /* ---- what the admin asks for */
@@ -489,7 +498,6 @@ static void on_backend_change(struct backend *backend, void *context)
 	struct daemon *daemon = context;
 
 	history_note_state(&daemon->history, backend);
-	prober_wake(daemon->prober);
 }
 
 static void on_addresses_change(struct backend *backend, void *context)
@@ -523,7 +531,7 @@ static void on_names_settled(void *context)
 		finish_reload(daemon);
 	if (daemon->is_ready || daemon->service.draining)
 		return;
-	warn_unresolved(&daemon->ring);
+	warn_unresolved(&daemon->pool.ring);
 	if (!listeners_prepare(&daemon->listeners, daemon->config) ||
 	    !admin_apply(daemon->admin, daemon->config)) {
 		daemon->status = EXIT_CANNOT_RUN;
@@ -551,40 +559,30 @@ static bool start_loop(struct daemon *daemon, const struct config *config)
 
 static bool start_upstream(struct daemon *daemon)
 {
-	struct names_start names = {
-	    .loop = daemon->loop,
-	    .ring = &daemon->ring,
-	    .on_settled = on_names_settled,
-	    .on_change = on_addresses_change,
-	    .context = daemon,
-	};
-
-	daemon->backends = (struct backend_env){
+	const struct pool_start start = {
 	    .loop = daemon->loop,
 	    .blocks = &daemon->blocks,
 	    .connections = &daemon->connections,
-	    .on_change = on_backend_change,
+	    .on_settled = on_names_settled,
+	    .on_state = on_backend_change,
+	    .on_addresses = on_addresses_change,
 	    .context = daemon,
 	};
-	ring_init(&daemon->ring);
-	names.resolver = daemon->resolver =
-	    resolver_create(daemon->loop, &(struct resolver_options){0});
-	if (!daemon->resolver)
-		return cannot_start("resolver", "c-ares refuses, or there is no memory");
-	daemon->names = names_create(&names);
-	daemon->prober = prober_create(&daemon->ring, &daemon->backends);
-	return (daemon->names && daemon->prober) || cannot_start("backends", strerror(ENOMEM));
+
+	return pool_init(&daemon->pool, &start) ||
+	       cannot_start("backends", "c-ares refuses, or there is no memory");
 }
 
 static bool start_service(struct daemon *daemon, struct config *config)
 {
 	struct service_start start = {
 	    .loop = daemon->loop,
-	    .ring = &daemon->ring,
+	    .ring = &daemon->pool.ring,
 	    .rules = &config->rules,
 	    .blocks = &daemon->blocks,
 	    .session_size = session_size(),
 	    .exchange_size = exchange_size(&config->rules),
+	    .attempt_size = sizeof(struct attempt),
 	};
 
 	start.access_log = daemon->access_log =
@@ -624,10 +622,8 @@ static bool start_watching(struct daemon *daemon)
 static bool start_backends(struct daemon *daemon, struct config *config)
 {
 	daemon->config = config;
-	if (!lineup_prepare(&daemon->lineup, config, &daemon->ring, &daemon->backends) ||
-	    !lineup_apply(&daemon->lineup, &daemon->ring))
+	if (prepare_backends(daemon, config) == POOL_NO_MEMORY)
 		return cannot_start("backends", strerror(ENOMEM));
-	lineup_finish(&daemon->lineup);
 	apply_options(daemon, config);
 	return true;
 }
@@ -639,10 +635,7 @@ static void finish(struct daemon *daemon)
 	passed_sockets_finish(&daemon->passed);
 	upgrade_finish(&daemon->upgrade);
 	notify_close(&daemon->notify);
-	names_destroy(daemon->names);
-	resolver_destroy(daemon->resolver);
-	prober_destroy(daemon->prober);
-	ring_finish(&daemon->ring);
+	pool_finish(&daemon->pool);
 	access_log_destroy(daemon->access_log);
 	loop_destroy(daemon->loop);
 	admin_destroy(daemon->admin);

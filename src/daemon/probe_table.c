@@ -153,7 +153,7 @@ static void on_event(struct conn *conn, unsigned events)
 	int error;
 
 	if (row->is_connecting) {
-		error = net_connect_result(conn->watch.fd);
+		error = conn_connect_result(conn);
 		if (error)
 			on_connect_failed(row, -error);
 		else if (events & LOOP_WRITE)

@@ -8,79 +8,13 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* ---- outcomes */
-
-static const struct {
-	enum blame blame;
-	const char *word, *text;
-} outcomes[OUTCOMES] = {
-    [OUTCOME_GOOD] = {BLAME_NONE, "good", "answered"},
-    [OUTCOME_REFUSED] = {BLAME_HARD, "refused", "connection refused"},
-    [OUTCOME_UNREACHABLE] = {BLAME_HARD, "unreachable", "unreachable"},
-    [OUTCOME_CONNECT_TIMEOUT] = {BLAME_HARD, "connect_timeout", "no connection in time"},
-    [OUTCOME_CHECK] = {BLAME_HARD, "check", "health checks failed"},
-    [OUTCOME_LATE] = {BLAME_SOFT, "timeout", "no answer in time"},
-    [OUTCOME_STALLED] = {BLAME_SOFT, "stalled", "took no more of the request"},
-    [OUTCOME_RESET] = {BLAME_SOFT, "reset", "connection ended before the answer"},
-    [OUTCOME_BAD_RESPONSE] = {BLAME_SOFT, "bad_response", "broken response head"},
-    [OUTCOME_STATUS] = {BLAME_SOFT, "status", "status"},
-    [OUTCOME_CUT_OFF] = {BLAME_SOFT, "cut_off", "answer cut off"},
-    [OUTCOME_BUSY] = {BLAME_NONE, "busy", "accept queue is full"},
-    [OUTCOME_STALE] = {BLAME_NONE, "stale", "idle connection had ended"},
-    [OUTCOME_IMPATIENT] = {BLAME_NONE, "impatient", "did not wait for the client"},
-    [OUTCOME_CLIENT] = {BLAME_NONE, "client", "client went away"},
-    [OUTCOME_SHORTAGE] = {BLAME_NONE, "shortage", "out of descriptors, ports or memory"},
-    [OUTCOME_DEADLINE] = {BLAME_NONE, "deadline", "deadline of the request passed"},
-};
-
-const char *outcome_word(enum outcome outcome)
-{
-	return outcomes[outcome].word;
-}
-
-const char *outcome_text(enum outcome outcome)
-{
-	return outcomes[outcome].text;
-}
-
-enum blame outcome_blame(enum outcome outcome)
-{
-	return outcomes[outcome].blame;
-}
-
-enum outcome backend_connect_outcome(int error)
-{
-	switch (error < 0 ? -error : error) {
-	case ECONNREFUSED:
-	case ECONNRESET:
-	case ENOENT: /* a Unix socket that nobody has made yet */
-		return OUTCOME_REFUSED;
-	case ETIMEDOUT:
-		return OUTCOME_CONNECT_TIMEOUT;
-	case EAGAIN: /* a Unix socket whose accept queue is full */
-		return OUTCOME_BUSY;
-	case EADDRNOTAVAIL:
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-	case ENOSPC:
-		return OUTCOME_SHORTAGE;
-	default:
-		return OUTCOME_UNREACHABLE;
-	}
-}
-
 /* ---- identity */
 
-static void backend_free_strings(struct backend *backend)
-{
-	free(backend->url);
-	free(backend->name);
-	free(backend->host);
-	free(backend->path);
-	free(backend->authority);
-}
+/* What a backend copies of its options. */
+struct backend_update {
+	char *url, *name, *host, *path, *authority;
+	struct backend_options options; /* strings point at the copies */
+};
 
 char *backend_authority(const struct backend_options *options)
 {
@@ -95,35 +29,71 @@ char *backend_authority(const struct backend_options *options)
 	return authority;
 }
 
-/* Replaces identity and options as a whole, or nothing. */
-static bool backend_copy_options(struct backend *backend, const struct backend_options *options)
+void backend_cancel_update(struct backend_update *update)
 {
-	struct backend copy = {
-	    .url = strdup(options->url),
-	    .name = strdup(options->name),
-	    .host = options->host ? strdup(options->host) : NULL,
-	    .path = options->path ? strdup(options->path) : NULL,
-	    .authority = backend_authority(options),
-	};
+	if (!update)
+		return;
+	free(update->url);
+	free(update->name);
+	free(update->host);
+	free(update->path);
+	free(update->authority);
+	free(update);
+}
 
-	if (!copy.url || !copy.name || !copy.authority || (options->host && !copy.host) ||
-	    (options->path && !copy.path)) {
-		backend_free_strings(&copy);
-		return false;
+static struct backend_update *backend_copy_options(const struct backend_options *options)
+{
+	struct backend_update *update = calloc(1, sizeof(*update));
+
+	if (!update)
+		return NULL;
+	update->url = strdup(options->url);
+	update->name = strdup(options->name);
+	update->host = options->host ? strdup(options->host) : NULL;
+	update->path = options->path ? strdup(options->path) : NULL;
+	update->authority = backend_authority(options);
+	if (!update->url || !update->name || !update->authority ||
+	    (options->host && !update->host) || (options->path && !update->path)) {
+		backend_cancel_update(update);
+		return NULL;
 	}
+	update->options = *options;
+	update->options.url = update->url;
+	update->options.name = update->name;
+	update->options.host = update->host;
+	update->options.path = update->path;
+	return update;
+}
+
+static void backend_free_strings(struct backend *backend)
+{
+	free(backend->url);
+	free(backend->name);
+	free(backend->host);
+	free(backend->path);
+	free(backend->authority);
+}
+
+struct backend_update *backend_prepare_update(
+    const struct backend *backend, const struct backend_options *options)
+{
+	assert(strcmp(backend->url, options->url) == 0);
+	return backend_copy_options(options);
+}
+
+void backend_commit_update(struct backend *backend, struct backend_update *update)
+{
 	backend_free_strings(backend);
-	backend->url = copy.url;
-	backend->name = copy.name;
-	backend->host = copy.host;
-	backend->path = copy.path;
-	backend->authority = copy.authority;
-	backend->port = options->port;
-	backend->options = *options;
-	backend->options.url = backend->url;
-	backend->options.name = backend->name;
-	backend->options.host = backend->host;
-	backend->options.path = backend->path;
-	return true;
+	backend->url = update->url;
+	backend->name = update->name;
+	backend->host = update->host;
+	backend->path = update->path;
+	backend->authority = update->authority;
+	backend->port = update->options.port;
+	backend->options = update->options;
+	if (!backend->weight_is_override)
+		backend->weight = update->options.weight;
+	free(update);
 }
 
 /* A path or a literal address needs no resolver. False without memory. */
@@ -160,21 +130,14 @@ struct backend *backend_create(struct backend_env *env, const struct backend_opt
 	backend->since_unix_us = loop_unix_us();
 	backend->weight = options->weight;
 	backend->latency_share = BACKEND_WHOLE_SHARE;
-	if (!backend_copy_options(backend, options) || !backend_resolve_literal(backend)) {
+	struct backend_update *update = backend_copy_options(options);
+	if (update)
+		backend_commit_update(backend, update);
+	if (!update || !backend_resolve_literal(backend)) {
 		backend_free(backend);
 		return NULL;
 	}
 	return backend;
-}
-
-bool backend_update(struct backend *backend, const struct backend_options *options)
-{
-	assert(strcmp(backend->url, options->url) == 0);
-	if (!backend_copy_options(backend, options))
-		return false;
-	if (!backend->weight_is_override)
-		backend->weight = options->weight;
-	return true;
 }
 
 static void backend_close_idle(struct backend *backend)

@@ -310,7 +310,7 @@ static void probe_connect(struct probe *probe, enum outcome outcome)
 		probe->addr = (probe->addr + 1) % backend_address_count(backend);
 		int fd = net_connect(&backend->addrs[probe->addr], &connecting);
 		if (fd < 0) {
-			outcome = backend_connect_outcome(fd);
+			outcome = outcome_of_connect_error(fd);
 			continue;
 		}
 		if (conn_open(&probe->conn, prober->env->loop, prober->env->blocks, fd,
@@ -335,10 +335,10 @@ static void probe_on_event(struct conn *conn, unsigned events)
 	struct probe *probe = container_of(conn, struct probe, conn);
 
 	if (probe->state == PROBE_CONNECTING) {
-		int error = net_connect_result(conn->watch.fd);
+		int error = conn_connect_result(conn);
 
 		if (error != 0)
-			probe_connect(probe, backend_connect_outcome(error));
+			probe_connect(probe, outcome_of_connect_error(error));
 		else if (events & LOOP_WRITE)
 			probe_connected(probe);
 		return;
@@ -593,12 +593,8 @@ void prober_destroy(struct prober *prober)
 	free(prober);
 }
 
-bool prober_configure(struct prober *prober, const struct probe_options *options)
+void prober_configure(struct prober *prober, const struct probe_options *options, char *path)
 {
-	char *path = strdup(options->path);
-
-	if (!path)
-		return false;
 	/* Else the first ones would be checked at every reload, and the last ones never. */
 	bool is_other_schedule = !prober->path || strcmp(prober->path, path) != 0 ||
 				 prober->options.interval_us != options->interval_us;
@@ -609,5 +605,4 @@ bool prober_configure(struct prober *prober, const struct probe_options *options
 	if (is_other_schedule)
 		prober_spread(prober);
 	prober_wake(prober);
-	return true;
 }

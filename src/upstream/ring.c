@@ -15,18 +15,11 @@ void ring_init(struct ring *ring)
 	*ring = (struct ring){0};
 }
 
-static void ring_drop_all(struct ring *ring)
-{
-	for (size_t i = 0; i < ring->count; i++)
-		backend_drop(ring->backends[i]);
-	free(ring->backends);
-	free(ring->weights);
-	free(ring->averages);
-}
-
 void ring_finish(struct ring *ring)
 {
-	ring_drop_all(ring);
+	struct ring_list list = {ring->backends, ring->count, ring->weights, ring->averages};
+
+	ring_cancel_list(&list);
 	ring_init(ring);
 }
 
@@ -61,28 +54,55 @@ void ring_set_weight(struct ring *ring, struct backend *backend, unsigned weight
 	ring_compare_weights(ring);
 }
 
-bool ring_set(struct ring *ring, struct backend *const *backends, size_t count)
+bool ring_prepare_list(struct ring_list *list, struct backend *const *backends, size_t count)
 {
-	struct ring changed = *ring;
-
-	changed.backends = calloc(count + 1, sizeof(struct backend *));
-	changed.weights = calloc(count + 1, sizeof(int64_t));
-	changed.averages = calloc(count + 1, sizeof(double));
-	if (!changed.backends || !changed.weights || !changed.averages) {
-		free(changed.backends);
-		free(changed.weights);
-		free(changed.averages);
+	*list = (struct ring_list){
+	    .backends = calloc(count + 1, sizeof(struct backend *)),
+	    .weights = calloc(count + 1, sizeof(int64_t)),
+	    .averages = calloc(count + 1, sizeof(double)),
+	};
+	if (!list->backends || !list->weights || !list->averages) {
+		ring_cancel_list(list);
 		return false;
 	}
-	for (size_t i = 0; i < count; i++) {
-		backend_hold(backends[i]);
-		changed.backends[i] = backends[i];
+	for (; list->count < count; list->count++) {
+		backend_hold(backends[list->count]);
+		list->backends[list->count] = backends[list->count];
 	}
-	changed.count = count;
-	changed.next = ring_find_next(ring, backends, count);
-	ring_compare_weights(&changed);
-	ring_drop_all(ring);
-	*ring = changed;
+	return true;
+}
+
+void ring_cancel_list(struct ring_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		backend_drop(list->backends[i]);
+	free(list->backends);
+	free(list->weights);
+	free(list->averages);
+	*list = (struct ring_list){0};
+}
+
+void ring_commit_list(struct ring *ring, struct ring_list *list)
+{
+	struct ring_list old = {ring->backends, ring->count, ring->weights, ring->averages};
+
+	ring->next = ring_find_next(ring, list->backends, list->count);
+	ring->backends = list->backends;
+	ring->count = list->count;
+	ring->weights = list->weights;
+	ring->averages = list->averages;
+	*list = (struct ring_list){0};
+	ring_compare_weights(ring);
+	ring_cancel_list(&old);
+}
+
+bool ring_set(struct ring *ring, struct backend *const *backends, size_t count)
+{
+	struct ring_list list;
+
+	if (!ring_prepare_list(&list, backends, count))
+		return false;
+	ring_commit_list(ring, &list);
 	return true;
 }
 

@@ -5,6 +5,15 @@
 
 /* ---- outcomes */
 
+static bool update(struct backend *backend, const struct backend_options *options)
+{
+	struct backend_update *prepared = backend_prepare_update(backend, options);
+
+	if (prepared)
+		backend_commit_update(backend, prepared);
+	return prepared != NULL;
+}
+
 static void every_outcome_has_words_of_its_own(void **state)
 {
 	(void)state;
@@ -64,8 +73,8 @@ static void errors_of_connect_have_a_meaning(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		assert_int_equal(backend_connect_outcome(cases[i].error), cases[i].outcome);
-		assert_int_equal(backend_connect_outcome(-cases[i].error), cases[i].outcome);
+		assert_int_equal(outcome_of_connect_error(cases[i].error), cases[i].outcome);
+		assert_int_equal(outcome_of_connect_error(-cases[i].error), cases[i].outcome);
 	}
 }
 
@@ -125,17 +134,17 @@ static void options_are_copied_and_replaced(void **state)
 	options.name = "new";
 	options.weight = 5;
 	options.max_connections = 7;
-	assert_true(backend_update(backend, &options));
+	assert_true(update(backend, &options));
 	assert_string_equal(backend->name, "new");
 	assert_int_equal(backend->weight, 5);
 	assert_int_equal(backend->options.max_connections, 7);
 	/* What the operator set stays. */
 	backend->weight = 9;
 	backend->weight_is_override = true;
-	assert_true(backend_update(backend, &options));
+	assert_true(update(backend, &options));
 	assert_int_equal(backend->weight, 9);
 	/* Its own options are as good as any. */
-	assert_true(backend_update(backend, &backend->options));
+	assert_true(update(backend, &backend->options));
 	assert_string_equal(backend->options.name, "new");
 	backend_drop(backend);
 	world_finish(&world);
@@ -608,7 +617,7 @@ static void connections_in_use_stay(void **state)
 	site.world.env.connection_limit = 1;
 	struct backend_conn *connection = site_connect(&site, &peer);
 	assert_null(backend_connect(site.backend, 0, &error, &connecting));
-	assert_int_equal(backend_connect_outcome(error), OUTCOME_SHORTAGE);
+	assert_int_equal(outcome_of_connect_error(error), OUTCOME_SHORTAGE);
 	expect_pool(site.backend, 0, 1);
 	backend_close(connection, false);
 	close(peer);
@@ -779,7 +788,7 @@ static void a_connect_that_fails_at_once_tells_why(void **state)
 	assert_null(backend_connect(site.backend, 0, &error, &connecting));
 	assert_int_equal(error, -ENOMEM);
 	expect_pool(site.backend, 0, 0);
-	assert_int_equal(backend_connect_outcome(error), OUTCOME_SHORTAGE);
+	assert_int_equal(outcome_of_connect_error(error), OUTCOME_SHORTAGE);
 	site_finish(&site);
 }
 
@@ -836,7 +845,7 @@ static void a_unix_socket_whose_queue_is_full_takes_nobody(void **state)
 		connection->conn.on_event = on_nothing;
 		connections[count++] = connection;
 	}
-	assert_int_equal(backend_connect_outcome(error), OUTCOME_BUSY);
+	assert_int_equal(outcome_of_connect_error(error), OUTCOME_BUSY);
 	while (count > 0)
 		backend_close(connections[--count], false);
 	backend_drop(backend);

@@ -1,0 +1,43 @@
+/*
+ * outcome - how one try at a backend ended, and whose fault that is.
+ *
+ * What follows from it for the backend is verdict's business, and what the client is told is that
+ * of retry.
+ */
+#ifndef RONDO_UPSTREAM_OUTCOME_H
+#define RONDO_UPSTREAM_OUTCOME_H
+
+enum outcome {
+	OUTCOME_GOOD,            /* an answer that is passed on */
+	OUTCOME_REFUSED,         /* connection refused */
+	OUTCOME_UNREACHABLE,     /* no route, host down, no such socket */
+	OUTCOME_CONNECT_TIMEOUT, /* no connection in time */
+	OUTCOME_CHECK,           /* health checks failed */
+	OUTCOME_BUSY,            /* the accept queue of a Unix socket is full */
+	OUTCOME_LATE,            /* no first byte, or no whole head, within max_delay_response */
+	OUTCOME_STALLED,         /* took no bytes of the request for timeouts.send */
+	OUTCOME_RESET,           /* reset or ended before the head, on a fresh connection */
+	OUTCOME_BAD_RESPONSE,    /* a head that is not HTTP or breaks a limit */
+	OUTCOME_STATUS,          /* a status in retry.statuses */
+	OUTCOME_CUT_OFF,         /* ended, broke or fell silent in the content */
+	OUTCOME_STALE,           /* a reused connection was of no use any more */
+	OUTCOME_IMPATIENT,       /* reset or ended after a long wait for the client */
+	OUTCOME_CLIENT,          /* the client went away or was at fault */
+	OUTCOME_SHORTAGE,        /* rondo's own: descriptors, ports, memory */
+	OUTCOME_DEADLINE,        /* retry.deadline passed while waiting for it */
+	OUTCOMES
+};
+
+/* One word for logs and metrics, "refused", and words for people, "connection refused". */
+const char *outcome_word(enum outcome outcome);
+const char *outcome_text(enum outcome outcome);
+
+/* Whose fault an outcome is: hard and soft ones are the backend's. */
+enum blame { BLAME_NONE, BLAME_SOFT, BLAME_HARD };
+
+enum blame outcome_blame(enum outcome outcome);
+
+/* What an errno of connect(2), positive or negative, means. */
+enum outcome outcome_of_connect_error(int error);
+
+#endif

@@ -1,0 +1,164 @@
+#include "upstream/pool.h"
+
+#include <stdlib.h>
+
+/* ---- life */
+
+static void on_state(struct backend *backend, void *context)
+{
+	struct pool *pool = context;
+
+	if (pool->with.on_state)
+		pool->with.on_state(backend, pool->with.context);
+	prober_wake(pool->prober);
+}
+
+static void on_settled(void *context)
+{
+	const struct pool *pool = context;
+
+	if (pool->with.on_settled)
+		pool->with.on_settled(pool->with.context);
+}
+
+static void on_addresses(struct backend *backend, void *context)
+{
+	const struct pool *pool = context;
+
+	if (pool->with.on_addresses)
+		pool->with.on_addresses(backend, pool->with.context);
+}
+
+bool pool_init(struct pool *pool, const struct pool_start *start)
+{
+	*pool = (struct pool){
+	    .with = *start,
+	    .env = {.loop = start->loop,
+		.blocks = start->blocks,
+		.connections = start->connections,
+		.on_change = on_state,
+		.context = pool},
+	};
+	ring_init(&pool->ring);
+	pool->resolver = resolver_create(start->loop, &(struct resolver_options){0});
+	if (!pool->resolver)
+		return false;
+	const struct names_start names = {
+	    .loop = start->loop,
+	    .resolver = pool->resolver,
+	    .ring = &pool->ring,
+	    .on_settled = on_settled,
+	    .on_change = on_addresses,
+	    .context = pool,
+	};
+	pool->names = names_create(&names);
+	pool->prober = prober_create(&pool->ring, &pool->env);
+	return pool->names && pool->prober;
+}
+
+void pool_finish(struct pool *pool)
+{
+	pool_cancel(pool);
+	names_destroy(pool->names);
+	resolver_destroy(pool->resolver);
+	prober_destroy(pool->prober);
+	ring_finish(&pool->ring);
+}
+
+/* ---- the set that comes next */
+
+static void forget_next(struct pool *pool)
+{
+	for (size_t i = 0; pool->updates && i < pool->next.count; i++)
+		backend_cancel_update(pool->updates[i]);
+	free(pool->updates);
+	free(pool->next_path);
+	ring_cancel_list(&pool->next);
+	pool->updates = NULL;
+	pool->next_path = NULL;
+}
+
+void pool_cancel(struct pool *pool)
+{
+	if (!pool->updates)
+		return;
+	names_prepare(pool->names, NULL, 0);
+	forget_next(pool);
+}
+
+/* The backend of the ring with this url, with the update that it needs, or a new one; held. NULL
+ * without memory. */
+static struct backend *find_or_create(
+    struct pool *pool, const struct backend_options *options, struct backend_update **update)
+{
+	struct backend *backend = ring_find_url(&pool->ring, str_from(options->url));
+
+	*update = NULL;
+	if (!backend)
+		return backend_create(&pool->env, options);
+	*update = backend_prepare_update(backend, options);
+	if (!*update)
+		return NULL;
+	backend_hold(backend);
+	return backend;
+}
+
+/* Fills pool->updates and pool->next. */
+static bool prepare_backends(struct pool *pool, const struct pool_options *options)
+{
+	size_t count = options->backend_count, made = 0;
+	struct backend **backends = calloc(count + 1, sizeof(struct backend *));
+
+	pool->updates = calloc(count + 1, sizeof(struct backend_update *));
+	if (!backends || !pool->updates) {
+		free(backends);
+		return false;
+	}
+	while (made < count) {
+		backends[made] =
+		    find_or_create(pool, options->backends[made], &pool->updates[made]);
+		if (!backends[made])
+			break;
+		made++;
+	}
+	bool good = made == count && ring_prepare_list(&pool->next, backends, count);
+	/* The list holds them now, or nobody does. */
+	for (size_t i = 0; i < made; i++) {
+		if (!good)
+			backend_cancel_update(pool->updates[i]);
+		backend_drop(backends[i]);
+	}
+	free(backends);
+	return good;
+}
+
+enum pool_preparation pool_prepare(struct pool *pool, const struct pool_options *options)
+{
+	pool_cancel(pool);
+	pool->next_options = *options;
+	pool->next_options.backends = NULL;
+	pool->next_path = strdup(options->probe.path);
+	if (!pool->next_path || !prepare_backends(pool, options)) {
+		forget_next(pool);
+		return POOL_NO_MEMORY;
+	}
+	return names_prepare(pool->names, pool->next.backends, pool->next.count) ? POOL_WAITS
+										 : POOL_PREPARED;
+}
+
+void pool_commit(struct pool *pool)
+{
+	const struct pool_options *options = &pool->next_options;
+
+	for (size_t i = 0; i < pool->next.count; i++)
+		if (pool->updates[i])
+			backend_commit_update(pool->next.backends[i], pool->updates[i]);
+	free(pool->updates);
+	pool->updates = NULL;
+	pool->ring.options = options->ring;
+	pool->env.idle_timeout_us = options->idle_timeout_us;
+	ring_commit_list(&pool->ring, &pool->next);
+	prober_configure(pool->prober, &options->probe, pool->next_path);
+	pool->next_path = NULL;
+	names_refresh(pool->names);
+}
