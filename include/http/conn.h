@@ -57,6 +57,19 @@ static inline bool conn_is_open(const struct conn *conn)
 	return conn->loop != NULL;
 }
 
+/* How the connect that this conn was opened with has ended: 0, or a negative errno. Asked once
+ * LOOP_WRITE came. */
+int conn_connect_result(const struct conn *conn);
+
+/* Is nothing waiting to be read: no byte, no end, no error? One system call. */
+bool conn_is_quiet(const struct conn *conn);
+
+/* Bytes that were sent and that the peer has not acknowledged. One system call. */
+size_t conn_unacknowledged(const struct conn *conn);
+
+/* Ends the sending side: the peer reads to the end of what was sent. */
+void conn_end_sending(const struct conn *conn);
+
 /* Says which events are wanted (enum loop_event); LOOP_END comes once at most. Costs a system call only when more is wanted than
  * before. Should the kernel refuse, conn->error tells and the holder's deadline ends it. */
 void conn_want(struct conn *conn, unsigned wanted);

@@ -17,6 +17,21 @@
  */
 bool retry_may_repeat(const struct rules_retry *rules, const struct http_head *request);
 
+/* Why a request is not sent to another backend, though its attempt failed. */
+enum retry_refusal {
+	RETRY_ALLOWED,
+	RETRY_REFUSED_TRIES,    /* retry.tries are made */
+	RETRY_REFUSED_DEADLINE, /* retry.deadline is over */
+	RETRY_REFUSED_METHOD,   /* bytes of it reached a backend, and it may not be repeated */
+	RETRY_REFUSED_BODY,     /* its content is not whole in memory any more */
+	RETRY_REFUSED_NOBODY,   /* no backend is left for it */
+	RETRY_REFUSED_BUDGET,   /* retry.budget is used up */
+	RETRY_REFUSALS
+};
+
+/* "tries", "body" ... */
+const char *retry_refusal_word(enum retry_refusal refusal);
+
 /* Is this an answer that falls through to the next backend? */
 bool retry_is_status(const struct rules_retry *rules, unsigned status);
 

@@ -11,7 +11,7 @@
 
 #include "event/pipes.h"
 #include "proxy/access_log.h"
-#include "proxy/rules.h"
+#include "proxy/retry.h"
 #include "upstream/ring.h"
 
 enum { SERVICE_STATUSES = 600, SERVICE_LATENCY_BUCKETS = 15 };
@@ -25,13 +25,13 @@ struct service_counters {
 	/* From the first byte of the head to the last byte of the answer. */
 	uint64_t duration[SERVICE_LATENCY_BUCKETS];
 	uint64_t duration_sum_us;
-	uint64_t retries[OUTCOMES];       /* tries after one that ended so */
-	uint64_t retries_impossible_body; /* the content was too large to be kept */
-	uint64_t retries_over_budget;
+	uint64_t retries[OUTCOMES]; /* tries after one that ended so */
+	uint64_t retries_refused[RETRY_REFUSALS];
 	uint64_t accept_pauses; /* times accepting paused for want of descriptors */
 };
 
 struct session;
+struct attempt;
 
 struct service {
 	struct loop *loop;
@@ -42,12 +42,14 @@ struct service {
 	struct pipes pipes;  /* for long content */
 	struct slab sessions;
 	struct slab exchanges;
+	struct slab attempts;
 	struct session *first; /* all sessions, utlist DL */
 	bool draining;         /* no new connections; answers close theirs */
 	struct service_counters counters;
 	uint64_t random; /* state of the request id generator */
 	/* The response head being looked at. Its slices are used up before another is parsed. */
 	struct http_head response;
+	const struct attempt *response_of; /* the attempt that it was read in; NULL: none */
 	char date[WRITE_DATE_SIZE];
 	int64_t date_seconds;
 	/* A session ended: room for another connection. May be NULL. */
@@ -63,6 +65,7 @@ struct service_start {
 	struct slab *blocks;
 	size_t session_size; /* bytes of the objects in the slabs */
 	size_t exchange_size;
+	size_t attempt_size;
 };
 
 /* False without memory. Holds the rules. */

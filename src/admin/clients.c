@@ -154,7 +154,7 @@ static bool client_read(struct admin_client *client)
 static void client_linger(struct admin_client *client)
 {
 	admin_client_enter(client, ADMIN_LINGERING);
-	net_shutdown_write(client->conn.watch.fd);
+	conn_end_sending(&client->conn);
 	conn_want(&client->conn, LOOP_READ);
 	client_arm(client, LINGER_US);
 }

@@ -232,8 +232,8 @@ static json_t *retries_json(const struct service_counters *counters)
 		total += counters->retries[outcome];
 	put_count(object, "total", total);
 	put(object, "by_reason", outcomes_json(counters->retries));
-	put_count(object, "impossible_body", counters->retries_impossible_body);
-	put_count(object, "over_budget", counters->retries_over_budget);
+	put_count(object, "impossible_body", counters->retries_refused[RETRY_REFUSED_BODY]);
+	put_count(object, "over_budget", counters->retries_refused[RETRY_REFUSED_BUDGET]);
 	return object;
 }
 

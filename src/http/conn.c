@@ -51,6 +51,26 @@ void conn_close(struct conn *conn, bool reset)
 	conn->loop = NULL;
 }
 
+int conn_connect_result(const struct conn *conn)
+{
+	return net_connect_result(conn->watch.fd);
+}
+
+bool conn_is_quiet(const struct conn *conn)
+{
+	return net_is_quiet(conn->watch.fd);
+}
+
+size_t conn_unacknowledged(const struct conn *conn)
+{
+	return net_unsent(conn->watch.fd);
+}
+
+void conn_end_sending(const struct conn *conn)
+{
+	net_shutdown_write(conn->watch.fd);
+}
+
 static void conn_note_error(struct conn *conn, ssize_t negative)
 {
 	if (conn->error == 0)

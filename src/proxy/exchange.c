@@ -1,98 +1,98 @@
 #include "proxy/exchange.h"
 
-#include "exchange_impl.h"
-
 #include "base/log.h"
 
 #include <assert.h>
 
-static enum step step_reading(struct exchange *exchange);
-static int64_t due_reading(const struct exchange *exchange);
-static void late_reading(struct exchange *exchange);
-static enum step step_gathering(struct exchange *exchange);
-static int64_t due_gathering(const struct exchange *exchange);
-static enum step step_replying(struct exchange *exchange);
-static int64_t due_replying(const struct exchange *exchange);
-
-#define TO(state) (1U << EXCHANGE_##state)
+/* Most interim responses that a client gets for a request. */
+enum { INTERIMS_MAX = 16 };
 
 /* What is logged and counted of a request whose client went away before its answer began. */
 enum { STATUS_CLIENT_GONE = 499 };
 
-/* All that depends on the state: what to do, until when to wait, what it means when that time
- * passes, whether it is done for a client that must still be there, and what may follow. */
-static const struct state {
+enum step {
+	STEP_AGAIN, /* the state changed, or may go on at once */
+	STEP_WAIT   /* for what the state wants, or for its deadline */
+};
+
+static int64_t now_us(const struct exchange *exchange)
+{
+	return loop_now_us(exchange->with.service->loop);
+}
+
+/* ---- states */
+
+static enum step step_reading(struct exchange *exchange);
+static enum step step_gathering(struct exchange *exchange);
+static enum step step_attempting(struct exchange *exchange);
+static enum step step_answering(struct exchange *exchange);
+static enum step step_replying(struct exchange *exchange);
+static struct attempt_wants wants_request(const struct exchange *exchange);
+static struct attempt_wants wants_attempt(const struct exchange *exchange);
+static struct attempt_wants wants_answer(const struct exchange *exchange);
+static struct attempt_wants wants_reply(const struct exchange *exchange);
+static int64_t due_reading(const struct exchange *exchange);
+static int64_t due_gathering(const struct exchange *exchange);
+static int64_t due_attempting(const struct exchange *exchange);
+static int64_t due_answering(const struct exchange *exchange);
+static int64_t due_replying(const struct exchange *exchange);
+static void late_request(struct exchange *exchange);
+static void late_attempting(struct exchange *exchange);
+static void late_answering(struct exchange *exchange);
+
+#define TO(state) (1U << EXCHANGE_##state)
+
+/* All that depends on the state: what to do, what to wait for and until when, what it means when
+ * that time passes, whether it is done for a client that must still be there, and what may
+ * follow. */
+static const struct {
 	const char *name;
 	enum step (*step)(struct exchange *exchange);
+	struct attempt_wants (*wants)(const struct exchange *exchange);
 	int64_t (*due)(const struct exchange *exchange);
 	void (*late)(struct exchange *exchange);
 	bool needs_client;
 	unsigned next;
 } states[EXCHANGE_STATES] = {
-    [EXCHANGE_READING] = {"reading", step_reading, due_reading, late_reading, false,
-	TO(GATHERING) | TO(PICKING) | TO(REPLYING) | TO(ENDED)},
-    [EXCHANGE_GATHERING] = {"gathering", step_gathering, due_gathering, late_reading, false,
-	TO(PICKING) | TO(REPLYING) | TO(ENDED)},
-    [EXCHANGE_PICKING] = {"picking", exchange_step_picking, NULL, NULL, true,
-	TO(PICKING) | TO(CONNECTING) | TO(SENDING) | TO(WAITING) | TO(REPLYING) | TO(ENDED)},
-    [EXCHANGE_CONNECTING] = {"connecting", exchange_step_connecting, exchange_due_connecting,
-	exchange_late_connecting, true,
-	TO(CONNECTING) | TO(SENDING) | TO(PICKING) | TO(WAITING) | TO(REPLYING) | TO(ENDED)},
-    [EXCHANGE_SENDING] = {"sending", exchange_step_sending, exchange_due_sending,
-	exchange_late_sending, true,
-	TO(WAITING) | TO(STREAMING) | TO(TUNNELLING) | TO(PICKING) | TO(CONNECTING) | TO(SENDING) |
-	    TO(REPLYING) | TO(ENDED)},
-    [EXCHANGE_WAITING] = {"waiting", exchange_step_answer_head, exchange_due_waiting,
-	exchange_late_waiting, true,
-	TO(HEADING) | TO(STREAMING) | TO(TUNNELLING) | TO(PICKING) | TO(CONNECTING) | TO(SENDING) |
-	    TO(WAITING) | TO(REPLYING) | TO(ENDED)},
-    [EXCHANGE_HEADING] = {"heading", exchange_step_answer_head, exchange_due_heading,
-	exchange_late_waiting, true,
-	TO(WAITING) | TO(STREAMING) | TO(TUNNELLING) | TO(PICKING) | TO(REPLYING) | TO(ENDED)},
-    [EXCHANGE_STREAMING] = {"streaming", exchange_step_streaming, exchange_due_streaming,
-	exchange_late_streaming, true, TO(ENDED)},
-    [EXCHANGE_TUNNELLING] = {"tunnelling", exchange_step_tunnelling, exchange_due_tunnelling,
+    [EXCHANGE_READING] = {"reading", step_reading, wants_request, due_reading, late_request, false,
+	TO(GATHERING) | TO(ATTEMPTING) | TO(REPLYING) | TO(ENDED)},
+    [EXCHANGE_GATHERING] = {"gathering", step_gathering, wants_request, due_gathering, late_request,
+	false, TO(ATTEMPTING) | TO(REPLYING) | TO(ENDED)},
+    [EXCHANGE_ATTEMPTING] = {"attempting", step_attempting, wants_attempt, due_attempting,
+	late_attempting, true, TO(ANSWERING) | TO(TUNNELLING) | TO(REPLYING) | TO(ENDED)},
+    [EXCHANGE_ANSWERING] = {"answering", step_answering, wants_answer, due_answering,
+	late_answering, true, TO(ENDED)},
+    [EXCHANGE_TUNNELLING] = {"tunnelling", step_answering, wants_answer, due_answering,
 	exchange_abort, false, TO(ENDED)},
-    [EXCHANGE_REPLYING] = {"replying", step_replying, due_replying, exchange_abort, false,
-	TO(ENDED)},
-    [EXCHANGE_ENDED] = {"ended", NULL, NULL, NULL, false, 0},
+    [EXCHANGE_REPLYING] = {"replying", step_replying, wants_reply, due_replying, exchange_abort,
+	false, TO(ENDED)},
+    [EXCHANGE_ENDED] = {"ended", NULL, NULL, NULL, NULL, false, 0},
 };
 
-void exchange_enter(struct exchange *exchange, enum exchange_state next)
+static void enter(struct exchange *exchange, enum exchange_state next)
 {
 	assert(states[exchange->state].next & (1U << next));
+	log_debug("exchange: %s -> %s", states[exchange->state].name, states[next].name);
 	exchange->state = next;
 }
 
 /* ---- the end */
 
-void exchange_drop_parked(struct exchange *exchange)
+/* All tries that there will be are made: verdict judges them, once. */
+static void settle(struct exchange *exchange)
 {
-	if (exchange->parked)
-		backend_close(exchange->parked, false);
-	exchange->parked = NULL;
-}
-
-void exchange_drop_link(struct exchange *exchange)
-{
-	if (exchange->link)
-		backend_close(exchange->link, true);
-	exchange->link = NULL;
-}
-
-void exchange_settle(struct exchange *exchange)
-{
-	if (exchange->settled)
+	if (exchange->is_settled)
 		return;
-	exchange->settled = true;
-	exchange->was_repeatable = exchange->may_repeat && exchange->rules->retry.tries > 1 &&
+	exchange->is_settled = true;
+	exchange->was_repeatable = exchange->with.may_repeat &&
+				   exchange->with.rules->retry.tries > 1 &&
 				   relay_can_repeat(&exchange->up);
 	struct verdict_case request = {
 	    .tries = exchange->tries,
 	    .count = exchange->try_count,
 	    .is_repeatable = exchange->was_repeatable,
 	};
-	verdict_settle(exchange->with.service->ring, &request, exchange_now_us(exchange));
+	verdict_settle(exchange->with.service->ring, &request, now_us(exchange));
 }
 
 /* Bytes of content that the client's kernel accepted. */
@@ -101,15 +101,14 @@ static uint64_t content_sent(const struct exchange *exchange)
 	size_t left = buf_len(&exchange->with.client->out);
 
 	if (exchange->state != EXCHANGE_REPLYING)
-		return exchange->down.passed;
+		return exchange->answer.down.passed;
 	return exchange->reply_bytes > left ? exchange->reply_bytes - left : 0;
 }
 
-static void note_end(struct exchange *exchange)
+static void count_end(const struct exchange *exchange)
 {
-	struct service *service = exchange->with.service;
-	struct service_counters *counters = &service->counters;
-	int64_t took_us = exchange_now_us(exchange) - exchange->began_us;
+	struct service_counters *counters = &exchange->with.service->counters;
+	int64_t took_us = now_us(exchange) - exchange->began_us;
 	size_t bucket = 0;
 
 	while (bucket < SERVICE_LATENCY_BUCKETS - 1 && took_us > service_duration_bounds_us[bucket])
@@ -117,23 +116,27 @@ static void note_end(struct exchange *exchange)
 	counters->requests[exchange->status < SERVICE_STATUSES ? exchange->status : 0]++;
 	counters->duration[bucket]++;
 	counters->duration_sum_us += (uint64_t)took_us;
-	if (!access_log_is_on(service->access_log))
-		return;
+}
+
+static void log_end(const struct exchange *exchange)
+{
+	const struct attempt *last = exchange->attempt;
 	struct access_record record = {
 	    .client = exchange->with.peer,
 	    .request = exchange->request.length > 0 ? &exchange->request : NULL,
 	    .status = exchange->status,
 	    .content_bytes = content_sent(exchange),
 	    .began_us = exchange->began_us,
-	    .ended_us = exchange_now_us(exchange),
-	    .connect_us = exchange->connect_took_us,
-	    .first_byte_us = exchange->first_byte_us,
+	    .ended_us = now_us(exchange),
+	    .connect_us = last ? last->connect_took_us : -1,
+	    .first_byte_us = last ? last->first_byte_us : -1,
 	    .tries = exchange->tries,
 	    .try_count = exchange->try_count,
 	    .end = exchange->end,
 	    .request_id = str_from(exchange->request_id),
 	};
-	access_log_write(service->access_log, &record);
+
+	access_log_write(exchange->with.service->access_log, &record);
 }
 
 /* One line for a request that failed, naming every try. */
@@ -150,55 +153,84 @@ static void log_failure(const struct exchange *exchange)
 	    access_end_word(exchange->end), exchange->status, STR_ARGS(tries));
 }
 
-void exchange_end(struct exchange *exchange, enum access_end how, enum exchange_sequel sequel)
+static void consume_request(struct exchange *exchange)
 {
-	struct conn *client = exchange->with.client;
+	struct buf *in = &exchange->with.client->in;
+
+	buf_consume(in, exchange->up.raw - in->begin);
+	if (buf_len(in) == 0)
+		buf_release(in);
+}
+
+/* The answer is sent, and nothing is left on the backend's connection. */
+static void give_link(struct attempt *attempt)
+{
+	buf_release(&attempt->link->conn.in);
+	backend_give(attempt->link);
+	attempt->link = NULL;
+}
+
+static void drop_kept(struct exchange *exchange)
+{
+	attempt_destroy(exchange->kept);
+	exchange->kept = NULL;
+}
+
+/* The one end of every exchange. */
+static void end(struct exchange *exchange, enum access_end how, enum exchange_sequel sequel)
+{
+	bool was_answered = exchange->state == EXCHANGE_ANSWERING && how == ACCESS_OK;
 
 	exchange->end = how;
 	exchange->sequel = sequel;
-	exchange_settle(exchange);
+	settle(exchange);
 	relay_stop(&exchange->up);
-	relay_stop(&exchange->down);
-	exchange_drop_parked(exchange);
+	relay_stop(&exchange->answer.down);
 	if (how != ACCESS_OK && how != ACCESS_CLIENT_GONE && exchange->try_count > 0)
 		log_failure(exchange);
-	note_end(exchange);
-	if (sequel == SEQUEL_KEEP) {
-		buf_consume(&client->in, exchange->up.raw - client->in.begin);
-		if (buf_len(&client->in) == 0)
-			buf_release(&client->in);
-	}
+	count_end(exchange);
+	if (access_log_is_on(exchange->with.service->access_log))
+		log_end(exchange);
+	if (sequel == SEQUEL_KEEP)
+		consume_request(exchange);
 	/* Last: the block that the answer came in is still in the processor's cache, and the next
 	 * to be taken. */
-	if (exchange->link_is_reusable) {
-		buf_release(&exchange->link->conn.in);
-		backend_give(exchange->link);
-		exchange->link = NULL;
-	}
-	exchange_drop_link(exchange);
-	exchange_enter(exchange, EXCHANGE_ENDED);
+	if (was_answered && answer_link_is_reusable(&exchange->answer))
+		give_link(exchange->attempt);
+	attempt_destroy(exchange->attempt);
+	exchange->attempt = NULL;
+	drop_kept(exchange);
+	enter(exchange, EXCHANGE_ENDED);
 }
 
-void exchange_end_by_client(struct exchange *exchange)
+/* The client is to blame, or gone: whatever was tried says nothing about a backend. */
+static void end_by_client(struct exchange *exchange)
 {
 	/* Of an answer that has not begun there is nothing that could be taken for whole. */
 	bool may_close = exchange->status == 0 && exchange->with.client->finished;
 
-	if (exchange->link && !exchange->settled && exchange->try_count > 0)
-		exchange->tries[exchange->try_count - 1].outcome = OUTCOME_CLIENT;
+	if (exchange->attempt && exchange->attempt->link && !exchange->is_settled)
+		exchange->attempt->record->outcome = OUTCOME_CLIENT;
 	if (exchange->status == 0)
 		exchange->status = STATUS_CLIENT_GONE;
-	exchange_end(exchange, ACCESS_CLIENT_GONE, may_close ? SEQUEL_CLOSE : SEQUEL_RESET);
+	end(exchange, ACCESS_CLIENT_GONE, may_close ? SEQUEL_CLOSE : SEQUEL_RESET);
+}
+
+static enum step ended_by_client(struct exchange *exchange)
+{
+	end_by_client(exchange);
+	return STEP_AGAIN;
 }
 
 void exchange_on_broken(struct exchange *exchange)
 {
-	/* A client that is gone does not need its answer. In a tunnel both sides may be ended while bytes are still on their way: there,
-	 * reading and sending tell, but nobody reads from a client that has ended its side. */
+	/* A client that is gone does not need its answer. In a tunnel both sides may be ended while
+	 * bytes are still on their way: there, reading and sending tell, but nobody reads from a
+	 * client that has ended its side. */
 	if (exchange->state != EXCHANGE_TUNNELLING)
 		exchange_abort(exchange);
-	else if (exchange->upload == UPLOAD_DONE)
-		exchange->down_ended = true;
+	else if (exchange->attempt->upload == UPLOAD_DONE)
+		exchange->answer.down_ended = true;
 }
 
 void exchange_abort(struct exchange *exchange)
@@ -206,9 +238,9 @@ void exchange_abort(struct exchange *exchange)
 	if (exchange->state == EXCHANGE_ENDED)
 		return;
 	if (exchange->state == EXCHANGE_TUNNELLING || exchange->state == EXCHANGE_REPLYING)
-		exchange_end(exchange, exchange->end, SEQUEL_RESET);
+		end(exchange, exchange->end, SEQUEL_RESET);
 	else
-		exchange_end_by_client(exchange);
+		end_by_client(exchange);
 }
 
 /* ---- rondo's own answers */
@@ -220,9 +252,9 @@ static void start_up(struct exchange *exchange, size_t keep_bytes)
 	struct relay_start up = {
 	    .from = client,
 	    .head = &exchange->request,
-	    .limits = &exchange->rules->limits.head,
+	    .limits = &exchange->with.rules->limits.head,
 	    .base = client->in.begin + exchange->request.length,
-	    .max_bytes = exchange->rules->limits.body_bytes,
+	    .max_bytes = exchange->with.rules->limits.body_bytes,
 	    .keep_bytes = keep_bytes,
 	    .pipes = &exchange->with.service->pipes,
 	};
@@ -230,52 +262,66 @@ static void start_up(struct exchange *exchange, size_t keep_bytes)
 	relay_start(&exchange->up, &up);
 }
 
-struct str exchange_attempts_value(
+/* The value of headers.attempts; empty when it is not configured. */
+static struct str attempts_value(
     const struct exchange *exchange, char text[static RETRY_ATTEMPTS_SIZE])
 {
-	if (exchange->rules->headers.attempts[0] == '\0')
+	if (exchange->with.rules->headers.attempts[0] == '\0')
 		return (struct str){NULL, 0};
 	return retry_attempts(exchange->tries, exchange->try_count, text);
 }
 
-enum step exchange_reply(struct exchange *exchange, const struct retry_answer *answer)
+static bool compose_reply(struct exchange *exchange, const struct retry_answer *answer)
 {
 	struct conn *client = exchange->with.client;
-	const struct rules_headers *headers = &exchange->rules->headers;
+	const struct rules_headers *headers = &exchange->with.rules->headers;
 	char attempts[RETRY_ATTEMPTS_SIZE];
-
-	exchange->status = answer->status;
-	exchange->end = answer->end;
-	exchange->deadline_us = exchange_now_us(exchange) + exchange->rules->timeouts.send_us;
-	exchange->keep_client = relay_take_in(&exchange->up) && exchange->request.keep_alive &&
-				!exchange->with.service->draining;
 	struct write_error error = {
 	    .status = answer->status,
 	    .detail = str_from(answer->detail),
 	    .proxy_error = str_from(answer->proxy_error),
 	    .retry_after_s = answer->retry_after_s,
-	    .keep_alive = exchange->keep_client,
+	    .keep_alive = exchange->keeps_client,
 	    /* Of a head that is refused, or not complete, nothing else is known. */
 	    .without_content = str_starts_with(buf_content(&client->in), STR("HEAD ")),
 	    .date = service_date(exchange->with.service),
 	    .attempts_name = str_from(headers->attempts),
-	    .attempts = exchange_attempts_value(exchange, attempts),
+	    .attempts = attempts_value(exchange, attempts),
 	    .request_id_name = str_from(headers->request_id),
 	    .request_id = str_from(exchange->request_id),
 	};
-	exchange_drop_link(exchange);
-	exchange_drop_parked(exchange);
-	if (!write_error_response(&client->out, &error)) {
-		exchange->status = 0;
-		exchange_end(exchange, ACCESS_LIMIT, SEQUEL_RESET);
-		return STEP_AGAIN;
-	}
+
 	exchange->reply_bytes = write_error_content_length(&error);
-	exchange_enter(exchange, EXCHANGE_REPLYING);
+	return write_error_response(&client->out, &error);
+}
+
+/* No backend is asked any more; what the last attempt took is still told in the log. */
+static void close_attempts(struct exchange *exchange)
+{
+	if (exchange->attempt && exchange->attempt->link)
+		attempt_fail(exchange->attempt, exchange->attempt->record->outcome);
+	drop_kept(exchange);
+}
+
+/* An answer to a client that may still be sending is the connection's last. */
+static enum step reply(struct exchange *exchange, const struct retry_answer *answer)
+{
+	exchange->status = answer->status;
+	exchange->end = answer->end;
+	exchange->reply_due_us = now_us(exchange) + exchange->with.rules->timeouts.send_us;
+	exchange->keeps_client = relay_take_in(&exchange->up) && exchange->request.keep_alive &&
+				 !exchange->with.service->draining;
+	if (compose_reply(exchange, answer)) {
+		close_attempts(exchange);
+		enter(exchange, EXCHANGE_REPLYING);
+	} else {
+		exchange->status = 0;
+		end(exchange, ACCESS_LIMIT, SEQUEL_RESET);
+	}
 	return STEP_AGAIN;
 }
 
-enum step exchange_reply_fault(struct exchange *exchange, enum http_fault fault)
+static enum step reply_fault(struct exchange *exchange, enum http_fault fault)
 {
 	unsigned status = http_fault_status(fault);
 
@@ -291,19 +337,36 @@ enum step exchange_reply_fault(struct exchange *exchange, enum http_fault fault)
 	    .proxy_error = status == 405 ? "http_request_denied" : "http_request_error",
 	    .end = ACCESS_LIMIT,
 	};
-	return exchange_reply(exchange, &answer);
+	return reply(exchange, &answer);
 }
 
-enum step exchange_reply_timeout(struct exchange *exchange)
+static enum step reply_timeout(struct exchange *exchange)
 {
-	struct retry_answer answer = {
+	static const struct retry_answer answer = {
 	    .status = 408,
 	    .detail = "The request did not arrive in time.",
 	    .proxy_error = "http_request_error",
 	    .end = ACCESS_TIMEOUT,
 	};
 
-	return exchange_reply(exchange, &answer);
+	return reply(exchange, &answer);
+}
+
+static enum step reply_shortage(struct exchange *exchange)
+{
+	const struct try_record shortage = {.outcome = OUTCOME_SHORTAGE};
+	struct retry_answer answer = retry_final_answer(&shortage, 1, RING_PICKED);
+
+	return reply(exchange, &answer);
+}
+
+/* An OPTIONS that may go no further is answered for rondo itself. RFC 9110, 7.6.2. */
+static enum step reply_options(struct exchange *exchange)
+{
+	static const struct retry_answer answer = {
+	    .status = 200, .detail = "", .proxy_error = "", .end = ACCESS_OK};
+
+	return reply(exchange, &answer);
 }
 
 static enum step step_replying(struct exchange *exchange)
@@ -314,45 +377,33 @@ static enum step step_replying(struct exchange *exchange)
 
 	/* The limit is on a client that takes nothing, not on one that is slow. */
 	if (client->sent > sent)
-		exchange->deadline_us =
-		    exchange_now_us(exchange) + exchange->rules->timeouts.send_us;
-	switch (io) {
-	case IO_OK:
-		exchange_end(
-		    exchange, exchange->end, exchange->keep_client ? SEQUEL_KEEP : SEQUEL_CLOSE);
-		return STEP_AGAIN;
-	case IO_AGAIN:
+		exchange->reply_due_us = now_us(exchange) + exchange->with.rules->timeouts.send_us;
+	if (io == IO_AGAIN)
 		return STEP_WAIT;
-	case IO_END:
-	case IO_FULL:
-	case IO_SHORTAGE:
-	case IO_ERROR:
-		break;
-	}
-	exchange_end(exchange, exchange->end, SEQUEL_RESET);
+	if (io != IO_OK)
+		end(exchange, exchange->end, SEQUEL_RESET);
+	else
+		end(exchange, exchange->end, exchange->keeps_client ? SEQUEL_KEEP : SEQUEL_CLOSE);
 	return STEP_AGAIN;
+}
+
+static struct attempt_wants wants_reply(const struct exchange *exchange)
+{
+	(void)exchange;
+	return (struct attempt_wants){LOOP_WRITE, 0};
 }
 
 static int64_t due_replying(const struct exchange *exchange)
 {
-	return exchange->deadline_us;
+	return exchange->reply_due_us;
 }
 
-/* ---- reading the request head */
-
-/* An OPTIONS that may go no further is answered for rondo itself. RFC 9110, 7.6.2. */
-static enum step reply_options(struct exchange *exchange)
-{
-	struct retry_answer answer = {
-	    .status = 200, .detail = "", .proxy_error = "", .end = ACCESS_OK};
-
-	return exchange_reply(exchange, &answer);
-}
+/* ---- reading the request */
 
 /* The request id the client sent, or a new one. */
 static void take_request_id(struct exchange *exchange)
 {
-	const char *name = exchange->rules->headers.request_id;
+	const char *name = exchange->with.rules->headers.request_id;
 
 	if (name[0] == '\0')
 		return;
@@ -365,6 +416,14 @@ static void take_request_id(struct exchange *exchange)
 	exchange->request_id[field->value.len] = '\0';
 }
 
+/* The tries begin, and with them the time that all of them have. */
+static enum step start_attempting(struct exchange *exchange)
+{
+	exchange->with.deadline_us = now_us(exchange) + exchange->with.rules->retry.deadline_us;
+	enter(exchange, EXCHANGE_ATTEMPTING);
+	return STEP_AGAIN;
+}
+
 /* A client that sends a small form slowly is to occupy no backend. One that waits for a 100 gets it
  * from a backend. */
 static bool is_gathered(const struct exchange *exchange)
@@ -372,184 +431,540 @@ static bool is_gathered(const struct exchange *exchange)
 	const struct http_head *request = &exchange->request;
 
 	return request->framing == HTTP_FRAMING_LENGTH && !request->expects_continue &&
-	       request->content_length <= exchange->rules->retry.body_bytes;
+	       request->content_length <= exchange->with.rules->retry.body_bytes;
 }
 
 static enum step head_is_complete(struct exchange *exchange)
 {
-	const struct rules *rules = exchange->rules;
-	struct service *service = exchange->with.service;
+	const struct rules *rules = exchange->with.rules;
 
 	take_request_id(exchange);
-	exchange->may_repeat = retry_may_repeat(&rules->retry, &exchange->request);
-	start_up(exchange, exchange->may_repeat ? rules->retry.body_bytes : 0);
-	budget_request(&service->ring->budget, exchange_now_us(exchange));
+	exchange->with.may_repeat = retry_may_repeat(&rules->retry, &exchange->request);
+	start_up(exchange, exchange->with.may_repeat ? rules->retry.body_bytes : 0);
+	budget_request(&exchange->with.service->ring->budget, now_us(exchange));
 	if (rules->limits.body_bytes > 0 &&
 	    exchange->request.content_length > rules->limits.body_bytes)
-		return exchange_reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
+		return reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
 	if (http_head_ends_here(&exchange->request))
 		return reply_options(exchange);
-	if (is_gathered(exchange)) {
-		exchange_enter(exchange, EXCHANGE_GATHERING);
-		return STEP_AGAIN;
-	}
-	exchange->deadline_us = exchange_now_us(exchange) + rules->retry.deadline_us;
-	exchange_enter(exchange, EXCHANGE_PICKING);
+	if (!is_gathered(exchange))
+		return start_attempting(exchange);
+	enter(exchange, EXCHANGE_GATHERING);
 	return STEP_AGAIN;
 }
 
 static enum step step_reading(struct exchange *exchange)
 {
 	struct conn *client = exchange->with.client;
-	const struct http_limits *limits = &exchange->rules->limits.head;
+	const struct http_limits *limits = &exchange->with.rules->limits.head;
 
 	switch (parse_request(&exchange->parse, limits, &client->in, &exchange->request)) {
 	case PARSE_DONE:
 		return head_is_complete(exchange);
 	case PARSE_BAD:
-		return exchange_reply_fault(exchange, exchange->parse.fault);
+		return reply_fault(exchange, exchange->parse.fault);
 	case PARSE_MORE:
 		break;
 	}
-	switch (conn_read(client, EXCHANGE_READ_BYTES)) {
+	switch (conn_read(client, ATTEMPT_READ_BYTES)) {
 	case IO_OK:
 		return STEP_AGAIN;
 	case IO_AGAIN:
 		return STEP_WAIT;
 	case IO_FULL:
-		return exchange_reply_fault(exchange, HTTP_FAULT_HEAD_TOO_LARGE);
+		return reply_fault(exchange, HTTP_FAULT_HEAD_TOO_LARGE);
 	case IO_END:
-		/* Whoever ends in the middle of a request asks for nothing more, but may still wait
-		 * for an earlier answer. */
-		exchange_end(exchange, ACCESS_CLIENT_GONE, SEQUEL_CLOSE);
+		/* A client that ends in the middle of a request asks for nothing more, but may still
+		 * wait for an earlier answer. */
+		end(exchange, ACCESS_CLIENT_GONE, SEQUEL_CLOSE);
 		return STEP_AGAIN;
 	case IO_SHORTAGE:
-		exchange_end(exchange, ACCESS_LIMIT, SEQUEL_RESET);
+		end(exchange, ACCESS_LIMIT, SEQUEL_RESET);
 		return STEP_AGAIN;
 	case IO_ERROR:
 		break;
 	}
-	exchange_end_by_client(exchange);
-	return STEP_AGAIN;
+	return ended_by_client(exchange);
+}
+
+static struct attempt_wants wants_request(const struct exchange *exchange)
+{
+	bool writes = buf_len(&exchange->with.client->out) > 0;
+
+	return (struct attempt_wants){LOOP_READ | (writes ? LOOP_WRITE : 0U), 0};
 }
 
 static int64_t due_reading(const struct exchange *exchange)
 {
-	return exchange->began_us + exchange->rules->timeouts.request_head_us;
+	return exchange->began_us + exchange->with.rules->timeouts.request_head_us;
 }
 
-static void late_reading(struct exchange *exchange)
+static void late_request(struct exchange *exchange)
 {
-	exchange_reply_timeout(exchange);
-}
-
-/* ---- gathering short content */
-
-static enum step reply_shortage(struct exchange *exchange)
-{
-	const struct try_record shortage = {.outcome = OUTCOME_SHORTAGE};
-	struct retry_answer answer = retry_final_answer(&shortage, 1, RING_PICKED);
-
-	return exchange_reply(exchange, &answer);
+	reply_timeout(exchange);
 }
 
 static enum step step_gathering(struct exchange *exchange)
 {
 	switch (relay_gather(&exchange->up)) {
 	case RELAY_DONE:
-		/* The client's time to send is not held against the tries. */
-		exchange->deadline_us =
-		    exchange_now_us(exchange) + exchange->rules->retry.deadline_us;
-		exchange_enter(exchange, EXCHANGE_PICKING);
-		return STEP_AGAIN;
+		return start_attempting(exchange);
 	case RELAY_WAITS:
 		return STEP_WAIT;
 	case RELAY_BAD:
-		return exchange_reply_fault(exchange, HTTP_FAULT_FRAMING);
+		return reply_fault(exchange, HTTP_FAULT_FRAMING);
 	case RELAY_TOO_LARGE:
-		return exchange_reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
+		return reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
 	case RELAY_SHORTAGE:
 		return reply_shortage(exchange);
 	case RELAY_ENDED:
 	case RELAY_SEND_FAILED:
 		break;
 	}
-	exchange_end_by_client(exchange);
-	return STEP_AGAIN;
+	return ended_by_client(exchange);
 }
 
 static int64_t due_gathering(const struct exchange *exchange)
 {
-	return exchange->up.moved_us + exchange->rules->timeouts.request_body_us;
+	return exchange->up.moved_us + exchange->with.rules->timeouts.request_body_us;
+}
+
+/* ---- attempts */
+
+/* May the request go to yet another backend, after one that got bytes of it (`sent`) or not? Asked
+ * once for each: what is sent again is taken from the budget. */
+static enum retry_refusal refuse_retry(struct exchange *exchange, bool sent)
+{
+	struct service *service = exchange->with.service;
+	const struct rules_retry *rules = &exchange->with.rules->retry;
+
+	if (exchange->try_count >= rules->tries)
+		return RETRY_REFUSED_TRIES;
+	if (now_us(exchange) >= exchange->with.deadline_us)
+		return RETRY_REFUSED_DEADLINE;
+	if (!sent)
+		return RETRY_ALLOWED;
+	if (!exchange->with.may_repeat)
+		return RETRY_REFUSED_METHOD;
+	if (!relay_can_repeat(&exchange->up))
+		return RETRY_REFUSED_BODY;
+	if (!ring_can_pick(service->ring, exchange->tries, exchange->try_count, now_us(exchange)))
+		return RETRY_REFUSED_NOBODY;
+	if (!budget_take_retry(&service->ring->budget, rules->budget_percent, now_us(exchange)))
+		return RETRY_REFUSED_BUDGET;
+	return RETRY_ALLOWED;
+}
+
+static bool take_retry(struct exchange *exchange, bool sent)
+{
+	enum retry_refusal refusal = refuse_retry(exchange, sent);
+
+	if (refusal == RETRY_ALLOWED)
+		return true;
+	exchange->with.service->counters.retries_refused[refusal]++;
+	log_debug("no retry: %s", retry_refusal_word(refusal));
+	return false;
+}
+
+/* Closes the book on the current attempt. */
+static void record_try(struct exchange *exchange, enum outcome outcome)
+{
+	const struct attempt *attempt = exchange->attempt;
+	struct try_record *try = attempt->record;
+
+	try->outcome = outcome;
+	try->took_us = now_us(exchange) - attempt->began_us;
+	if (outcome == OUTCOME_GOOD)
+		return;
+	struct backend_failure failure = {
+	    .outcome = outcome,
+	    .status = outcome == OUTCOME_STATUS ? try->status : 0,
+	    .after_us = try->took_us,
+	    .silent_us = exchange->state == EXCHANGE_ANSWERING
+			     ? now_us(exchange) - exchange->answer.down.moved_us
+			     : attempt_silent_us(attempt),
+	};
+	backend_note_failure(try->backend, &failure);
+	if (outcome_blame(outcome) == BLAME_HARD)
+		verdict_hard(exchange->with.service->ring, try, now_us(exchange));
+}
+
+static enum step begin_answer(struct exchange *exchange)
+{
+	char text[RETRY_ATTEMPTS_SIZE];
+
+	settle(exchange);
+	/* A client that takes no interim answers has left no room. */
+	if (!answer_begin(&exchange->answer, attempts_value(exchange, text)))
+		return reply_shortage(exchange);
+	drop_kept(exchange);
+	exchange->status = exchange->attempt->record->status;
+	enter(exchange, EXCHANGE_ANSWERING);
+	return STEP_AGAIN;
+}
+
+/* An answer that fell through before is better than none; false when there is none, or its content
+ * turns out to be broken. */
+static bool take_kept(struct exchange *exchange)
+{
+	struct attempt *kept = exchange->kept;
+
+	if (!kept)
+		return false;
+	attempt_destroy(exchange->attempt);
+	exchange->attempt = kept;
+	exchange->kept = NULL;
+	/* Whether that backend got the whole request is not known any more: its connection is not
+	 * used again. */
+	kept->was_kept = true;
+	kept->upload = relay_has_all(&exchange->up) ? UPLOAD_DONE : UPLOAD_BROKEN;
+	return answer_prepare(&exchange->answer, kept);
+}
+
+/* Nothing is left to try. */
+static enum step give_up(struct exchange *exchange, enum ring_pick_result picked)
+{
+	if (take_kept(exchange))
+		return begin_answer(exchange);
+	settle(exchange);
+	struct retry_answer answer =
+	    retry_final_answer(exchange->tries, exchange->try_count, picked);
+	return reply(exchange, &answer);
+}
+
+static void count_retry(struct exchange *exchange)
+{
+	const struct try_record *failed = &exchange->tries[exchange->try_count - 1];
+
+	exchange->with.service->counters.retries[failed->outcome]++;
+	failed->backend->counters.retries++;
+}
+
+/* Begins an attempt at the next backend, or gives up. */
+static enum step pick(struct exchange *exchange)
+{
+	struct service *service = exchange->with.service;
+	enum ring_pick_result picked =
+	    ring_pick(service->ring, exchange->tries, exchange->try_count, now_us(exchange));
+
+	if (picked != RING_PICKED)
+		return give_up(exchange, picked);
+	if (exchange->try_count > 0)
+		count_retry(exchange);
+	struct try_record *try = &exchange->tries[exchange->try_count++];
+	backend_hold(try->backend);
+	try->outcome = OUTCOME_CLIENT;
+	attempt_destroy(exchange->attempt);
+	exchange->attempt = attempt_create(&exchange->with, try);
+	if (exchange->attempt)
+		return STEP_AGAIN;
+	try->outcome = OUTCOME_SHORTAGE;
+	return give_up(exchange, RING_NOBODY);
+}
+
+/* The client is at fault: its request is answered for what is wrong with it, or not at all. */
+static enum step client_failed(struct exchange *exchange)
+{
+	exchange->attempt->record->outcome = OUTCOME_CLIENT;
+	switch (exchange->attempt->client_fault) {
+	case CLIENT_BROKE:
+		return reply_fault(exchange, HTTP_FAULT_FRAMING);
+	case CLIENT_TOO_LARGE:
+		return reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
+	case CLIENT_LATE:
+		return reply_timeout(exchange);
+	case CLIENT_LEFT:
+		break;
+	}
+	return ended_by_client(exchange);
+}
+
+/* May the whole request be sent on another connection to the same backend? */
+static bool may_begin_again(const struct exchange *exchange)
+{
+	return !exchange->attempt->was_sent ||
+	       (exchange->with.may_repeat && relay_can_repeat(&exchange->up));
+}
+
+/* The one judge of an attempt that ended without an answer: again, elsewhere, or no more. */
+static enum step attempt_failed(struct exchange *exchange)
+{
+	struct attempt *attempt = exchange->attempt;
+	enum outcome outcome = attempt->outcome;
+
+	if (outcome == OUTCOME_CLIENT)
+		return client_failed(exchange);
+	if (outcome == OUTCOME_STALE && may_begin_again(exchange)) {
+		exchange->with.service->counters.retries[OUTCOME_STALE]++;
+		attempt_begin_again(attempt);
+		return STEP_AGAIN;
+	}
+	record_try(exchange, outcome);
+	if (!take_retry(exchange, attempt->was_sent))
+		return give_up(exchange, RING_NOBODY);
+	return pick(exchange);
+}
+
+static enum step fail_attempt(struct exchange *exchange, enum outcome outcome)
+{
+	attempt_fail(exchange->attempt, outcome);
+	return attempt_failed(exchange);
+}
+
+/* Passes a 1xx on, to clients that know them; a 100 only to one that waits for it. */
+static enum step pass_interim(struct exchange *exchange)
+{
+	struct attempt *attempt = exchange->attempt;
+	struct conn *client = exchange->with.client;
+	bool passes = exchange->request.minor >= 1 && exchange->interims_passed < INTERIMS_MAX &&
+		      (attempt_head(attempt)->status != 100 || exchange->request.expects_continue);
+
+	if (passes && !answer_pass_interim(&exchange->answer, attempt))
+		return fail_attempt(exchange, OUTCOME_SHORTAGE);
+	exchange->interims_passed += passes;
+	attempt_skip_interim(attempt);
+	if (passes && conn_flush(client) == IO_ERROR)
+		end_by_client(exchange);
+	return STEP_AGAIN;
+}
+
+static enum step begin_tunnel(struct exchange *exchange)
+{
+	struct attempt *attempt = exchange->attempt;
+	char text[RETRY_ATTEMPTS_SIZE];
+
+	if (attempt->upload != UPLOAD_DONE)
+		return fail_attempt(exchange, OUTCOME_BAD_RESPONSE);
+	if (!answer_begin_tunnel(&exchange->answer, attempt, attempts_value(exchange, text)))
+		return fail_attempt(exchange, OUTCOME_SHORTAGE);
+	attempt->record->backend->counters.answers[1]++;
+	record_try(exchange, OUTCOME_GOOD);
+	settle(exchange);
+	drop_kept(exchange);
+	exchange->status = attempt->record->status;
+	exchange->end = ACCESS_OK;
+	enter(exchange, EXCHANGE_TUNNELLING);
+	return STEP_AGAIN;
+}
+
+/* A backend that closes an idle connection may say 408 first, and the request crossed it. On a fresh
+ * connection the same backend says what it has to say to the request. RFC 9110, 15.5.9. */
+static bool has_crossed(const struct exchange *exchange)
+{
+	const struct attempt *attempt = exchange->attempt;
+
+	return attempt->record->status == 408 && attempt->upload == UPLOAD_DONE &&
+	       exchange->with.may_repeat && relay_can_repeat(&exchange->up) &&
+	       attempt_is_first_of_reused(attempt);
+}
+
+/* It falls through: kept in case no other backend has a better one. */
+static void keep_answer(struct exchange *exchange)
+{
+	drop_kept(exchange);
+	exchange->kept = exchange->attempt;
+	exchange->attempt = NULL;
+	conn_want(&exchange->kept->link->conn, 0);
+}
+
+static enum step answer_came(struct exchange *exchange)
+{
+	struct attempt *attempt = exchange->attempt;
+	struct try_record *try = attempt->record;
+
+	if (try->status == 101)
+		return begin_tunnel(exchange);
+	if (has_crossed(exchange))
+		return fail_attempt(exchange, OUTCOME_STALE);
+	try->backend->counters.answers[try->status / 100]++;
+	bool is_good = !retry_is_status(&exchange->with.rules->retry, try->status);
+	if (!is_good && take_retry(exchange, true)) {
+		record_try(exchange, OUTCOME_STATUS);
+		keep_answer(exchange);
+		return pick(exchange);
+	}
+	if (!answer_prepare(&exchange->answer, attempt))
+		return fail_attempt(exchange, OUTCOME_BAD_RESPONSE);
+	record_try(exchange, is_good ? OUTCOME_GOOD : OUTCOME_STATUS);
+	/* What took the client's time says nothing about the backend's. */
+	if (is_good && attempt->upload != UPLOAD_RUNNING)
+		backend_note_latency(try->backend, attempt->first_byte_us);
+	return begin_answer(exchange);
+}
+
+/* While a client is waited for, its request is no backend's trial: not that of the current one, and
+ * not that of another whose trial ended without proof. */
+static enum step attempt_waits(struct exchange *exchange)
+{
+	if (attempt_awaits_content(exchange->attempt))
+		for (size_t i = 0; i < exchange->try_count; i++)
+			verdict_pass_trial_on(exchange->with.service->ring, &exchange->tries[i]);
+	return STEP_WAIT;
+}
+
+static enum step step_attempting(struct exchange *exchange)
+{
+	if (!exchange->attempt)
+		return pick(exchange);
+	switch (attempt_run(exchange->attempt)) {
+	case ATTEMPT_INTERIM:
+		return pass_interim(exchange);
+	case ATTEMPT_HAS_HEAD:
+		return answer_came(exchange);
+	case ATTEMPT_HAS_FAILED:
+		return attempt_failed(exchange);
+	case ATTEMPT_WAITS:
+	case ATTEMPT_AGAIN:
+		break;
+	}
+	return attempt_waits(exchange);
+}
+
+static struct attempt_wants wants_attempt(const struct exchange *exchange)
+{
+	return attempt_wants(exchange->attempt);
+}
+
+static int64_t due_attempting(const struct exchange *exchange)
+{
+	return attempt_due_us(exchange->attempt);
+}
+
+static void late_attempting(struct exchange *exchange)
+{
+	attempt_on_due(exchange->attempt);
+}
+
+/* ---- passing the answer on */
+
+/* The answer ends before its time: the client must be able to tell. */
+static void break_off(struct exchange *exchange, enum access_end how)
+{
+	/* A counted or chunked message shows by itself that it is not whole; one that ends with the
+	 * connection does not. */
+	bool shows = exchange->answer.down.framing != HTTP_FRAMING_CLOSE;
+
+	end(exchange, how, shows ? SEQUEL_CLOSE : SEQUEL_RESET);
+}
+
+/* The backend did not finish what it began. */
+static void cut_off(struct exchange *exchange, enum access_end how)
+{
+	struct attempt *attempt = exchange->attempt;
+	struct try_record *try = attempt->record;
+	/* One that falls through was judged as a failure already. */
+	bool is_news = try->outcome == OUTCOME_GOOD;
+
+	if (attempt->upload == UPLOAD_CUT) {
+		break_off(exchange, ACCESS_CLIENT_GONE);
+		return;
+	}
+	record_try(
+	    exchange, attempt_was_kept_waiting(attempt) ? OUTCOME_IMPATIENT : OUTCOME_CUT_OFF);
+	if (is_news && try->outcome == OUTCOME_CUT_OFF)
+		verdict_cut_off(
+		    exchange->with.service->ring, try, exchange->was_repeatable, now_us(exchange));
+	break_off(exchange, how);
+}
+
+static void answer_is_sent(struct exchange *exchange)
+{
+	struct attempt *attempt = exchange->attempt;
+
+	if (attempt->record->outcome == OUTCOME_GOOD)
+		verdict_completed(attempt->record, exchange->was_repeatable, now_us(exchange));
+	if (exchange->state == EXCHANGE_TUNNELLING) {
+		/* A reset would overtake the last bytes on their way to the backend. */
+		backend_close(attempt->link, false);
+		attempt->link = NULL;
+	}
+	end(exchange, ACCESS_OK, exchange->answer.keeps_client ? SEQUEL_KEEP : SEQUEL_CLOSE);
+}
+
+static enum step answer_went(
+    struct exchange *exchange, enum answer_result result, enum access_end how_cut_off)
+{
+	switch (result) {
+	case ANSWER_WAITS:
+		return STEP_WAIT;
+	case ANSWER_SENT:
+		answer_is_sent(exchange);
+		break;
+	case ANSWER_CLIENT_GONE:
+		end_by_client(exchange);
+		break;
+	case ANSWER_CUT_OFF:
+		cut_off(exchange, how_cut_off);
+		break;
+	case ANSWER_SHORTAGE:
+		break_off(exchange, ACCESS_LIMIT);
+		break;
+	case ANSWER_BROKEN:
+		end(exchange, ACCESS_OK, SEQUEL_RESET);
+		break;
+	}
+	return STEP_AGAIN;
+}
+
+static enum step step_answering(struct exchange *exchange)
+{
+	return answer_went(exchange, answer_run(&exchange->answer), ACCESS_BAD_RESPONSE);
+}
+
+static struct attempt_wants wants_answer(const struct exchange *exchange)
+{
+	return answer_wants(&exchange->answer);
+}
+
+static int64_t due_answering(const struct exchange *exchange)
+{
+	return answer_due_us(&exchange->answer);
+}
+
+static void late_answering(struct exchange *exchange)
+{
+	answer_went(exchange, answer_on_due(&exchange->answer), ACCESS_TIMEOUT);
 }
 
 /* ---- running and waiting */
-
-/* A client may wait for a 100, and then it is not the client that is waited for. */
-static bool awaits_continue(const struct exchange *exchange)
-{
-	return exchange->request.expects_continue && !exchange->has_continued &&
-	       exchange->up.passed == 0;
-}
-
-bool exchange_awaits_client(const struct exchange *exchange)
-{
-	if (!exchange->link)
-		return false;
-	if (exchange->state == EXCHANGE_STREAMING && relay_wants_write(&exchange->down))
-		return true;
-	return exchange->upload == UPLOAD_RUNNING && exchange->up.to &&
-	       relay_wants_read(&exchange->up) && !awaits_continue(exchange);
-}
-
-/* The wait is over. */
-static void note_wait(struct exchange *exchange)
-{
-	if (exchange->client_awaited_us == 0)
-		return;
-	exchange->kept_waiting_us += exchange_now_us(exchange) - exchange->client_awaited_us;
-	exchange->client_awaited_us = 0;
-}
-
-/* What is waited for follows from the state, and from what there is to be moved. */
-static void wait(struct exchange *exchange)
-{
-	struct conn *client = exchange->with.client;
-	bool reads_client =
-	    exchange->state == EXCHANGE_READING || exchange->state == EXCHANGE_GATHERING;
-
-	/* What is left of an interim answer goes on when there is a backend again. */
-	bool writes_client = buf_len(&client->out) > 0 && exchange->state != EXCHANGE_CONNECTING;
-	bool reads_link = true, writes_link = exchange->state == EXCHANGE_CONNECTING;
-	bool uploads = exchange->upload == UPLOAD_RUNNING;
-	if (exchange->link && exchange->state >= EXCHANGE_SENDING && uploads) {
-		reads_client = relay_wants_read(&exchange->up);
-		writes_link = relay_wants_write(&exchange->up);
-	}
-	if (exchange->state == EXCHANGE_STREAMING || exchange->state == EXCHANGE_TUNNELLING) {
-		reads_link = relay_wants_read(&exchange->down);
-		writes_client |= relay_wants_write(&exchange->down);
-	}
-	conn_want(
-	    client, LOOP_END | (reads_client ? LOOP_READ : 0U) | (writes_client ? LOOP_WRITE : 0U));
-	exchange->client_awaited_us =
-	    exchange_awaits_client(exchange) ? exchange_now_us(exchange) : 0;
-	if (exchange->link) {
-		/* Nobody tells what comes while nobody asks: it is looked for before the connection is used
-		 * again. */
-		exchange->link->conn.readable |= !reads_link;
-		conn_want(&exchange->link->conn,
-		    (reads_link ? LOOP_READ : 0U) | (writes_link ? LOOP_WRITE : 0U));
-	}
-	timer_arm(loop_timers(exchange->with.service->loop), exchange->with.timer,
-	    states[exchange->state].due(exchange));
-}
 
 /* It has ended its sending side, and nothing that is done now is of use to it. RFC 9112, 9.6. */
 static bool has_lost_client(const struct exchange *exchange)
 {
 	return exchange->with.client->finished && states[exchange->state].needs_client &&
-	       !exchange->rules->clients.half_close;
+	       !exchange->with.rules->clients.half_close;
+}
+
+static void wait_for_backend(struct exchange *exchange, unsigned wanted)
+{
+	struct attempt *attempt = exchange->attempt;
+	bool takes =
+	    exchange->state == EXCHANGE_ANSWERING && answer_awaits_client(&exchange->answer);
+
+	if (!attempt || !attempt->link)
+		return;
+	attempt_note_awaited(attempt, takes || attempt_awaits_content(attempt));
+	/* Nobody tells what comes while nobody asks: it is looked for before the connection is used
+	 * again. */
+	attempt->link->conn.readable |= !(wanted & LOOP_READ);
+	conn_want(&attempt->link->conn, wanted);
+}
+
+static void wait(struct exchange *exchange)
+{
+	struct attempt_wants wants = states[exchange->state].wants(exchange);
+
+	conn_want(exchange->with.client, LOOP_END | wants.client);
+	wait_for_backend(exchange, wants.backend);
+	timer_arm(loop_timers(exchange->with.service->loop), exchange->timer,
+	    states[exchange->state].due(exchange));
+}
+
+/* The wait is over. */
+static void note_wait(struct exchange *exchange)
+{
+	if (exchange->attempt)
+		attempt_note_awaited(exchange->attempt, false);
 }
 
 bool exchange_run(struct exchange *exchange)
@@ -557,13 +972,11 @@ bool exchange_run(struct exchange *exchange)
 	note_wait(exchange);
 	while (exchange->state != EXCHANGE_ENDED) {
 		if (has_lost_client(exchange)) {
-			exchange_end_by_client(exchange);
-			break;
+			end_by_client(exchange);
+		} else if (states[exchange->state].step(exchange) == STEP_WAIT) {
+			wait(exchange);
+			return false;
 		}
-		if (states[exchange->state].step(exchange) == STEP_AGAIN)
-			continue;
-		wait(exchange);
-		return false;
 	}
 	return true;
 }
@@ -571,7 +984,7 @@ bool exchange_run(struct exchange *exchange)
 void exchange_on_due(struct exchange *exchange)
 {
 	note_wait(exchange);
-	if (exchange->state != EXCHANGE_ENDED)
+	if (states[exchange->state].late)
 		states[exchange->state].late(exchange);
 }
 
@@ -590,14 +1003,22 @@ struct exchange *exchange_create(const struct exchange_start *start)
 	if (!exchange)
 		return NULL;
 	memset(exchange, 0, offsetof(struct exchange, tries));
-	exchange->with = *start;
-	exchange->rules = rules_hold(service->rules);
-	exchange->state = EXCHANGE_READING;
+	exchange->with = (struct attempt_request){
+	    .service = service,
+	    .rules = rules_hold(service->rules),
+	    .head = &exchange->request,
+	    .id = exchange->request_id,
+	    .client = start->client,
+	    .peer = start->peer,
+	    .client_ip = start->client_ip,
+	    .up = &exchange->up,
+	    .deadline_us = TIMER_NEVER,
+	    .on_event = start->run_owner,
+	    .owner = start->owner,
+	};
+	exchange->timer = start->timer;
 	exchange->began_us = loop_now_us(service->loop);
 	exchange->client_sent = start->client->sent;
-	exchange->deadline_us = TIMER_NEVER;
-	exchange->connect_took_us = -1;
-	exchange->first_byte_us = -1;
 	exchange->request_id[0] = '\0';
 	exchange->request.fields = exchange->fields;
 	exchange->request.field_limit = service->response.field_limit;
@@ -611,7 +1032,7 @@ bool exchange_is_behind_another(const struct exchange *exchange)
 	uint64_t own = client->sent - exchange->client_sent;
 
 	return exchange->sequel == SEQUEL_RESET && exchange->client_sent > 0 &&
-	       conn_is_open(client) && client->error == 0 && net_unsent(client->watch.fd) > own;
+	       conn_is_open(client) && client->error == 0 && conn_unacknowledged(client) > own;
 }
 
 void exchange_destroy(struct exchange *exchange)
@@ -619,7 +1040,7 @@ void exchange_destroy(struct exchange *exchange)
 	assert(exchange->state == EXCHANGE_ENDED);
 	for (size_t i = 0; i < exchange->try_count; i++)
 		backend_drop(exchange->tries[i].backend);
-	rules_drop(exchange->rules);
+	rules_drop(exchange->with.rules);
 	/* Nothing watches an exchange itself: its connections are closed, or in the pool, and the
 	 * timer is the session's. */
 	slab_give(&exchange->with.service->exchanges, exchange);

@@ -40,6 +40,21 @@ bool retry_may_repeat(const struct rules_retry *rules, const struct http_head *r
 	return key && !key->hop_by_hop;
 }
 
+const char *retry_refusal_word(enum retry_refusal refusal)
+{
+	static const char *const words[RETRY_REFUSALS] = {
+	    [RETRY_ALLOWED] = "allowed",
+	    [RETRY_REFUSED_TRIES] = "tries",
+	    [RETRY_REFUSED_DEADLINE] = "deadline",
+	    [RETRY_REFUSED_METHOD] = "method",
+	    [RETRY_REFUSED_BODY] = "body",
+	    [RETRY_REFUSED_NOBODY] = "nobody",
+	    [RETRY_REFUSED_BUDGET] = "budget",
+	};
+
+	return words[refusal];
+}
+
 bool retry_is_status(const struct rules_retry *rules, unsigned status)
 {
 	for (size_t i = 0; i < rules->status_count; i++)

@@ -32,6 +32,7 @@ bool service_init(struct service *service, const struct service_start *start)
 	/* Each session has one at most, and a reload may leave more sessions than are let in from
 	 * then on: a limit of their own would only break connections. */
 	slab_init(&service->exchanges, start->exchange_size, SIZE_MAX);
+	slab_init(&service->attempts, start->attempt_size, SIZE_MAX);
 	service->rules = rules_hold(start->rules);
 	return true;
 }
@@ -41,6 +42,7 @@ void service_finish(struct service *service)
 	free(service->response.fields);
 	pipes_finish(&service->pipes);
 	slab_finish(&service->exchanges);
+	slab_finish(&service->attempts);
 	slab_finish(&service->sessions);
 	rules_drop(service->rules);
 }

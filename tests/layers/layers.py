@@ -6,7 +6,7 @@ FLOORS and ALONE below say what may know what, and nothing else does. A new modu
 first one that needs it. How a file gets its place:
 
 - include/FLOOR/x.h, the contract of x for other floors, and src/FLOOR/x.c stand where FLOOR/x is listed. Each is
-  listed, also a second body such as proxy/exchange_try.c, whatever it includes first.
+  listed, also a second body such as config/settings_suggest.c, whatever it includes first.
 - src/FLOOR/x.h, a private header, is for its own floor and is included as "x.h". Everybody who includes it is
   checked as if its text stood in their own. If FLOOR/x is listed, that is its place as well.
 - src/main.c is above all floors. src/rondoctl knows nothing of the house.
@@ -22,13 +22,13 @@ FLOORS = {
     "base": "str log slab buf arena",
     "event": "task timer loop net net_addr pipes resolve",
     "http": "head guard parse body write conn",
-    "upstream": "latency record budget backend ring verdict probe names",
-    "proxy": """access_line access_log rules retry relay service exchange exchange_try exchange_answer session
+    "upstream": "outcome latency record budget backend ring verdict probe names pool",
+    "proxy": """access_line access_log rules retry relay service attempt answer exchange session
         listener""",
     "config": """config settings settings_suggest errors node text tokens syntax files value_lists values load_state
         backends check load show changes help""",
     "admin": "history metrics status page control clients endpoints commands admin",
-    "daemon": "options probe_table modes passed_sockets listeners upgrade notify lineup fd_limit daemon",
+    "daemon": "options probe_table modes passed_sockets listeners upgrade notify fd_limit daemon",
 }
 
 # Headers of libraries that one file alone may include, so that the library can be replaced there.

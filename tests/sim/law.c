@@ -232,15 +232,15 @@ static void check_deadline(const struct given *given, int64_t now_us)
 
 	const struct request *request = oracle_find_request(exchange->request.target);
 
-	if (request && !oracle_is_gathered(request, &exchange->rules->retry)) {
+	if (request && !oracle_is_gathered(request, &exchange->with.rules->retry)) {
 		if (request->whole_us == 0)
 			return;
 		from_us = request->whole_us;
 	}
 	/* The clock that counts was read a moment later. */
 	check("nothing is tried after retry.deadline",
-	    now_us < from_us + exchange->rules->retry.deadline_us + 5000, "%lld us after it",
-	    (long long)(now_us - from_us - exchange->rules->retry.deadline_us));
+	    now_us < from_us + exchange->with.rules->retry.deadline_us + 5000, "%lld us after it",
+	    (long long)(now_us - from_us - exchange->with.rules->retry.deadline_us));
 }
 
 static void note_pick(const struct exchange *exchange, int64_t now_us)
@@ -251,9 +251,9 @@ static void note_pick(const struct exchange *exchange, int64_t now_us)
 	if (!request || request->picked_us > 0)
 		return;
 	request->picked_us = now_us;
-	request->rules_first = request->rules_last = (size_t)(exchange->rules - world.rules);
+	request->rules_first = request->rules_last = (size_t)(exchange->with.rules - world.rules);
 	check("short content is here before a server is picked",
-	    !oracle_is_gathered(request, &exchange->rules->retry) ||
+	    !oracle_is_gathered(request, &exchange->with.rules->retry) ||
 		client->read >= request->ends_at,
 	    "request %lld: %llu of %llu bytes", (long long)world_index(request),
 	    (unsigned long long)(client->read - request->begins_at),
@@ -304,9 +304,11 @@ enum ring_pick_result __wrap_ring_pick(
 		check_picked(&asking, picked);
 	if (count > 0) {
 		check_deadline(given, now_us);
-		check("the next try begins at once",
-		    now_us == exchange->try_us + tries[count - 1].took_us, "%lld us later",
-		    (long long)(now_us - exchange->try_us - tries[count - 1].took_us));
+		/* An answer that falls through is kept in its attempt. */
+		const struct attempt *last = exchange->attempt ? exchange->attempt : exchange->kept;
+		int64_t ended_us = last->began_us + tries[count - 1].took_us;
+		check("the next try begins at once", now_us == ended_us, "%lld us later",
+		    (long long)(now_us - ended_us));
 	}
 	check("who could be picked is picked", picked || !given->is_promised, "%zu tries", count);
 	given->is_promised = false;
@@ -356,7 +358,7 @@ static bool is_out_of_time(const struct given *given, const struct request *requ
 {
 	/* Before it is sent anywhere, the client is not waited for. */
 	return (request->visit_count == 0 || !is_being_sent(given->exchange, request)) &&
-	       trace_now_us() >= given->first_us + given->exchange->rules->retry.deadline_us;
+	       trace_now_us() >= given->first_us + given->exchange->with.rules->retry.deadline_us;
 }
 
 /* Did the kernel take bytes of it for a server, or of one that no server could tell? */
@@ -372,7 +374,7 @@ static bool may_have_been_sent(const struct given *given, const struct request *
 static bool has_reason_to_give_up(const struct given *given, const struct verdict_case *verdict)
 {
 	const struct exchange *exchange = given->exchange;
-	const struct rules_retry *rules = &exchange->rules->retry;
+	const struct rules_retry *rules = &exchange->with.rules->retry;
 	const struct request *request = oracle_find_request(exchange->request.target);
 
 	if (!request || given->found_nobody || given->denied < law.denied ||
@@ -393,7 +395,7 @@ static bool is_failure(enum outcome outcome)
 /* May it be sent again, by its rules? Of chunks nobody knows how much is kept. */
 static void check_repeatable(const struct given *given, bool is_repeatable)
 {
-	const struct rules_retry *rules = &given->exchange->rules->retry;
+	const struct rules_retry *rules = &given->exchange->with.rules->retry;
 	const struct request *request = oracle_find_request(given->exchange->request.target);
 	bool is_long;
 

@@ -277,8 +277,7 @@ static void configure_prober(void)
 	    .expect = {{200, 399}},
 	    .expect_count = 1,
 	};
-	if (!prober_configure(world.prober, &world.probe))
-		abort();
+	prober_configure(world.prober, &world.probe, strdup(world.probe.path));
 	if (world.connect_most_us < world.probe.timeout_us)
 		world.connect_most_us = world.probe.timeout_us;
 	for (size_t i = 0; i < RULES; i++)
@@ -296,6 +295,7 @@ static void build_service(void)
 	    .access_log = world.access_log,
 	    .blocks = &world.blocks,
 	    .session_size = session_size(),
+	    .attempt_size = sizeof(struct attempt),
 	    .exchange_size = exchange_size(rules),
 	};
 

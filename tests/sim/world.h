@@ -55,7 +55,7 @@ enum fault {
 	FAULTS
 };
 
-enum answer { ANSWER_NONE, ANSWER_BEGUN, ANSWER_WHOLE, ANSWER_CUT };
+enum answer_kind { ANSWER_NONE, ANSWER_BEGUN, ANSWER_WHOLE, ANSWER_CUT };
 
 struct request {
 	enum method method;
@@ -90,7 +90,7 @@ struct request {
 	unsigned
 	    own_status; /* what rondo's own answer can be, after how the tries went; 0 = not known */
 	bool has_fallen_through; /* a server's answer is there in case nothing better comes */
-	enum answer answer;
+	enum answer_kind answer;
 	unsigned visit_count;
 	uint32_t visits[VISITS_OF_REQUEST];
 };

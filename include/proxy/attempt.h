@@ -1,0 +1,157 @@
+/*
+ * attempt - one sending of a request to one backend.
+ *
+ * It connects, or takes a connection from the pool, sends the request and waits for the head of
+ * the final answer; then it is answered, or failed with an outcome. It owns its connection to the
+ * backend, the parser of what comes back, its times, and its place among the backend's addresses.
+ * The request belongs to the exchange and outlives the attempt.
+ *
+ * An attempt decides nothing: it never asks the ring, the verdict, the budget or the rules of
+ * retrying. It reports, and the exchange decides what follows. An answer that was reported stays in
+ * the attempt until the exchange passes it on or destroys the attempt, so one attempt can be kept
+ * while another is made.
+ */
+#ifndef RONDO_PROXY_ATTEMPT_H
+#define RONDO_PROXY_ATTEMPT_H
+
+#include "proxy/relay.h"
+#include "proxy/service.h"
+
+/* The most that is read at once where a head is expected: a head and a little content. How the rest
+ * is best moved is known when the head is. */
+enum { ATTEMPT_READ_BYTES = 4 * 1024 };
+
+/* What the attempts of one request share: the request, and whose it is. */
+struct attempt_request {
+	struct service *service;
+	struct rules *rules;
+	const struct http_head *head;
+	const char *id; /* headers.request_id; "" = none */
+	struct conn *client;
+	const struct net_addr *peer; /* the client's address, and the same as text */
+	const char *client_ip;
+	struct relay *up; /* its content; kept as long as the request may be sent again */
+	bool may_repeat;  /* by its method and fields: retry_may_repeat */
+	/* By then an answer must have begun, in whatever attempt; TIMER_NEVER while a slow client
+	 * is waited for. */
+	int64_t deadline_us;
+	/* An event of the attempt's connection: attempt_run is to be called. */
+	void (*on_event)(void *owner);
+	void *owner;
+};
+
+enum attempt_state {
+	ATTEMPT_CONNECTING, /* to an address of the backend */
+	ATTEMPT_SENDING,    /* the request, as it comes from the client */
+	ATTEMPT_WAITING,    /* the request is sent; for the first byte of the final answer */
+	ATTEMPT_HEADING,    /* for the rest of its head */
+	ATTEMPT_ANSWERED,   /* the head is there */
+	ATTEMPT_FAILED,     /* the connection is closed, and `outcome` tells why */
+	ATTEMPT_STATES
+};
+
+enum attempt_upload {
+	UPLOAD_RUNNING,
+	UPLOAD_DONE,
+	UPLOAD_BROKEN, /* the backend takes no more of it */
+	UPLOAD_CUT     /* not by the backend: however its answer ends now, it has not failed */
+};
+
+/* How the client was at fault, with OUTCOME_CLIENT. */
+enum attempt_client_fault {
+	CLIENT_LEFT,      /* it ended in the middle of its content */
+	CLIENT_BROKE,     /* the framing of its content is broken */
+	CLIENT_TOO_LARGE, /* more content than limits.body_bytes */
+	CLIENT_LATE       /* nothing came for timeouts.request_body */
+};
+
+struct attempt {
+	struct attempt_request *request;
+	struct try_record
+	    *record; /* of this attempt; the exchange's, and the backend is held there */
+	enum attempt_state state;
+	enum attempt_upload upload;
+	struct backend_conn *link; /* to the backend; NULL once the attempt has failed */
+
+	enum outcome outcome; /* ATTEMPT_FAILED */
+	enum attempt_client_fault client_fault;
+	bool was_sent; /* a kernel took bytes of the request, also for a link that is closed now */
+	bool is_fresh; /* its link does not come from the pool */
+	bool was_kept; /* other attempts were made since it was answered */
+
+	size_t address, addresses_tried; /* number of the current one, and how many before it */
+	struct parse parse;
+	unsigned interims;  /* 1xx so far */
+	bool has_continued; /* a 100 was among them */
+
+	int64_t began_us;
+	int64_t max_delay_us; /* how long the backend may be silent, as it was at the begin */
+	int64_t connect_us;   /* the current connect began */
+	int64_t sent_us;      /* the last byte of the request was accepted */
+	int64_t heading_us;   /* the first byte of the answer came */
+	int64_t connect_took_us, first_byte_us; /* -1 = did not happen */
+	int64_t
+	    client_awaited_us;   /* the backend has waited for the client since; 0 = it does not */
+	int64_t kept_waiting_us; /* how long it did so before that, in all */
+};
+
+enum attempt_result {
+	ATTEMPT_AGAIN,    /* not reported: it goes on at once */
+	ATTEMPT_WAITS,    /* for what attempt_wants says, or for attempt_due_us */
+	ATTEMPT_INTERIM,  /* attempt_head is a 1xx; attempt_skip_interim goes on behind it */
+	ATTEMPT_HAS_HEAD, /* attempt_head is that of the final answer, or a 101 */
+	ATTEMPT_HAS_FAILED
+};
+
+/* Begins an attempt at record->backend; attempt_run goes on. NULL without memory. */
+struct attempt *attempt_create(struct attempt_request *request, struct try_record *record);
+
+/* Closes its connection, if it still has one, and frees it. NULL is allowed. */
+void attempt_destroy(struct attempt *attempt);
+
+/* Goes on until it waits or has something to report. */
+enum attempt_result attempt_run(struct attempt *attempt);
+
+/* Which events it waits for (enum loop_event), of the client and of the backend. */
+struct attempt_wants {
+	unsigned client, backend;
+};
+struct attempt_wants attempt_wants(const struct attempt *attempt);
+
+/* Until when it waits; then attempt_on_due, and attempt_run. */
+int64_t attempt_due_us(const struct attempt *attempt);
+void attempt_on_due(struct attempt *attempt);
+
+/* Ends it: its connection is closed, as one that is not to be used again. */
+void attempt_fail(struct attempt *attempt, enum outcome outcome);
+
+/* A failed one begins once more with the same backend, on a fresh connection. */
+void attempt_begin_again(struct attempt *attempt);
+
+/* The head that was reported last. It is read anew where that of another attempt was read since;
+ * good until then. */
+const struct http_head *attempt_head(struct attempt *attempt);
+
+void attempt_skip_interim(struct attempt *attempt);
+
+/* Is the head the first thing that came on a connection that had served other requests? Then it
+ * may have been sent before this request was. */
+bool attempt_is_first_of_reused(const struct attempt *attempt);
+
+/* Does the backend wait for the client to send? Not while the client waits for a 100. */
+bool attempt_awaits_content(const struct attempt *attempt);
+
+/* How long the backend was waited for: not while the client was sending. */
+int64_t attempt_silent_us(const struct attempt *attempt);
+
+/* Notes whether the backend waits for the client from now on, to send or to take. */
+void attempt_note_awaited(struct attempt *attempt, bool awaits_client);
+
+/* It waited for the client for so long, in all, that it may have had enough of it. */
+bool attempt_was_kept_waiting(const struct attempt *attempt);
+
+/* `outcome`, or OUTCOME_SHORTAGE where the kernel did not let rondo listen: a backend is not to
+ * blame for a silence then. */
+enum outcome attempt_outcome_of_silence(const struct attempt *attempt, enum outcome outcome);
+
+#endif
