@@ -316,7 +316,7 @@ bool relay_take_in(struct relay *relay)
 
 enum relay_result relay_gather(struct relay *relay)
 {
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = 0;; round++) {
 		switch (decode(relay)) {
 		case BODY_BAD:
 			return RELAY_BAD;
@@ -327,6 +327,8 @@ enum relay_result relay_gather(struct relay *relay)
 		case BODY_MORE:
 			break;
 		}
+		if (round == ROUNDS)
+			return RELAY_WAITS;
 		switch (conn_read(relay->from, READ_BYTES)) {
 		case IO_OK:
 			relay->moved_us = loop_now_us(relay->from->loop);
@@ -341,7 +343,6 @@ enum relay_result relay_gather(struct relay *relay)
 			return RELAY_ENDED;
 		}
 	}
-	return RELAY_WAITS;
 }
 
 enum relay_result relay_run(struct relay *relay)
