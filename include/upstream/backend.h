@@ -229,7 +229,8 @@ enum standing backend_standing(const struct backend *backend);
 /* It is up, and requests may be sent there: not draining, not unresolved. */
 bool backend_is_up(const struct backend *backend);
 
-/* Failures in a row that no other backend was asked to better: the longest of its streaks. */
+/* Failures in a row that were not compared by a request: the longer streak of RECORD_ONCE and
+ * RECORD_CONTENT. */
 unsigned backend_suspicions(const struct backend *backend);
 
 enum { BACKEND_STATE_WORDS = BACKEND_STATES + 2 };

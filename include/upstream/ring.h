@@ -71,7 +71,7 @@ void ring_set_weight(struct ring *ring, struct backend *backend, unsigned weight
 enum ring_pick_result {
 	RING_PICKED,
 	RING_ALL_FULL, /* everybody usable is at max_connections */
-	RING_NOBODY    /* nobody is left for the request */
+	RING_NOBODY    /* no backend is left for the request */
 };
 
 /*
@@ -88,7 +88,7 @@ enum ring_pick_result {
 enum ring_pick_result ring_pick(
     struct ring *ring, struct try_record *tries, size_t count, int64_t now_us);
 
-/* Would ring_pick find somebody? Nobody's turn changes. */
+/* Would ring_pick choose a backend? Takes no turn and begins no trial. */
 bool ring_can_pick(struct ring *ring, const struct try_record *tries, size_t count, int64_t now_us);
 
 /* The weight a backend is picked with, in thousandths: weight, times slow start (10 % to 100 %),

@@ -1,5 +1,5 @@
 /*
- * verdict - what each outcome means for a backend, and who is taken out of the ring.
+ * verdict - what each outcome means for a backend, and when it leaves the ring.
  *
  * Hard outcomes (refused, unreachable, no connection in time, checks) take a backend down at once.
  * A soft failure needs a comparison, which shows that another backend could do what this one failed
@@ -19,12 +19,13 @@
  * Down lasts a window; then a probe of rondo's own must succeed (verdict_probed), then one client
  * request is the trial: its success brings the backend back, its failure doubles the window, up to
  * a maximum. A trial that proves nothing leaves it on trial, for the next request; one whose answer
- * is cut off has failed after all. What else is sent there because nobody was up decides the trial
- * where it proves something, and does not end it otherwise. What a backend does while it is down
+ * is cut off has failed after all. Other requests that are sent there, because no backend that is up
+ * was left for them or because they passed the trial on, decide it by a good answer, or where
+ * another backend bettered them. What a backend does while it is down
  * changes nothing, but a good answer to a request that went there because nobody was up brings it
- * back, unless it is down for its checks. A window begins anew at its shortest after each success.
- * What a try that began in an earlier state of its backend has to say is of no interest any more,
- * nor what is said of a backend that is not in the ring.
+ * back. A window begins anew at its shortest after each success.
+ * A try that began in an earlier state of its backend changes nothing. Neither does one at a backend
+ * that has left the ring.
  *
  * Functions of state, event and now; they change a backend only through backend_set_state, and its
  * records, its trial and its count of checks.
@@ -66,8 +67,8 @@ void verdict_pass_trial_on(struct ring *ring, struct try_record *try);
 
 /* rondo's own connect or GET to a backend that is down: when it was good the backend may have its
  * trial. When it failed, rondo looks again a second later, or a retry_window later where that is
- * shorter, and the backend is down for this reason now; its window stays as it is. What is
- * nobody's fault changes nothing. */
+ * shorter, and the backend is down for this reason now; its window stays as it is. An
+ * outcome without blame changes nothing. */
 void verdict_probed(struct ring *ring, const struct try_record *probe, int64_t now_us);
 
 /* A periodic check: `fall` failures in a row take it down (hard), `rise` good ones bring it back,

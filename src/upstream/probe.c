@@ -177,7 +177,7 @@ static void probe_finish(struct probe *probe, enum outcome outcome, unsigned sta
 	probe_report(probe, outcome, status);
 }
 
-/* A server whose answer is not read to its end takes that for a fault of its own. */
+/* Some servers log an error when the peer closes before it has read the whole answer. */
 static void probe_empty(struct probe *probe)
 {
 	static const struct http_limits limits = {.header_bytes = PROBE_HEAD_BYTES};

@@ -435,7 +435,7 @@ bool ring_can_pick(struct ring *ring, const struct try_record *tries, size_t cou
 	return ring_find(ring, &search) != NULL;
 }
 
-/* All that took part gain their weight, and the one whose turn it is pays for them. */
+/* Each backend that took part gains its weight; the picked one loses the sum. */
 static void ring_settle_turns(struct ring *ring, struct search *search, struct backend *picked)
 {
 	int64_t sum = 0;

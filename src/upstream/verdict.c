@@ -72,8 +72,8 @@ static bool verdict_is_sound(struct record_sum sum)
 	return sum.failed * 10 <= sum.good + sum.failed;
 }
 
-/* Comparison by the ring: could the others do, since this backend began to fail, what it fails at?
- * One of them that is down says nothing. */
+/* Comparison by the ring: did the others succeed at this kind of request since the streak began? Only
+ * backends that are up count. */
 static bool verdict_others_can(
     const struct ring *ring, const struct backend *backend, enum backend_record kind)
 {
@@ -109,17 +109,24 @@ static bool verdict_is_enough(
 	       (sum.failed >= FAILURES || try->outcome == OUTCOME_LATE);
 }
 
-/* The failure of a backend that is up, and whose record it belongs to. */
+/* A failure of a backend that is up, which another backend bettered for the same request. */
 static void verdict_weigh(
+    struct ring *ring, const struct try_record *try, enum backend_record kind, int64_t now_us)
+{
+	record_add(&try->backend->records[kind], true, now_us);
+	if (verdict_is_enough(ring, try, kind))
+		verdict_convict(ring, try, now_us);
+}
+
+/* A failure of one that could not be sent to another: only a streak of them is compared. */
+static void verdict_weigh_by_ring(
     struct ring *ring, const struct try_record *try, enum backend_record kind, int64_t now_us)
 {
 	struct record *record = &try->backend->records[kind];
 
 	record_add(record, true, now_us);
-	if (kind != RECORD_COMPARED &&
-	    (record->streak < STREAK || !verdict_others_can(ring, try->backend, kind)))
-		return;
-	if (verdict_is_enough(ring, try, kind))
+	if (record->streak >= STREAK && verdict_others_can(ring, try->backend, kind) &&
+	    verdict_is_enough(ring, try, kind))
 		verdict_convict(ring, try, now_us);
 }
 
@@ -142,14 +149,26 @@ void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_u
 	}
 }
 
+/* Does a good answer bring its backend back? Also where rondo's own connect has put it on trial since
+ * the request was sent there as a last resort. */
+static bool verdict_brings_back(const struct ring *ring, const struct try_record *try)
+{
+	const struct backend *backend = try->backend;
+	bool was_down = try->standing == STANDING_SOFT || try->standing == STANDING_HARD;
+	bool is_on_trial_since =
+	    was_down && backend->state == BACKEND_TRIAL && backend->epoch == try->epoch + 1;
+
+	return backend->state != BACKEND_UP && ring_has(ring, backend) &&
+	       (backend->epoch == try->epoch || is_on_trial_since);
+}
+
 static void verdict_good(
     const struct ring *ring, const struct try_record *try, bool is_repeatable, int64_t now_us)
 {
 	struct backend *backend = try->backend;
-	bool waits_for_checks = backend->state == BACKEND_DOWN && backend->reason == OUTCOME_CHECK;
 
 	/* Nearly always it is up, and then nothing is looked for. */
-	if (backend->state != BACKEND_UP && !waits_for_checks && verdict_is_current(ring, try))
+	if (verdict_brings_back(ring, try))
 		verdict_bring_back(backend, OUTCOME_GOOD, now_us);
 	if (backend->state == BACKEND_UP && is_repeatable)
 		record_add(&backend->records[RECORD_COMPARED], false, now_us);
@@ -158,8 +177,11 @@ static void verdict_good(
 /* What a soft failure is compared by. */
 enum comparison {
 	COMPARED_BY_REQUEST, /* another backend gave it a good answer */
-	COMPARED_BY_RING,    /* it could not be sent to another */
-	COMPARED_BY_NOTHING  /* the request is to blame, or nothing is known */
+	/* The same, but by the time of that answer it could not be repeated any more: its content
+	 * had outgrown what is kept, so it counts among the requests of that kind. */
+	COMPARED_BY_REQUEST_ONCE,
+	COMPARED_BY_RING,   /* it could not be sent to another */
+	COMPARED_BY_NOTHING /* the request is to blame, or nothing is known */
 };
 
 /* What the tries of a request show together. */
@@ -174,7 +196,7 @@ static enum comparison verdict_compare(const struct result *result, const struct
 	if (!verdict_is_soft(try) || result->answerer == try->backend)
 		return COMPARED_BY_NOTHING;
 	if (result->answerer)
-		return COMPARED_BY_REQUEST;
+		return result->is_repeatable ? COMPARED_BY_REQUEST : COMPARED_BY_REQUEST_ONCE;
 	if (result->is_repeatable || result->soft_failures > 1)
 		return COMPARED_BY_NOTHING;
 	return COMPARED_BY_RING;
@@ -187,8 +209,11 @@ static void verdict_failed_while_up(
 	case COMPARED_BY_REQUEST:
 		verdict_weigh(ring, try, RECORD_COMPARED, now_us);
 		break;
-	case COMPARED_BY_RING:
+	case COMPARED_BY_REQUEST_ONCE:
 		verdict_weigh(ring, try, RECORD_ONCE, now_us);
+		break;
+	case COMPARED_BY_RING:
+		verdict_weigh_by_ring(ring, try, RECORD_ONCE, now_us);
 		break;
 	case COMPARED_BY_NOTHING:
 		break;
@@ -198,11 +223,15 @@ static void verdict_failed_while_up(
 static void verdict_failed_on_trial(
     struct ring *ring, const struct try_record *try, enum comparison comparison, int64_t now_us)
 {
+	bool is_trial = try->standing == STANDING_TRIAL;
+	bool was_bettered =
+	    comparison == COMPARED_BY_REQUEST || comparison == COMPARED_BY_REQUEST_ONCE;
+
 	if (try->standing == STANDING_UP)
 		return;
-	if (comparison != COMPARED_BY_NOTHING)
+	if (was_bettered || (is_trial && comparison == COMPARED_BY_RING))
 		verdict_turn_back(ring, try, now_us);
-	else if (try->standing == STANDING_TRIAL)
+	else if (is_trial)
 		/* It proved nothing: the next request is its trial. */
 		try->backend->on_trial = false;
 }
@@ -275,7 +304,7 @@ void verdict_cut_off(
 	if (!verdict_is_up_since(try) || !ring_has(ring, try->backend))
 		return;
 	if (try->standing == STANDING_UP)
-		verdict_weigh(ring, try, verdict_record_of_content(is_repeatable), now_us);
+		verdict_weigh_by_ring(ring, try, verdict_record_of_content(is_repeatable), now_us);
 	else if (ring_count_up(ring) > 1)
 		/* The trial that brought it back has failed after all. */
 		verdict_turn_back(ring, try, now_us);

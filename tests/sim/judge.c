@@ -62,6 +62,7 @@ struct picture {
 	int64_t window_us; /* of one that goes down by this; 0 = it does not */
 	unsigned epoch;
 	bool on_trial;
+	bool is_of_request;   /* that trial is one of the request that is decided */
 	const char *property; /* that is broken if it is not what it is to be */
 };
 
@@ -235,14 +236,16 @@ static bool is_enough(const struct hearing *hearing, const struct picture *pictu
 	return count.failed >= ENOUGH || outcome == OUTCOME_LATE;
 }
 
+enum evidence { EVIDENCE_NONE, EVIDENCE_OF_REQUEST, EVIDENCE_OF_RING };
+
 /* One that is up failed at what is kept in that record. */
 static void weigh(struct hearing *hearing, struct picture *picture, enum backend_record kind,
-    enum outcome outcome)
+    enum evidence evidence, enum outcome outcome)
 {
 	struct book *book = book_of(picture, kind);
 
 	book_add(book, true, hearing->now_us);
-	if (kind != RECORD_COMPARED &&
+	if (evidence == EVIDENCE_OF_RING &&
 	    (book->in_a_row < IN_A_ROW || !others_can(hearing, picture, kind)))
 		picture->property = "nobody is marked whom no other is known to do better than";
 	else if (count_up(hearing) <= 1)
@@ -255,8 +258,6 @@ static void weigh(struct hearing *hearing, struct picture *picture, enum backend
 }
 
 /* ---- a request is decided */
-
-enum evidence { EVIDENCE_NONE, EVIDENCE_OF_REQUEST, EVIDENCE_OF_RING };
 
 static unsigned count_soft(const struct verdict_case *request)
 {
@@ -289,22 +290,24 @@ static void hear_good(
 	if (!picture)
 		return;
 	picture->property = "a good answer to a trial brings back, any other does not";
-	if (picture->epoch == try->epoch &&
-	    !(picture->state == BACKEND_DOWN && picture->reason == OUTCOME_CHECK))
+	bool was_down = try->standing == STANDING_SOFT || try->standing == STANDING_HARD;
+	if (picture->epoch == try->epoch ||
+	    (was_down && picture->state == BACKEND_TRIAL && picture->epoch == try->epoch + 1))
 		picture->state = BACKEND_UP;
 	if (picture->state == BACKEND_UP && request->is_repeatable)
 		book_add(book_of(picture, RECORD_COMPARED), false, hearing->now_us);
 }
 
-static void hear_on_trial(struct hearing *hearing, const struct verdict_case *request,
-    const struct try_record *try, enum evidence evidence)
+static void hear_on_trial(
+    struct hearing *hearing, const struct try_record *try, enum evidence evidence)
 {
 	struct picture *picture = find_picture(hearing, try->backend);
 	const struct backend *backend = try->backend;
-	bool is_trial = law_is_trial(law_server_of(backend), request->tries);
+	bool is_trial = picture->is_of_request;
 
 	picture->property = "a failed trial turns back, and nothing else";
-	if (evidence != EVIDENCE_NONE)
+	/* What is no trial fails it only where another did better. */
+	if (evidence == EVIDENCE_OF_REQUEST || (is_trial && evidence == EVIDENCE_OF_RING))
 		goes_down(
 		    picture, try->outcome, doubled(hearing->ring, picture), picture->property);
 	else
@@ -330,11 +333,11 @@ static void hear_bad(struct hearing *hearing, const struct verdict_case *request
 		picture->property = "nobody is marked for what was not his fault";
 		if (evidence != EVIDENCE_NONE)
 			weigh(hearing, picture,
-			    evidence == EVIDENCE_OF_REQUEST ? RECORD_COMPARED : RECORD_ONCE,
+			    request->is_repeatable ? RECORD_COMPARED : RECORD_ONCE, evidence,
 			    try->outcome);
 		break;
 	case BACKEND_TRIAL:
-		hear_on_trial(hearing, request, try, evidence);
+		hear_on_trial(hearing, try, evidence);
 		break;
 	case BACKEND_DOWN:
 	case BACKEND_STATES:
@@ -353,6 +356,9 @@ void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request
 	const struct backend *answerer = NULL;
 
 	law_check_tries(request);
+	for (size_t i = 0; i < ring->count; i++)
+		hearing.pictures[i].is_of_request =
+		    law_is_trial(law_server_of(ring->backends[i]), request->tries);
 	__real_verdict_settle(ring, request, now_us);
 	for (size_t i = 0; i < request->count; i++) {
 		if (request->tries[i].outcome != OUTCOME_GOOD)
@@ -416,7 +422,8 @@ void __wrap_verdict_cut_off(
 		picture->property = "what began in an earlier state changes nothing";
 	if (is_up_since(picture, try)) {
 		if (!was_brought_back(try))
-			weigh(&hearing, picture, record_of_content(is_repeatable), try->outcome);
+			weigh(&hearing, picture, record_of_content(is_repeatable), EVIDENCE_OF_RING,
+			    try->outcome);
 		else if (count_up(&hearing) > 1)
 			goes_down(picture, try->outcome, doubled(ring, picture),
 			    "a trial that is cut off has failed");

@@ -329,8 +329,8 @@ static void a_get_names_the_backend_as_it_is_configured(void **state)
 		    .host = cases[i].host,
 		    .port = net_addr_port(&town.addrs[IT]),
 		};
-		backend_commit_update(town.backends[IT],
-		    backend_prepare_update(town.backends[IT], &options));
+		backend_commit_update(
+		    town.backends[IT], backend_prepare_update(town.backends[IT], &options));
 		assert_true(backend_set_addrs(town.backends[IT], &town.addrs[IT], 1));
 		snprintf(host, sizeof(host), "%s:%u", cases[i].written, options.port);
 		expect_get(&town, host);

@@ -194,7 +194,7 @@ static void one_request_is_judged(void **state)
 	    {"t H H", "a=refused", "H H H"},
 	    {"t H H", "a=status b=good", "S U H"},
 	    {"t S H", "a=status", "t S H"},
-	    {"t S H", "POST a=status", "S S H"},
+	    {"t S H", "POST a=status", "t S H"},
 	    {"t S H", "a=status b=status", "t S H"},
 	    {"t H H", "a=client", "t H H"},
 	    {"t H H", "a=shortage", "t H H"},
@@ -399,6 +399,10 @@ static void what_is_sent_once_is_compared_by_the_ring(void **state)
 		"b=status c=good, 16 x POST a=good, POST a=status, 3 x POST c=good, 7 x POST "
 		"a=status",
 		"S S U"},
+	    /* one that could not be repeated when another had bettered it counts among these */
+	    {3, "20 x POST a=good, 2 x POST a=status b=good", "U U U"},
+	    {3, "20 x POST a=good, 3 x POST a=status b=good", "S U U"},
+	    {3, "9 x a=status b=status, 20 x a=good, POST a=status b=good", "S U U"},
 	    /* two backends were sent it, and nobody knows whose fault it is */
 	    {3, "9 x POST b=good, 9 x POST a=status b=status", "U U U"},
 	};
@@ -482,7 +486,8 @@ static void a_trial_can_be_passed_on(void **state)
 		const char *after;
 	} cases[] = {
 	    {"a=client", "", "t U"},
-	    {"POST a=status", "", "S U"},
+	    {"POST a=status", "", "t U"},
+	    {"a=status b=good", "", "S U"},
 	    {"a=good", "", "U U"},
 	    {"a=client", "a=client", "T U"},
 	    {"a=client", "a=good", "U U"},
@@ -693,6 +698,23 @@ static void an_old_good_answer_brings_nobody_back(void **state)
 	fleet_finish(&fleet);
 }
 
+/* It went there as a last resort, and rondo's own connect was sooner. */
+static void a_good_answer_brings_back_one_that_is_on_trial_since(void **state)
+{
+	struct fleet fleet;
+	struct request late = {.fleet = &fleet, .now_us = NOW};
+
+	(void)state;
+	fleet_init(&fleet, 1, NULL);
+	fleet_set(&fleet, 0, BACKEND_DOWN, OUTCOME_LATE, NOW);
+	request_read(&late, "a=good");
+	probe(&fleet, OUTCOME_GOOD, NOW);
+	expect_states(&fleet, "T", "its window is over");
+	request_judge(&late);
+	expect_states(&fleet, "U", "it answered");
+	fleet_finish(&fleet);
+}
+
 /* The end of a trial that is over does not end the one under way. */
 static void a_past_trial_does_not_end_the_next(void **state)
 {
@@ -728,7 +750,7 @@ static void nobody_is_judged_outside_of_the_ring(void **state)
 	fleet_finish(&fleet);
 }
 
-static void who_is_down_for_its_checks_waits_for_checks(void **state)
+static void a_good_answer_brings_back_one_that_is_down_for_its_checks(void **state)
 {
 	struct fleet fleet;
 
@@ -736,7 +758,7 @@ static void who_is_down_for_its_checks_waits_for_checks(void **state)
 	fleet_init(&fleet, 1, NULL);
 	fleet_set(&fleet, 0, BACKEND_DOWN, OUTCOME_CHECK, NOW);
 	ask(&fleet, "a=good", NOW);
-	expect_states(&fleet, "H", "asked because nobody was up");
+	expect_states(&fleet, "U", "asked because no other was left");
 	fleet_finish(&fleet);
 }
 
@@ -907,9 +929,10 @@ int main(void)
 	    cmocka_unit_test(a_trial_that_is_cut_off_has_failed),
 	    cmocka_unit_test(what_began_in_an_earlier_state_is_of_no_interest),
 	    cmocka_unit_test(an_old_good_answer_brings_nobody_back),
+	    cmocka_unit_test(a_good_answer_brings_back_one_that_is_on_trial_since),
 	    cmocka_unit_test(a_past_trial_does_not_end_the_next),
 	    cmocka_unit_test(nobody_is_judged_outside_of_the_ring),
-	    cmocka_unit_test(who_is_down_for_its_checks_waits_for_checks),
+	    cmocka_unit_test(a_good_answer_brings_back_one_that_is_down_for_its_checks),
 	    cmocka_unit_test(two_requests_of_one_trial_fail_it_once),
 	    cmocka_unit_test(probes_are_for_those_that_are_down),
 	    cmocka_unit_test(checks_count_in_a_row),
