@@ -63,7 +63,8 @@ struct http_head {
 	struct str path;
 	bool expects_continue; /* request: Expect: 100-continue */
 	bool accepts_trailers; /* request: TE: trailers */
-	/* Response: it has no content by the rules, and its fields say that some follows. */
+	/* Response without content: bytes may follow all the same, because it has a
+	 * Transfer-Encoding or, as 1xx or 204, a Content-Length above 0. */
 	bool may_be_followed;
 	/* A websocket upgrade is asked for, or granted by a 101. RFC 6455, 4. */
 	bool upgrades_websocket;

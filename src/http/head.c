@@ -482,13 +482,16 @@ enum http_fault http_head_classify_request(struct http_head *head)
 	head->framing = found.codings   ? HTTP_FRAMING_CHUNKED
 			: found.lengths ? HTTP_FRAMING_LENGTH
 					: HTTP_FRAMING_NONE;
-	if (head->method == HTTP_METHOD_CONNECT || head->method == HTTP_METHOD_TRACE)
+	/* Its target has another form. */
+	if (head->method == HTTP_METHOD_CONNECT)
 		return HTTP_FAULT_METHOD_FORBIDDEN;
 
 	enum http_fault fault = settle_host(head, &found);
 
 	if (fault != HTTP_FAULT_NONE)
 		return fault;
+	if (head->method == HTTP_METHOD_TRACE)
+		return HTTP_FAULT_METHOD_FORBIDDEN;
 	if (found.expects_other)
 		return HTTP_FAULT_EXPECTATION;
 

@@ -215,6 +215,13 @@ static bool agrees(const llhttp_t *parser, const struct http_head *head)
 	       (counted && parser->content_length == head->content_length);
 }
 
+/* May bytes behind this request be taken for the next one, although it is refused? */
+static bool is_framed(enum http_fault fault, const struct http_head *head)
+{
+	return fault == HTTP_FAULT_NONE || fault == HTTP_FAULT_EXPECTATION ||
+	       (fault == HTTP_FAULT_METHOD_FORBIDDEN && head->method != HTTP_METHOD_CONNECT);
+}
+
 enum parse_result parse_request(
     struct parse *parse, const struct http_limits *limits, struct buf *in, struct http_head *head)
 {
@@ -233,7 +240,7 @@ enum parse_result parse_request(
 		head->method = method_of(&parser);
 		fault = http_head_classify_request(head);
 	}
-	if (fault == HTTP_FAULT_NONE && !agrees(&parser, head))
+	if (is_framed(fault, head) && !agrees(&parser, head))
 		fault = HTTP_FAULT_DISAGREEMENT;
 	return fault == HTTP_FAULT_NONE ? PARSE_DONE : bad(parse, fault);
 }

@@ -341,7 +341,8 @@ static void targets_and_hosts_are_settled(void **state)
 	    {HTTP_METHOD_GET, 0, "/", "Host: h\nHost: h", HTTP_FAULT_HOST, "", ""},
 	    {HTTP_METHOD_GET, 0, "/", "Host:", HTTP_FAULT_HOST, "", ""},
 	    {HTTP_METHOD_CONNECT, 1, "h:1", "Host: h:1", HTTP_FAULT_METHOD_FORBIDDEN, "", ""},
-	    {HTTP_METHOD_TRACE, 1, "/", "X: y", HTTP_FAULT_METHOD_FORBIDDEN, "", ""},
+	    {HTTP_METHOD_TRACE, 1, "/", "X: y", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_TRACE, 1, "/", "Host: a", HTTP_FAULT_METHOD_FORBIDDEN, "a", "/"},
 	};
 	struct sample sample;
 
