@@ -17,7 +17,7 @@
 
 enum { PIPES_MAX = 128 }; /* open at the same time */
 
-/* What a smaller pipe holds is copied faster than it goes through it. */
+/* Copying is faster than a pipe that holds less. */
 enum { PIPES_LEAST_BYTES = 64 * 1024 };
 
 struct pipe {
@@ -30,7 +30,7 @@ struct pipe {
 struct pipes {
 	struct slab slab;
 	struct pipe *idle; /* open and empty */
-	unsigned skips;    /* so many more are not asked for, after a small one */
+	unsigned skips;    /* calls that do not ask the kernel, because it gave a small pipe last */
 };
 
 void pipes_init(struct pipes *pipes);

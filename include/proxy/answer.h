@@ -51,8 +51,9 @@ enum answer_result answer_run(struct answer *answer);
 struct attempt_wants answer_wants(const struct answer *answer);
 int64_t answer_due_us(const struct answer *answer);
 
-/* The time of answer_due_us passed: who fell silent? Never ANSWER_WAITS or ANSWER_SENT. */
-enum answer_result answer_on_due(const struct answer *answer);
+/* The time of answer_due_us passed: which side fell silent? ANSWER_WAITS where the answer goes on all
+ * the same. */
+enum answer_result answer_on_due(struct answer *answer);
 
 /* Does the backend wait for the client to take what it sends? */
 bool answer_awaits_client(const struct answer *answer);

@@ -174,7 +174,7 @@ static void put_clients(const struct service *service, FILE *out)
 	    "From the first byte of a request to the last byte of its answer.");
 	put_histogram(out, "rondo_request_duration_seconds", NULL, &duration);
 	put_head(out, "rondo_retries_total", "counter",
-	    "Tries at another backend, by what had become of the one before.");
+	    "Second and later tries, by what had become of the one before.");
 	for (enum outcome outcome = OUTCOME_GOOD + 1; outcome < OUTCOMES; outcome++)
 		fprintf(out, "rondo_retries_total{reason=\"%s\"} %llu\n", outcome_word(outcome),
 		    (unsigned long long)counters->retries[outcome]);

@@ -98,7 +98,7 @@ static json_t *failures_json(const struct backend *backend)
 	return list;
 }
 
-/* What its last answers were where they could be compared: verdict.h tells what follows from it. */
+/* The record of compared answers; see verdict.h. */
 static json_t *record_json(const struct backend *backend)
 {
 	struct record_sum sum = record_sum(&backend->records[RECORD_COMPARED]);

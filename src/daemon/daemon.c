@@ -47,9 +47,8 @@ struct daemon {
 
 /* ---- limits */
 
-/* Of each client connection: a buffer for each way at either end, and backend connections, of which
- * more are idle in the pool; and timers for all of these. Dying connections keep their memory until
- * the end of the turn. */
+/* For each client: four buffers, four backend connections, of which some are idle, and timers for all
+ * of them. Closed connections keep their memory until the end of the turn. */
 enum {
 	BLOCKS_PER_CLIENT = 4,
 	BACKEND_CONNECTIONS_PER_CLIENT = 4,
@@ -72,8 +71,8 @@ static void raise_limit(size_t *limit, size_t needed)
 		*limit = needed;
 }
 
-/* Every limit that follows from limits.connections. But for that of new clients none is lowered:
- * those that are there go on. */
+/* All limits that follow from limits.connections; reserve_timers makes room for the timers before.
+ * Only the limit of sessions is ever lowered: open connections keep their buffers. */
 static void set_limits(struct daemon *daemon, const struct config *config)
 {
 	size_t clients = config->rules.limits.connections;

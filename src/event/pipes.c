@@ -2,7 +2,7 @@
 
 #include "event/net.h"
 
-/* Where the kernel gave a small pipe, so many are not asked for: it would give small ones again. */
+/* After a small pipe the kernel gives small ones again: so many calls do not ask it. */
 enum { SKIPS = 1000 };
 
 void pipes_init(struct pipes *pipes)

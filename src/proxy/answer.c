@@ -302,6 +302,21 @@ static enum answer_result run_tunnel(struct answer *answer)
 	return up_ended && answer->down_ended ? ANSWER_SENT : ANSWER_WAITS;
 }
 
+/* Both sides are silent, or one takes no bytes. */
+static int64_t due_tunnel(const struct answer *answer)
+{
+	const struct attempt *attempt = answer->attempt;
+	const struct relay *up = attempt->request->up;
+	const struct rules_timeouts *timeouts = &attempt->request->rules->timeouts;
+	int64_t due_us = later(up->moved_us, answer->down.moved_us) + timeouts->tunnel_us;
+
+	if (attempt->upload == UPLOAD_RUNNING && relay_wants_write(up))
+		due_us = earlier(due_us, up->moved_us + timeouts->send_us);
+	if (!answer->down_ended && relay_wants_write(&answer->down))
+		due_us = earlier(due_us, answer->down.moved_us + timeouts->send_us);
+	return due_us;
+}
+
 /* ---- content and tunnels alike */
 
 enum answer_result answer_run(struct answer *answer)
@@ -327,22 +342,34 @@ struct attempt_wants answer_wants(const struct answer *answer)
 
 int64_t answer_due_us(const struct answer *answer)
 {
-	const struct attempt_request *request = answer->attempt->request;
-
 	if (answer->is_tunnel)
-		return later(request->up->moved_us, answer->down.moved_us) +
-		       request->rules->timeouts.tunnel_us;
+		return due_tunnel(answer);
 	return earlier(due_client(answer), due_backend(answer));
 }
 
-enum answer_result answer_on_due(const struct answer *answer)
+/* The backend takes no more of the content. Its answer may be good all the same. */
+static bool gives_up_upload(struct attempt *attempt)
 {
-	const struct attempt *attempt = answer->attempt;
+	const struct attempt_request *request = attempt->request;
+	int64_t due_us = request->up->moved_us + request->rules->timeouts.send_us;
+
+	if (attempt->upload != UPLOAD_RUNNING || !relay_wants_write(request->up) ||
+	    loop_now_us(request->service->loop) < due_us)
+		return false;
+	attempt->upload = UPLOAD_BROKEN;
+	return true;
+}
+
+enum answer_result answer_on_due(struct answer *answer)
+{
+	struct attempt *attempt = answer->attempt;
 
 	if (answer->is_tunnel)
 		return ANSWER_BROKEN;
 	if (loop_now_us(attempt->request->service->loop) >= due_client(answer))
 		return ANSWER_CLIENT_GONE;
+	if (gives_up_upload(attempt))
+		return ANSWER_WAITS;
 	if (attempt_outcome_of_silence(attempt, OUTCOME_CUT_OFF) == OUTCOME_SHORTAGE)
 		return ANSWER_SHORTAGE;
 	return ANSWER_CUT_OFF;

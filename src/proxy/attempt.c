@@ -196,6 +196,7 @@ void attempt_destroy(struct attempt *attempt)
 void attempt_begin_again(struct attempt *attempt)
 {
 	attempt->is_fresh = true;
+	attempt->kept_waiting_us = 0;
 	enter(attempt, ATTEMPT_CONNECTING);
 }
 
@@ -352,13 +353,20 @@ static void late_connecting(struct attempt *attempt)
 
 /* ---- sending the request */
 
+/* The client may be waiting for a 100 from the backend. */
+static bool may_await_continue(const struct attempt *attempt)
+{
+	return attempt->request->head->expects_continue && !attempt->has_continued &&
+	       attempt->request->up->passed == 0;
+}
+
 /* The time that a client takes to send is not held against the request: its deadline begins anew
  * when all of it is here. */
 static void pace_deadline(struct attempt *attempt)
 {
 	struct attempt_request *request = attempt->request;
 
-	if (relay_wants_read(request->up))
+	if (relay_wants_read(request->up) && !may_await_continue(attempt))
 		request->deadline_us = TIMER_NEVER;
 	else if (relay_has_all(request->up) && request->deadline_us == TIMER_NEVER)
 		request->deadline_us = now_us(attempt) + request->rules->retry.deadline_us;
@@ -420,17 +428,20 @@ static int64_t due_sending(const struct attempt *attempt)
 	const struct attempt_request *request = attempt->request;
 
 	if (!relay_wants_write(request->up))
-		return request->up->moved_us + request->rules->timeouts.request_body_us;
+		return earlier(request->deadline_us,
+		    request->up->moved_us + request->rules->timeouts.request_body_us);
 	return earlier(due_stalled(attempt), request->deadline_us);
 }
 
 static void late_sending(struct attempt *attempt)
 {
-	if (!relay_wants_write(attempt->request->up)) {
+	if (!relay_wants_write(attempt->request->up) &&
+	    now_us(attempt) < attempt->request->deadline_us) {
 		failed_by_client(attempt, CLIENT_LATE);
 		return;
 	}
-	bool is_stalled = now_us(attempt) >= due_stalled(attempt);
+	bool is_stalled =
+	    relay_wants_write(attempt->request->up) && now_us(attempt) >= due_stalled(attempt);
 	attempt_fail(attempt,
 	    attempt_outcome_of_silence(attempt, is_stalled ? OUTCOME_STALLED : OUTCOME_DEADLINE));
 }
@@ -438,12 +449,10 @@ static void late_sending(struct attempt *attempt)
 bool attempt_awaits_content(const struct attempt *attempt)
 {
 	const struct relay *up = attempt->request->up;
-	/* A client may wait for a 100, and then it is the backend that is waited for. */
-	bool client_awaits =
-	    attempt->request->head->expects_continue && !attempt->has_continued && up->passed == 0;
 
 	return attempt->link && attempt->upload == UPLOAD_RUNNING &&
-	       attempt->state != ATTEMPT_CONNECTING && relay_wants_read(up) && !client_awaits;
+	       attempt->state != ATTEMPT_CONNECTING && relay_wants_read(up) &&
+	       !relay_wants_write(up);
 }
 
 /* ---- the head of the answer */
@@ -452,8 +461,7 @@ bool attempt_is_first_of_reused(const struct attempt *attempt)
 {
 	const struct backend_conn *link = attempt->link;
 
-	return link->exchanges > 0 && attempt->interims == 0 &&
-	       link->conn.received == buf_len(&link->conn.in);
+	return link->exchanges > 0 && link->conn.received == buf_len(&link->conn.in);
 }
 
 /* The connection ended before the head was whole. */
@@ -464,7 +472,7 @@ static enum outcome outcome_of_end(const struct attempt *attempt)
 	return attempt_was_kept_waiting(attempt) ? OUTCOME_IMPATIENT : OUTCOME_RESET;
 }
 
-/* The bytes are no head. Are they the begin of one at least? */
+/* The bytes are not a response head: could one begin with them? */
 static enum outcome outcome_of_no_head(const struct attempt *attempt)
 {
 	struct str bytes = buf_content(&attempt->link->conn.in);

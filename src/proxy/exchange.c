@@ -7,7 +7,7 @@
 /* Most interim responses that a client gets for a request. */
 enum { INTERIMS_MAX = 16 };
 
-/* What is logged and counted of a request whose client went away before its answer began. */
+/* Status of a request whose client left before its answer began, for log and metrics. */
 enum { STATUS_CLIENT_GONE = 499 };
 
 enum step {
@@ -43,8 +43,7 @@ static void late_answering(struct exchange *exchange);
 #define TO(state) (1U << EXCHANGE_##state)
 
 /* All that depends on the state: what to do, what to wait for and until when, what it means when
- * that time passes, whether it is done for a client that must still be there, and what may
- * follow. */
+ * that time passes, whether it needs a client that still waits, and which states may follow. */
 static const struct {
 	const char *name;
 	enum step (*step)(struct exchange *exchange);
@@ -207,7 +206,8 @@ static void end(struct exchange *exchange, enum access_end how, enum exchange_se
 static void end_by_client(struct exchange *exchange)
 {
 	/* Of an answer that has not begun there is nothing that could be taken for whole. */
-	bool may_close = exchange->status == 0 && exchange->with.client->finished;
+	const struct conn *client = exchange->with.client;
+	bool may_close = exchange->status == 0 && (client->finished || client->ended);
 
 	if (exchange->attempt && exchange->attempt->link && !exchange->is_settled)
 		exchange->attempt->record->outcome = OUTCOME_CLIENT;
@@ -224,12 +224,11 @@ static enum step ended_by_client(struct exchange *exchange)
 
 void exchange_on_broken(struct exchange *exchange)
 {
-	/* A client that is gone does not need its answer. In a tunnel both sides may be ended while
-	 * bytes are still on their way: there, reading and sending tell, but nobody reads from a
-	 * client that has ended its side. */
+	/* A client that is gone does not need its answer. In a tunnel it takes nothing more, but bytes
+	 * that it sent before may still be on their way to the backend. */
 	if (exchange->state != EXCHANGE_TUNNELLING)
 		exchange_abort(exchange);
-	else if (exchange->attempt->upload == UPLOAD_DONE)
+	else
 		exchange->answer.down_ended = true;
 }
 
@@ -328,8 +327,10 @@ static enum step reply_fault(struct exchange *exchange, enum http_fault fault)
 	if (fault == HTTP_FAULT_DISAGREEMENT)
 		log_warning("request from %s refused: %s", exchange->with.client_ip,
 		    http_fault_text(fault));
-	/* The framing of such a request is sound: what follows it is the next one. */
-	if (fault == HTTP_FAULT_METHOD_FORBIDDEN || fault == HTTP_FAULT_EXPECTATION)
+	/* The framing is sound, so the next request follows. After CONNECT the client may already
+	 * send bytes of a tunnel. */
+	if (fault == HTTP_FAULT_EXPECTATION || (fault == HTTP_FAULT_METHOD_FORBIDDEN &&
+						   exchange->request.method != HTTP_METHOD_CONNECT))
 		start_up(exchange, 0);
 	struct retry_answer answer = {
 	    .status = status,
@@ -476,6 +477,7 @@ static enum step step_reading(struct exchange *exchange)
 	case IO_END:
 		/* A client that ends in the middle of a request asks for nothing more, but may still
 		 * wait for an earlier answer. */
+		exchange->status = STATUS_CLIENT_GONE;
 		end(exchange, ACCESS_CLIENT_GONE, SEQUEL_CLOSE);
 		return STEP_AGAIN;
 	case IO_SHORTAGE:
@@ -747,8 +749,8 @@ static enum step begin_tunnel(struct exchange *exchange)
 	return STEP_AGAIN;
 }
 
-/* A backend that closes an idle connection may say 408 first, and the request crossed it. On a fresh
- * connection the same backend says what it has to say to the request. RFC 9110, 15.5.9. */
+/* A backend that closes an idle connection may send 408 first. On a fresh connection a 408 is the
+ * answer to this request. RFC 9110, 15.5.9. */
 static bool has_crossed(const struct exchange *exchange)
 {
 	const struct attempt *attempt = exchange->attempt;
@@ -792,8 +794,8 @@ static enum step answer_came(struct exchange *exchange)
 	return begin_answer(exchange);
 }
 
-/* While a client is waited for, its request is no backend's trial: not that of the current one, and
- * not that of another whose trial ended without proof. */
+/* While rondo waits for the client, none of its tries is a trial: neither the current one nor an
+ * earlier one that proved nothing. */
 static enum step attempt_waits(struct exchange *exchange)
 {
 	if (attempt_awaits_content(exchange->attempt))
