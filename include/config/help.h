@@ -1,14 +1,13 @@
 /*
- * help - the table of settings, for people.
+ * help - the table of settings, for people: the answers of --explain.
  *
- * The answers of --explain, the example file and the list in the manual are all written from the
- * table, so that none of them can say something else than the program does. A test compares the two
- * files with what is written here.
+ * conf/rondo.conf and the list in conf/rondo.conf.5 are written from the same table by a test.
  */
 #ifndef RONDO_CONFIG_HELP_H
 #define RONDO_CONFIG_HELP_H
 
-#include <stdbool.h>
+#include "base/str.h"
+
 #include <stdio.h>
 
 /*
@@ -17,10 +16,7 @@
  */
 bool help_explain(const char *key, FILE *out);
 
-/* The whole of conf/rondo.conf. */
-void help_write_example(FILE *out);
-
-/* The list of settings in conf/rondo.conf.5, in mdoc. */
-void help_write_manual(FILE *out);
+/* Writes words in lines of at most `columns` characters, each behind `indent`. */
+void help_write_wrapped(FILE *out, const char *indent, int columns, struct str text);
 
 #endif

@@ -388,7 +388,6 @@ static const struct setting backend_rows[] = {
     {.path = "backup",
 	.type = SETTING_BOOLEAN,
 	BACKEND(backup),
-	.max = 1,
 	.fallback = "false",
 	.help = "Used only when no other backend is usable."},
 };

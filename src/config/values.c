@@ -72,7 +72,7 @@ static const char *format_units(
 	return arena_printf(arena, "%" PRId64 "%s", number / units[i].factor, units[i].name);
 }
 
-const char *value_format_number(const struct setting *setting, int64_t number, struct arena *arena)
+static const char *format_number(const struct setting *setting, int64_t number, struct arena *arena)
 {
 	if (setting->type == SETTING_DURATION)
 		return number ? format_units(time_units, number, arena) : "0s";
@@ -92,8 +92,8 @@ static const char *store_in_range(
 		store_number(reading, number);
 		return NULL;
 	}
-	min = value_format_number(setting, setting->min, reading->arena);
-	max = value_format_number(setting, setting->max, reading->arena);
+	min = format_number(setting, setting->min, reading->arena);
+	max = format_number(setting, setting->max, reading->arena);
 	return arena_printf(reading->arena, "%s is not between %s and %s", written, min ? min : "?",
 	    max ? max : "?");
 }
@@ -290,7 +290,7 @@ static const char *read_string(const struct reading *reading, const struct confi
 	return wrong ? wrong : store_string(reading, node->text);
 }
 
-const char *value_words(const struct setting *setting, struct arena *arena)
+static const char *choice_words(const struct setting *setting, struct arena *arena)
 {
 	const char *const *words = setting->words;
 	const char *list = "";
@@ -316,7 +316,7 @@ static const char *read_choice(const struct reading *reading, const struct confi
 			return NULL;
 		}
 	}
-	list = value_words(reading->setting, reading->arena);
+	list = choice_words(reading->setting, reading->arena);
 	return list
 		   ? arena_printf(reading->arena, "\"%s\" is not known; write %s", node->text, list)
 		   : out_of_memory;
@@ -349,7 +349,7 @@ static const char *quote(const char *text, struct arena *arena)
 static const char *format_integer(
     const struct setting *setting, const void *base, struct arena *arena)
 {
-	return value_format_number(setting, load_number(setting, base), arena);
+	return format_number(setting, load_number(setting, base), arena);
 }
 
 static const char *format_duration(
@@ -462,4 +462,40 @@ bool value_node(
 		    .kind = NODE_STRING, .line = node->line, .text = arena_copy(arena, part)};
 	}
 	return !arena->failed;
+}
+
+static bool has_range(const struct setting *setting)
+{
+	return setting->type == SETTING_STATUSES || setting->type == SETTING_DURATION ||
+	       setting->type == SETTING_SIZE || setting->type == SETTING_INTEGER;
+}
+
+const char *value_type_text(const struct setting *setting, struct arena *arena)
+{
+	const char *text = setting_type_text(setting->type);
+	const char *min;
+	const char *max;
+
+	if (setting->type == SETTING_CHOICE)
+		return choice_words(setting, arena);
+	if (!has_range(setting))
+		return text;
+	min = format_number(setting, setting->min, arena);
+	max = format_number(setting, setting->max, arena);
+	return min && max ? arena_printf(arena, "%s, %s to %s", text, min, max) : NULL;
+}
+
+const char *value_default_text(const struct setting *setting, struct arena *arena)
+{
+	struct config config = {0};
+	struct backend_options backend = {0};
+	struct settings all = settings_all();
+	bool is_general = setting >= all.items && setting < all.items + all.count;
+	void *base = is_general ? (void *)&config : (void *)&backend;
+	struct config_node node = {0};
+
+	if (!setting->fallback || !value_node(setting, str_from(setting->fallback), &node, arena) ||
+	    value_read(setting, &node, base, arena))
+		return NULL;
+	return value_format(setting, base, arena);
 }

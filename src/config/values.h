@@ -18,15 +18,16 @@ const char *value_read(
 /* The value in base as a file has it: "\"5s\"", "3", "[ 500, 502 ]". NULL without memory. */
 const char *value_format(const struct setting *setting, const void *base, struct arena *arena);
 
-/* A limit of the setting's range, in its unit: "1ms", "16". */
-const char *value_format_number(const struct setting *setting, int64_t number, struct arena *arena);
-
-/* What a SETTING_CHOICE can be: "\"all\" or \"none\"". NULL without memory. */
-const char *value_words(const struct setting *setting, struct arena *arena);
-
 /* What a command line has behind KEY=, as a node: lists are separated by commas. False without
  * memory. */
 bool value_node(
     const struct setting *setting, struct str text, struct config_node *node, struct arena *arena);
+
+/* What may be written, for people: "whole number, 1 to 16", "\"all\" or \"none\"", "boolean". NULL
+ * without memory. */
+const char *value_type_text(const struct setting *setting, struct arena *arena);
+
+/* The default as a file has it. NULL when there is none, or without memory. */
+const char *value_default_text(const struct setting *setting, struct arena *arena);
 
 #endif

@@ -1,7 +1,3 @@
-/*
- * The example file and the manual say what the table says. Called with "write" this program writes
- * them anew: the whole example, and the manual's list between its two marks.
- */
 #include "config/help.h"
 #include "config/settings.h"
 
@@ -10,70 +6,6 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-
-#define EXAMPLE RONDO_TESTS_DIR "/../conf/rondo.conf"
-#define MANUAL  RONDO_TESTS_DIR "/../conf/rondo.conf.5"
-
-static const char begin_mark[] = ".\\\" BEGIN SETTINGS\n";
-static const char end_mark[] = ".\\\" END SETTINGS\n";
-
-static char *read_file(const char *name)
-{
-	FILE *file = fopen(name, "r");
-	char *text = calloc(1, 1 << 17);
-
-	assert_non_null(file);
-	assert_true(fread(text, 1, (1 << 17) - 1, file) > 0);
-	fclose(file);
-	return text;
-}
-
-static char *write_text(void (*write)(FILE *out))
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-
-	write(out);
-	fclose(out);
-	return text;
-}
-
-/* Cuts the manual into what stands before, between and behind the marks. */
-static void cut_manual(char *manual, char **list, char **rest)
-{
-	*list = strstr(manual, begin_mark);
-	*rest = strstr(manual, end_mark);
-	assert_non_null(*list);
-	assert_non_null(*rest);
-	*list += strlen(begin_mark);
-}
-
-static void the_example_is_that_of_the_table(void **state)
-{
-	char *written = write_text(help_write_example);
-	char *file = read_file(EXAMPLE);
-
-	(void)state;
-	assert_string_equal(file, written);
-	free(file);
-	free(written);
-}
-
-static void the_manual_is_that_of_the_table(void **state)
-{
-	char *written = write_text(help_write_manual);
-	char *file = read_file(MANUAL);
-	char *list;
-	char *rest;
-
-	(void)state;
-	cut_manual(file, &list, &rest);
-	*rest = '\0';
-	assert_string_equal(list, written);
-	free(file);
-	free(written);
-}
 
 static char *explained(const char *key)
 {
@@ -183,40 +115,13 @@ static void every_choice_is_explained(void **state)
 	}
 }
 
-static int write_both(void)
-{
-	char *manual = read_file(MANUAL);
-	char *list;
-	char *rest;
-	FILE *out = fopen(EXAMPLE, "w");
-
-	if (!out)
-		return EXIT_FAILURE;
-	help_write_example(out);
-	fclose(out);
-	cut_manual(manual, &list, &rest);
-	out = fopen(MANUAL, "w");
-	if (!out)
-		return EXIT_FAILURE;
-	fwrite(manual, 1, (size_t)(list - manual), out);
-	help_write_manual(out);
-	fputs(rest, out);
-	fclose(out);
-	free(manual);
-	return EXIT_SUCCESS;
-}
-
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(the_example_is_that_of_the_table),
-	    cmocka_unit_test(the_manual_is_that_of_the_table),
 	    cmocka_unit_test(explanations),
 	    cmocka_unit_test(everything_is_explained),
 	    cmocka_unit_test(every_choice_is_explained),
 	};
 
-	if (argc > 1 && strcmp(argv[1], "write") == 0)
-		return write_both();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
