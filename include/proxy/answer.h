@@ -32,7 +32,7 @@ enum answer_result {
 
 /* Passes the interim answer of `attempt` on to a client that knows them; false when its buffer has
  * no room. */
-bool answer_pass_interim(const struct answer *answer, struct attempt *attempt);
+bool answer_pass_interim(struct attempt *attempt);
 
 /* Looks at the content of the answer of `attempt`, to the end if it is short; false when its
  * framing is broken already, and then nothing of it was passed on. */

@@ -45,11 +45,10 @@ static struct write_response response_of(struct attempt *attempt)
 	};
 }
 
-bool answer_pass_interim(const struct answer *answer, struct attempt *attempt)
+bool answer_pass_interim(struct attempt *attempt)
 {
 	struct write_response response = response_of(attempt);
 
-	(void)answer;
 	return write_interim_head(&attempt->request->client->out, &response);
 }
 

@@ -721,7 +721,7 @@ static enum step pass_interim(struct exchange *exchange)
 	bool passes = exchange->request.minor >= 1 && exchange->interims_passed < INTERIMS_MAX &&
 		      (attempt_head(attempt)->status != 100 || exchange->request.expects_continue);
 
-	if (passes && !answer_pass_interim(&exchange->answer, attempt))
+	if (passes && !answer_pass_interim(attempt))
 		return fail_attempt(exchange, OUTCOME_SHORTAGE);
 	exchange->interims_passed += passes;
 	attempt_skip_interim(attempt);
