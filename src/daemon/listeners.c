@@ -210,6 +210,15 @@ static void say_adopted(const struct listeners *listeners, bool superseded)
 				       : "`listen` does not name it");
 }
 
+static void close_new(struct listeners *listeners)
+{
+	struct listeners_entry *entry, *next;
+
+	LL_FOREACH_SAFE (listeners->first, entry, next)
+		if (entry->is_new)
+			close_entry(listeners, entry);
+}
+
 bool listeners_prepare(struct listeners *listeners, const struct config *config)
 {
 	struct listeners_entry *entry;
@@ -226,7 +235,7 @@ bool listeners_prepare(struct listeners *listeners, const struct config *config)
 	if (good && !superseded)
 		good = open_missing(listeners, config);
 	if (!good)
-		listeners_revert(listeners);
+		close_new(listeners);
 	else
 		say_adopted(listeners, superseded);
 	return good;
@@ -238,15 +247,6 @@ void listeners_commit(struct listeners *listeners)
 
 	LL_FOREACH_SAFE (listeners->first, entry, next)
 		if (!entry->is_wanted && !entry->adopted)
-			close_entry(listeners, entry);
-}
-
-void listeners_revert(struct listeners *listeners)
-{
-	struct listeners_entry *entry, *next;
-
-	LL_FOREACH_SAFE (listeners->first, entry, next)
-		if (entry->is_new)
 			close_entry(listeners, entry);
 }
 

@@ -33,15 +33,12 @@ struct listeners {
 void listeners_init(
     struct listeners *listeners, struct service *service, struct passed_sockets *passed);
 
-/* Opens what `config` adds. False, logged and nothing changed, when that is not possible. Must be
- * followed by one of the next two within the same turn of the loop. */
+/* Opens what `config` adds. False, logged and nothing changed, when that is not possible; else
+ * listeners_commit must follow within the same turn of the loop, or the process ends. */
 bool listeners_prepare(struct listeners *listeners, const struct config *config);
 
 /* Closes what `config` did not list. */
 void listeners_commit(struct listeners *listeners);
-
-/* Closes what was opened for it. */
-void listeners_revert(struct listeners *listeners);
 
 /* There is room for connections again. */
 void listeners_resume(struct listeners *listeners);
