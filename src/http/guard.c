@@ -96,7 +96,7 @@ enum { METHOD_MAX = 32 };
 static const char version[] = "HTTP/1.";
 
 /* What guard->matched says in VERSION once the major version turned out to be 2 or higher. */
-enum { AHEAD_DOT = 16, AHEAD_MINOR, AHEAD_CR };
+enum { AHEAD_DOT = 16, AHEAD_MINOR };
 
 void guard_init(struct guard *guard, enum guard_kind kind)
 {

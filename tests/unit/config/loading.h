@@ -88,19 +88,6 @@ __attribute__((unused)) static struct config *load_text(const char *text)
 	return config;
 }
 
-/* A text that must be refused with exactly these lines. */
-__attribute__((unused)) static void expect_errors(const char *text, const char *expected)
-{
-	struct config *config;
-	char *printed;
-
-	write_file("rondo.conf", text, strlen(text));
-	printed = load_and_print(&(struct config_source){.file = "rondo.conf"}, &config);
-	unlink("rondo.conf");
-	assert_string_equal(printed, expected);
-	free(printed);
-}
-
 /* The effective configuration as -T prints it, without the comments; to be freed. */
 __attribute__((unused)) static char *dump_bare(const struct config *config)
 {
