@@ -4,7 +4,6 @@
 #include "commands.h"
 #include "endpoints.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 

@@ -4,7 +4,6 @@
 #include "status.h"
 
 #include <stdarg.h>
-#include <stdlib.h>
 
 enum { COMMAND_BYTES = 4096, WEIGHT_MAX = 1000 };
 

@@ -3,7 +3,6 @@
 #include "base/log.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 

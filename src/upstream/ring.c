@@ -1,6 +1,5 @@
 #include "upstream/ring.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 enum { WEIGHT_UNIT = 1000, RAMP_FIRST_PERCENT = 10 };

@@ -3,7 +3,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdalign.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>

@@ -7,7 +7,6 @@
 #include "upstream/verdict.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { TRIES = 3, BUDGET_PERCENT = 20 };
 
