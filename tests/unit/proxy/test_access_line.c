@@ -173,11 +173,9 @@ static void every_end_has_a_word(void **state)
 	}
 }
 
-/* A list item of the manual, or several of them in one: ".It Cm ok", ".It Cm ts , client". */
-static bool manual_has(const char *manual, struct str word)
+/* Is it one of the words behind `mark`: "\n.It Cm ok", "\n.It Cm ts , client"? */
+static bool manual_has(const char *manual, const char *mark, struct str word)
 {
-	static const char mark[] = "\n.It Cm ";
-
 	for (const char *item = strstr(manual, mark); item; item = strstr(item + 1, mark)) {
 		struct str rest = {item + strlen(mark), strcspn(item + strlen(mark), "\n")};
 
@@ -190,21 +188,28 @@ static bool manual_has(const char *manual, struct str word)
 
 static void the_manual_explains_every_word(void **state)
 {
+	static const char item[] = "\n.It Cm ", reasons_mark[] = "\nReasons are\n";
 	static const char *const fields[] = {"rt", "b", "tries", "uct", "uht", "try", "end", "id",
 	    "ts", "client", "method", "target", "proto", "status", "bytes", "referer",
 	    "user_agent"};
 	FILE *file = fopen(RONDO_TESTS_DIR "/../conf/rondo.conf.5", "r");
 	char *manual = calloc(1, 1 << 17);
+	char *reasons;
 
 	(void)state;
 	assert_non_null(file);
 	assert_true(fread(manual, 1, (1 << 17) - 1, file) > 0);
 	fclose(file);
 	for (enum access_end end = 0; end < ACCESS_ENDS; end++)
-		assert_true(manual_has(manual, str_from(access_end_word(end))));
+		assert_true(manual_has(manual, item, str_from(access_end_word(end))));
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		assert_true(manual_has(manual, str_from(fields[i])));
-	assert_false(manual_has(manual, STR("nothing")));
+		assert_true(manual_has(manual, item, str_from(fields[i])));
+	assert_false(manual_has(manual, item, STR("nothing")));
+	reasons = strstr(manual, reasons_mark);
+	assert_non_null(reasons);
+	*strstr(reasons, "\n.Sh ") = '\0';
+	for (enum outcome outcome = OUTCOME_GOOD + 1; outcome < OUTCOMES; outcome++)
+		assert_true(manual_has(reasons, "\n.Cm ", str_from(outcome_word(outcome))));
 	free(manual);
 }
 
