@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "proxy/access_log.h"
 #include "proxy/rules.h"
-#include "upstream/probe.h"
+#include "upstream/check.h"
 
 /* An address to listen on. */
 struct config_listen {
@@ -41,7 +41,7 @@ struct config_value {
 struct config {
 	struct rules rules; /* retry, timeouts, limits, headers */
 	struct ring_options ring;
-	struct probe_options probe;
+	struct check_options check;
 	struct access_log_options access_log;
 	enum log_level log_level;
 	/* Of backends that have none of their own; each has it in its options. */

@@ -22,7 +22,7 @@ enum setting_type {
 	SETTING_TARGET,   /* path of a request, or "" */
 	SETTING_TEXT,     /* any text without control bytes */
 	SETTING_STATUSES, /* unsigned[RULES_STATUSES] and their number */
-	SETTING_RANGES,   /* struct probe_range[PROBE_RANGES] and their number */
+	SETTING_RANGES,   /* struct check_range[CHECK_RANGES] and their number */
 	SETTING_BLOCKS,   /* struct net_block * and their number */
 	SETTING_LISTEN,   /* struct config_listen * and their number */
 	SETTING_ADDRESS,  /* struct config_listen *, NULL for "" */

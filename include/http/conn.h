@@ -2,7 +2,7 @@
  * conn - one connection, to a client or to a backend.
  *
  * A descriptor with its watch, a receive buffer and a send buffer. It lives inside its holder
- * (session, backend connection, probe, admin request) and is the same for all of them. Whoever
+ * (session, backend connection, check, admin request) and is the same for all of them. Whoever
  * holds it sets on_event and receives its events. Bytes from the peer are read straight into a
  * block of `in`, where heads are parsed and content is decoded in place, and from where it is sent
  * on; bytes that rondo composes gather in `out`. Neither has storage while there is nothing in it.

@@ -9,15 +9,15 @@
 #ifndef RONDO_UPSTREAM_POOL_H
 #define RONDO_UPSTREAM_POOL_H
 
+#include "upstream/check.h"
 #include "upstream/names.h"
-#include "upstream/probe.h"
 
 /* What a configuration says of it. */
 struct pool_options {
 	const struct backend_options *const *backends;
 	size_t backend_count;
 	struct ring_options ring;
-	struct probe_options probe;
+	struct check_options check;
 	int64_t idle_timeout_us; /* timeouts.backend_idle */
 };
 
@@ -40,7 +40,7 @@ struct pool {
 	struct pool_start with;
 	struct resolver *resolver;
 	struct names *names;
-	struct prober *prober;
+	struct checker *checker;
 
 	/* The set that comes next. */
 	struct ring_list next;

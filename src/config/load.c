@@ -303,7 +303,7 @@ static void complete(struct config_load *load)
 {
 	struct config *config = load->config;
 
-	config->probe.connect_timeout_us = config->rules.timeouts.connect_us;
+	config->check.connect_timeout_us = config->rules.timeouts.connect_us;
 	for (size_t i = 0; i < settings_all().count; i++)
 		if (row(i)->type != SETTING_BACKENDS)
 			config->values[i].text = value_format(row(i), config, &config->arena);

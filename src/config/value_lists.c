@@ -103,7 +103,7 @@ static const char *format_statuses(
 
 /* ---- ranges of statuses, in one string */
 
-static bool parse_range(struct str text, struct probe_range *range)
+static bool parse_range(struct str text, struct check_range *range)
 {
 	struct str from = str_trim(str_split(&text, '-'));
 	uint64_t number[2];
@@ -115,13 +115,13 @@ static bool parse_range(struct str text, struct probe_range *range)
 		return false;
 	if (number[0] < 100 || number[1] > 599 || number[0] > number[1])
 		return false;
-	*range = (struct probe_range){(unsigned)number[0], (unsigned)number[1]};
+	*range = (struct check_range){(unsigned)number[0], (unsigned)number[1]};
 	return true;
 }
 
 static const char *read_ranges(const struct list *list)
 {
-	struct probe_range *ranges = place_of(list);
+	struct check_range *ranges = place_of(list);
 	struct str rest;
 	size_t count = 0;
 
@@ -131,8 +131,8 @@ static const char *read_ranges(const struct list *list)
 	while (rest.data) {
 		struct str part = str_trim(str_split(&rest, ','));
 
-		if (count == PROBE_RANGES)
-			return arena_printf(list->arena, "more than %d ranges", PROBE_RANGES);
+		if (count == CHECK_RANGES)
+			return arena_printf(list->arena, "more than %d ranges", CHECK_RANGES);
 		if (!parse_range(part, &ranges[count++]))
 			return arena_printf(list->arena,
 			    "\"%.*s\" is no range of statuses between 100 and 599", STR_ARGS(part));
@@ -144,7 +144,7 @@ static const char *read_ranges(const struct list *list)
 static const char *format_ranges(
     const struct setting *setting, const void *base, struct arena *arena)
 {
-	const struct probe_range *ranges = (const void *)((const char *)base + setting->offset);
+	const struct check_range *ranges = (const void *)((const char *)base + setting->offset);
 	size_t count = load_count(setting, base);
 	const char *text = "\"";
 

@@ -1,5 +1,5 @@
 /*
- * probe_table - asks every backend once and shows what came of it.
+ * probe_table - checks every backend once and shows what came of it.
  *
  * For `rondo -P`: each name is resolved, its addresses are tried in turn, and where health.path is
  * set it is asked for. All of them at once, in a loop of its own, each within the limits of the

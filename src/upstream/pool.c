@@ -1,5 +1,7 @@
 #include "upstream/pool.h"
 
+#include "checker.h"
+
 #include <stdlib.h>
 
 /* ---- life */
@@ -10,7 +12,7 @@ static void on_state(struct backend *backend, void *context)
 
 	if (pool->with.on_state)
 		pool->with.on_state(backend, pool->with.context);
-	prober_wake(pool->prober);
+	checker_wake(pool->checker);
 }
 
 static void on_settled(void *context)
@@ -52,8 +54,8 @@ bool pool_init(struct pool *pool, const struct pool_start *start)
 	    .context = pool,
 	};
 	pool->names = names_create(&names);
-	pool->prober = prober_create(&pool->ring, &pool->env);
-	return pool->names && pool->prober;
+	pool->checker = checker_create(&pool->ring, &pool->env);
+	return pool->names && pool->checker;
 }
 
 void pool_finish(struct pool *pool)
@@ -61,7 +63,7 @@ void pool_finish(struct pool *pool)
 	pool_cancel(pool);
 	names_destroy(pool->names);
 	resolver_destroy(pool->resolver);
-	prober_destroy(pool->prober);
+	checker_destroy(pool->checker);
 	ring_finish(&pool->ring);
 }
 
@@ -137,7 +139,7 @@ enum pool_preparation pool_prepare(struct pool *pool, const struct pool_options 
 	pool_cancel(pool);
 	pool->next_options = *options;
 	pool->next_options.backends = NULL;
-	pool->next_path = strdup(options->probe.path);
+	pool->next_path = strdup(options->check.path);
 	if (!pool->next_path || !prepare_backends(pool, options)) {
 		forget_next(pool);
 		return POOL_NO_MEMORY;
@@ -158,7 +160,7 @@ void pool_commit(struct pool *pool)
 	pool->ring.options = options->ring;
 	pool->env.idle_timeout_us = options->idle_timeout_us;
 	ring_commit_list(&pool->ring, &pool->next);
-	prober_configure(pool->prober, &options->probe, pool->next_path);
+	checker_configure(pool->checker, &options->check, pool->next_path);
 	pool->next_path = NULL;
 	names_refresh(pool->names);
 }

@@ -157,9 +157,9 @@ static void the_smallest_file_has_all_defaults(void **state)
 	assert_int_equal(config->rules.headers.trusted_count, 0);
 	assert_int_equal(config->ring.balance, RING_ROUND_ROBIN);
 	assert_int_equal(config->ring.retry_window_us, 10000000);
-	assert_int_equal(config->probe.connect_timeout_us, 1000000);
-	assert_int_equal(config->probe.expect_count, 1);
-	assert_int_equal(config->probe.expect[0].to, 399);
+	assert_int_equal(config->check.connect_timeout_us, 1000000);
+	assert_int_equal(config->check.expect_count, 1);
+	assert_int_equal(config->check.expect[0].to, 399);
 	assert_int_equal(config->access_log.format, ACCESS_COMBINED_PLUS);
 	assert_string_equal(config->access_log.path, "off");
 	assert_int_equal(config->log_level, LOG_LEVEL_INFO);
@@ -586,7 +586,7 @@ static void the_time_for_a_connect_is_that_of_probes_too(void **state)
 
 	(void)state;
 	assert_int_equal(config->rules.timeouts.connect_us, 3000000);
-	assert_int_equal(config->probe.connect_timeout_us, 3000000);
+	assert_int_equal(config->check.connect_timeout_us, 3000000);
 	config_drop(config);
 }
 

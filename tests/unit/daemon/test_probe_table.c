@@ -140,7 +140,8 @@ static void without_a_path_a_connection_is_enough(void **state)
 	snprintf(missing, sizeof(missing), "unix:%s/nobody", directory);
 	config = configure(backends, 3, no_path);
 	assert_false(probe(config, results, sizeof(results)));
-	assert_string_equal(results, "connected\nConnection refused\nNo such file or directory\n");
+	assert_string_equal(results,
+	    "connected\nconnection refused\nconnection refused: No such file or directory\n");
 	config_drop(config);
 	config = configure(backends, 1, no_path);
 	assert_true(probe(config, results, sizeof(results)));
@@ -163,14 +164,14 @@ static void with_a_path_the_answer_counts(void **state)
 	} cases[] = {
 	    {GOOD, "200\n", true},
 	    {SIXTEEN GOOD, "200\n", true},
-	    {SIXTEEN INTERIM GOOD, "the answer is not proper HTTP\n", false},
+	    {SIXTEEN INTERIM GOOD, "broken response head\n", false},
 	    {"HTTP/1.0 301 Moved\r\n\r\nbody", "301\n", true},
 	    {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", "204\n", true},
 	    {"HTTP/1.1 503 Down\r\nContent-Length: 0\r\n\r\n",
 		"503, which health.expect does not list\n", false},
-	    {"SSH-2.0-OpenSSH\r\n", "the answer is not proper HTTP\n", false},
-	    {"", "closed without an answer\n", false},
-	    {"HTTP/1.1 200 OK\r\nContent-Le", "closed without an answer\n", false},
+	    {"SSH-2.0-OpenSSH\r\n", "broken response head\n", false},
+	    {"", "connection ended before the answer\n", false},
+	    {"HTTP/1.1 200 OK\r\nContent-Le", "connection ended before the answer\n", false},
 	    {NULL, "no answer in time\n", false},
 	};
 

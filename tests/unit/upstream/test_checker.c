@@ -1,20 +1,20 @@
-#include "upstream/probe.h"
+#include "checker.h"
 #include "world.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-/* Some servers, a ring of backends over them, and a prober. */
+/* Some servers, a ring of backends over them, and a checker. */
 enum { SITES = 2 };
 
-/* The one that is probed; the first is checked at once when there are checks. */
+/* The one that is looked at; the first is checked at once when there are periodic checks. */
 enum { IT = 1 };
 
 struct town {
 	struct world world;
 	struct ring ring;
-	struct prober *prober;
-	struct probe_options options;
+	struct checker *checker;
+	struct check_options options;
 	int listeners[SITES];
 	struct net_addr addrs[SITES];
 	struct backend *backends[SITES];
@@ -25,7 +25,7 @@ static void on_change(struct backend *backend, void *context)
 	struct town *town = context;
 
 	(void)backend;
-	prober_wake(town->prober);
+	checker_wake(town->checker);
 }
 
 static void town_init(struct town *town)
@@ -43,8 +43,8 @@ static void town_init(struct town *town)
 	ring_init(&town->ring);
 	town->ring.options.retry_window_us = 1 * MS;
 	town->ring.options.retry_window_max_us = 3600 * S;
-	town->prober = prober_create(&town->ring, &town->world.env);
-	assert_non_null(town->prober);
+	town->checker = checker_create(&town->ring, &town->world.env);
+	assert_non_null(town->checker);
 	town->world.env.on_change = on_change;
 	town->world.env.context = town;
 	for (size_t i = 0; i < SITES; i++) {
@@ -57,12 +57,12 @@ static void town_init(struct town *town)
 static void town_start(struct town *town, const char *path)
 {
 	town->options.path = path;
-	prober_configure(town->prober, &town->options, strdup(town->options.path));
+	checker_configure(town->checker, &town->options, strdup(town->options.path));
 }
 
 static void town_finish(struct town *town)
 {
-	prober_destroy(town->prober);
+	checker_destroy(town->checker);
 	ring_finish(&town->ring);
 	for (size_t i = 0; i < SITES; i++) {
 		assert_int_equal(town->backends[i]->holders, 1);
@@ -279,7 +279,7 @@ static void say(int fd, const char *text)
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
 
-/* The prober hangs up when it knows what it wanted to know. */
+/* The checker hangs up when it knows what it wanted to know. */
 static void town_await_judgement(struct town *town, int fd)
 {
 	char byte;
@@ -341,7 +341,7 @@ static void a_get_names_the_backend_as_it_is_configured(void **state)
 static void a_socket_in_the_file_system_is_localhost(void **state)
 {
 	const struct net_listen_options listen_options = {.backlog = 4};
-	char directory[] = "/tmp/rondo-probe-XXXXXX", path[64];
+	char directory[] = "/tmp/rondo-check-XXXXXX", path[64];
 	struct town town;
 
 	(void)state;
@@ -688,7 +688,7 @@ static void checks_are_spread_anew_only_for_another_schedule(void **state)
 }
 
 /* However long one check takes, the next one waits for it. */
-static void there_is_one_probe_at_a_time(void **state)
+static void there_is_one_check_at_a_time(void **state)
 {
 	struct town town;
 	char request[REQUEST_SIZE];
@@ -721,9 +721,9 @@ static void without_a_path_a_failed_check_is_a_failure_like_others(void **state)
 	town_finish(&town);
 }
 
-/* ---- changes while a probe is under way */
+/* ---- changes while a check is under way */
 
-static void a_backend_may_leave_the_ring_while_it_is_probed(void **state)
+static void a_backend_may_leave_the_ring_while_it_is_checked(void **state)
 {
 	struct town town;
 	char request[REQUEST_SIZE], byte;
@@ -736,13 +736,13 @@ static void a_backend_may_leave_the_ring_while_it_is_probed(void **state)
 	assert_int_equal(town.backends[IT]->holders, 3);
 	assert_true(ring_set(&town.ring, &town.backends[0], 1));
 	assert_int_equal(town.backends[IT]->holders, 2);
-	prober_wake(town.prober);
+	checker_wake(town.checker);
 	WORLD_UNTIL(&town.world, net_read(fd, &byte, 1) == 0);
 	assert_int_equal(town.backends[IT]->holders, 1);
 	assert_int_equal(town.backends[IT]->state, BACKEND_DOWN);
 	/* And come again. */
 	assert_true(ring_set(&town.ring, town.backends, SITES));
-	prober_wake(town.prober);
+	checker_wake(town.checker);
 	close(fd);
 	fd = town_hear(&town, IT, request);
 	say(fd, HEAD_200);
@@ -751,7 +751,7 @@ static void a_backend_may_leave_the_ring_while_it_is_probed(void **state)
 	town_finish(&town);
 }
 
-static void a_probe_survives_a_change_of_the_ring(void **state)
+static void a_check_survives_a_change_of_the_ring(void **state)
 {
 	struct backend *turned[SITES];
 	struct town town;
@@ -765,7 +765,7 @@ static void a_probe_survives_a_change_of_the_ring(void **state)
 	turned[0] = town.backends[IT];
 	turned[1] = town.backends[0];
 	assert_true(ring_set(&town.ring, turned, SITES));
-	prober_wake(town.prober);
+	checker_wake(town.checker);
 	world_turn(&town.world);
 	say(fd, HEAD_200);
 	WORLD_UNTIL(&town.world, town.backends[IT]->state == BACKEND_TRIAL);
@@ -773,7 +773,7 @@ static void a_probe_survives_a_change_of_the_ring(void **state)
 	town_finish(&town);
 }
 
-/* It answered a request meanwhile: what the probe finds is of no interest any more. */
+/* It answered a request meanwhile: what the check finds is of no interest any more. */
 static void a_result_that_comes_too_late_changes_nothing(void **state)
 {
 	struct town town;
@@ -791,7 +791,7 @@ static void a_result_that_comes_too_late_changes_nothing(void **state)
 	town_finish(&town);
 }
 
-static void a_prober_may_end_in_the_middle(void **state)
+static void a_checker_may_end_in_the_middle(void **state)
 {
 	struct town town;
 	char request[REQUEST_SIZE];
@@ -805,7 +805,7 @@ static void a_prober_may_end_in_the_middle(void **state)
 	close(fd);
 }
 
-static void a_prober_without_configuration_does_nothing(void **state)
+static void a_checker_without_configuration_does_nothing(void **state)
 {
 	struct town town;
 
@@ -838,13 +838,13 @@ int main(void)
 	    cmocka_unit_test(checks_take_down_and_bring_back),
 	    cmocka_unit_test(every_backend_is_checked),
 	    cmocka_unit_test(checks_are_spread_anew_only_for_another_schedule),
-	    cmocka_unit_test(there_is_one_probe_at_a_time),
+	    cmocka_unit_test(there_is_one_check_at_a_time),
 	    cmocka_unit_test(without_a_path_a_failed_check_is_a_failure_like_others),
-	    cmocka_unit_test(a_backend_may_leave_the_ring_while_it_is_probed),
-	    cmocka_unit_test(a_probe_survives_a_change_of_the_ring),
+	    cmocka_unit_test(a_backend_may_leave_the_ring_while_it_is_checked),
+	    cmocka_unit_test(a_check_survives_a_change_of_the_ring),
 	    cmocka_unit_test(a_result_that_comes_too_late_changes_nothing),
-	    cmocka_unit_test(a_prober_may_end_in_the_middle),
-	    cmocka_unit_test(a_prober_without_configuration_does_nothing),
+	    cmocka_unit_test(a_checker_may_end_in_the_middle),
+	    cmocka_unit_test(a_checker_without_configuration_does_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,34 @@
+/*
+ * checker - when backends are checked, and what follows.
+ *
+ * One checker for each ring. It looks at backends whose window is over, so that no client is the
+ * first to find out, and, when health.path is set, checks every backend that is not draining each
+ * health.interval, spread over it. While health.path is set, a backend that failed its checks comes
+ * back by checks alone; all others, and all without it, come back by one good check and a client's
+ * request on trial.
+ *
+ * There is at most one check at a time for each backend. Names are the resolver's business: a
+ * backend without address is left alone. A shortage of rondo's own is no result; the check is made
+ * again.
+ */
+#ifndef RONDO_UPSTREAM_CHECKER_H
+#define RONDO_UPSTREAM_CHECKER_H
+
+#include "upstream/check.h"
+
+struct checker;
+
+/* `ring` and `env` must outlive it. NULL without memory. Until checker_configure it does
+ * nothing. */
+struct checker *checker_create(struct ring *ring, struct backend_env *env);
+void checker_destroy(struct checker *checker);
+
+/* Takes over options, and `path`, which is theirs, as a string from malloc. Checks are spread anew
+ * only over another interval, for another path or, at the next look, over other backends. */
+void checker_configure(struct checker *checker, const struct check_options *options, char *path);
+
+/* Looks at the ring's backends anew, in the next turn: after start, reload and every change of
+ * state. May be called from within backend_env.on_change. */
+void checker_wake(struct checker *checker);
+
+#endif
