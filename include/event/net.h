@@ -30,6 +30,20 @@ struct net_addr {
 
 enum { NET_ADDR_TEXT_SIZE = 128, NET_IP_TEXT_SIZE = 48 };
 
+/* HOST or HOST:PORT, taken apart; what they are is not looked at. */
+struct net_authority {
+	struct str host; /* without brackets */
+	struct str port; /* a null pointer: there is no colon */
+	bool is_bracketed;
+};
+
+/* False when a bracket is not closed, something else than a colon follows it, or there is a second
+ * colon: IPv6 stands in brackets. RFC 3986, 3.2.2. */
+bool net_authority_split(struct net_authority *authority, struct str text);
+
+/* "0" to "65535", without leading zeros. */
+bool net_port_parse(uint16_t *port, struct str text);
+
 /*
  * Reads an address without asking a resolver: "127.0.0.1:80", "[::1]:80", "unix:/path". False when
  * it is not one (a host name, a bad port).

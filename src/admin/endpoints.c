@@ -183,14 +183,12 @@ static void answer_endpoint(struct admin_client *client, size_t number)
 /* Addresses and localhost cannot be rebound to by a name of somebody else. */
 static bool is_local_name(struct str host)
 {
+	struct net_authority authority;
 	struct net_addr addr;
-	size_t end = host.len > 0 && host.data[0] == '[' ? str_find(host, ']') : 0;
-	size_t colon = end + str_find((struct str){host.data + end, host.len - end}, ':');
-	struct str name = {host.data, colon};
 
-	if (end > 0)
-		name = (struct str){host.data + 1, end - 1};
-	return str_equals_nocase(name, STR("localhost")) || net_addr_from_ip(&addr, name, 0);
+	return net_authority_split(&authority, host) &&
+	       (str_equals_nocase(authority.host, STR("localhost")) ||
+		   net_addr_from_ip(&addr, authority.host, 0));
 }
 
 static void answer(struct admin_client *client)

@@ -22,32 +22,15 @@ static bool is_host_name(struct str host)
 	return !numeric || net_addr_from_ip(&addr, host, 0);
 }
 
-/* Splits HOST[:PORT]; brackets stay with the host. False when brackets and colons do not fit
- * together. */
-static bool split_authority(struct str authority, struct str *host, struct str *port)
+/* An IPv6 address stands in brackets, and nothing else does. */
+static bool split_authority(struct net_authority *authority, struct str text)
 {
 	struct net_addr addr;
-	size_t end;
 
-	*port = (struct str){NULL, 0};
-	if (!str_starts_with(authority, STR("["))) {
-		*port = authority;
-		*host = str_split(port, ':');
-		return str_find(*port, ':') == port->len;
-	}
-	end = str_find(authority, ']') + 1;
-	if (end > authority.len)
+	if (!net_authority_split(authority, text))
 		return false;
-	*host = (struct str){authority.data, end};
-	if (!net_addr_from_ip(&addr, (struct str){host->data + 1, end - 2}, 0) ||
-	    addr.any.sa_family != AF_INET6)
-		return false;
-	*port = (struct str){authority.data + end, authority.len - end};
-	if (port->len == 0) {
-		port->data = NULL;
-		return true;
-	}
-	return str_split(port, ':').len == 0 && port->data;
+	return !authority->is_bracketed ||
+	       (net_addr_from_ip(&addr, authority->host, 0) && addr.any.sa_family == AF_INET6);
 }
 
 /* The host and port of a URL whose scheme is gone. `port` is what goes without saying; 0: nothing.
@@ -55,9 +38,7 @@ static bool split_authority(struct str authority, struct str *host, struct str *
 static const char *read_authority(
     struct backend_options *options, struct str text, struct arena *arena)
 {
-	struct str host;
-	struct str port;
-	uint64_t number = options->port;
+	struct net_authority authority;
 
 	for (size_t i = 0; i < text.len; i++) {
 		if (strchr("/?#", text.data[i]))
@@ -65,20 +46,20 @@ static const char *read_authority(
 		if (text.data[i] == '@')
 			return "a backend URL has no user name";
 	}
-	if (!split_authority(text, &host, &port))
+	if (!split_authority(&authority, text))
 		return "not HOST:PORT; an IPv6 address stands in brackets";
-	if (host.data[0] != '[' && !is_host_name(host))
+	struct str host = authority.host;
+	if (!authority.is_bracketed && !is_host_name(host))
 		return host.len ? arena_printf(arena, "\"%.*s\" is no host", STR_ARGS(host))
 				: "there is no host in it";
-	if (!port.data && number == 0)
+	bool has_port = authority.port.data != NULL;
+	if (!has_port && options->port == 0)
 		return arena_printf(
 		    arena, "there is no port in it; write \"%.*s:80\"", STR_ARGS(text));
-	if (port.data && (!str_to_number(port, &number) || number < 1 || number > UINT16_MAX))
-		return arena_printf(arena, "\"%.*s\" is no port", STR_ARGS(port));
-	options->port = (uint16_t)number;
-	options->name = arena_printf(arena, "%.*s:%u", STR_ARGS(host), options->port);
-	if (host.data[0] == '[')
-		host = (struct str){host.data + 1, host.len - 2};
+	if (has_port && (!net_port_parse(&options->port, authority.port) || options->port == 0))
+		return arena_printf(arena, "\"%.*s\" is no port", STR_ARGS(authority.port));
+	options->name = arena_printf(
+	    arena, authority.is_bracketed ? "[%.*s]:%u" : "%.*s:%u", STR_ARGS(host), options->port);
 	options->host = arena_copy(arena, host);
 	return NULL;
 }

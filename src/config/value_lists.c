@@ -214,15 +214,15 @@ static const char *format_blocks(
 /* "*:8080" and ":8080" are all addresses of both families; the rest is as net has it. */
 static bool parse_listen(struct config_listen *listen, struct str text)
 {
-	struct str rest = text;
-	struct str host = str_split(&rest, ':');
-	uint64_t port;
+	struct net_authority authority;
+	uint16_t port;
 
-	if (host.len && !str_equals(host, STR("*")))
+	listen->dual_stack = net_authority_split(&authority, text) && !authority.is_bracketed &&
+			     (authority.host.len == 0 || str_equals(authority.host, STR("*")));
+	if (!listen->dual_stack)
 		return net_addr_parse(&listen->addr, text);
-	listen->dual_stack = true;
-	return str_to_number(rest, &port) && port <= UINT16_MAX &&
-	       net_addr_from_ip(&listen->addr, STR("::"), (uint16_t)port);
+	return net_port_parse(&port, authority.port) &&
+	       net_addr_from_ip(&listen->addr, STR("::"), port);
 }
 
 static const char *read_listen_item(

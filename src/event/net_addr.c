@@ -42,31 +42,48 @@ bool net_addr_from_path(struct net_addr *addr, struct str path)
 	return true;
 }
 
+bool net_authority_split(struct net_authority *authority, struct str text)
+{
+	bool is_bracketed = str_starts_with(text, STR("["));
+	struct str host = str_split(&text, is_bracketed ? ']' : ':');
+
+	*authority = (struct net_authority){host, text, is_bracketed};
+	if (!is_bracketed)
+		return str_find(text, ':') == text.len;
+	if (!text.data)
+		return false;
+	authority->host = (struct str){host.data + 1, host.len - 1};
+	bool has_nothing_between = str_split(&text, ':').len == 0;
+	authority->port = text;
+	return has_nothing_between && str_find(text, ':') == text.len;
+}
+
+bool net_port_parse(uint16_t *port, struct str text)
+{
+	uint64_t number;
+
+	if (!str_to_number(text, &number) || number > UINT16_MAX)
+		return false;
+	*port = (uint16_t)number;
+	return true;
+}
+
 bool net_addr_parse(struct net_addr *addr, struct str text)
 {
-	struct str ip, port;
+	struct net_authority authority;
+	struct net_addr read;
 	struct str scheme = STR("unix:");
-	uint64_t number;
-	bool bracketed;
+	uint16_t port;
 
 	if (str_starts_with(text, scheme))
 		return net_addr_from_path(
 		    addr, (struct str){text.data + scheme.len, text.len - scheme.len});
-	bracketed = str_starts_with(text, STR("["));
-	ip = str_split(&text, bracketed ? ']' : ':');
-	if (bracketed) {
-		ip = (struct str){ip.data + 1, ip.len - 1};
-		if (!str_starts_with(text, STR(":")))
-			return false;
-		str_split(&text, ':');
-	}
-	port = text;
-	/* Brackets are for IPv6 and IPv6 is in brackets. RFC 3986, 3.2.2. */
-	if (bracketed != (str_find(ip, ':') != ip.len))
+	if (!net_authority_split(&authority, text) || !net_port_parse(&port, authority.port) ||
+	    !net_addr_from_ip(&read, authority.host, port) ||
+	    authority.is_bracketed != (read.any.sa_family == AF_INET6))
 		return false;
-	if (!str_to_number(port, &number) || number > UINT16_MAX)
-		return false;
-	return net_addr_from_ip(addr, ip, (uint16_t)number);
+	*addr = read;
+	return true;
 }
 
 /* The path of a Unix address; empty for a socket without one. */

@@ -1,6 +1,7 @@
 #include "http/head.h"
 
-#include <arpa/inet.h>
+#include "event/net.h"
+
 #include <string.h>
 
 unsigned http_fault_status(enum http_fault fault)
@@ -332,19 +333,17 @@ static bool framing_is_sound(const struct findings *found, unsigned minor, uint6
 	return !found->codings || str_equals_nocase(found->coding, STR("chunked"));
 }
 
-/* The port behind a host: nothing, or ":" and up to five digits. RFC 3986, 3.2.3. */
-static bool is_port(struct str rest)
+/* Up to five digits, leading zeros and none at all included. RFC 3986, 3.2.3. */
+static bool is_port(struct str text)
 {
 	unsigned port = 0;
 
-	if (!rest.len)
-		return true;
-	if (rest.data[0] != ':' || rest.len > 6)
+	if (text.len > 5)
 		return false;
-	for (size_t i = 1; i < rest.len; i++) {
-		if (rest.data[i] < '0' || rest.data[i] > '9')
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9')
 			return false;
-		port = port * 10 + (unsigned)(rest.data[i] - '0');
+		port = port * 10 + (unsigned)(text.data[i] - '0');
 	}
 	return port <= 65535;
 }
@@ -404,25 +403,16 @@ static bool is_name(struct str name)
 }
 
 /* "host" or "host:port" and nothing else. RFC 9110, 7.2. */
-static bool is_authority(struct str authority)
+static bool is_authority(struct str text)
 {
-	if (!authority.len || authority.data[0] != '[') {
-		size_t host = str_find(authority, ':');
+	struct net_authority authority;
+	struct net_addr addr;
 
-		return is_name((struct str){authority.data, host}) &&
-		       is_port((struct str){authority.data + host, authority.len - host});
-	}
-
-	size_t bracket = str_find(authority, ']');
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr address;
-
-	if (bracket == authority.len || bracket - 1 >= sizeof(text))
+	if (!net_authority_split(&authority, text) || !is_port(authority.port))
 		return false;
-	memcpy(text, authority.data + 1, bracket - 1);
-	text[bracket - 1] = '\0';
-	return inet_pton(AF_INET6, text, &address) == 1 &&
-	       is_port((struct str){authority.data + bracket + 1, authority.len - bracket - 1});
+	if (!authority.is_bracketed)
+		return is_name(authority.host);
+	return net_addr_from_ip(&addr, authority.host, 0) && addr.any.sa_family == AF_INET6;
 }
 
 /* Splits an absolute-form target. RFC 9112, 3.2.2. */

@@ -146,6 +146,46 @@ static void addresses_are_read_and_written(void **state)
 	assert_false(net_addr_parse(&(struct net_addr){0}, (struct str){NULL, 0}));
 }
 
+static void host_and_port_are_taken_apart(void **state)
+{
+	static const struct {
+		const char *text, *host,
+		    *port; /* host NULL: it cannot be; port NULL: there is none */
+		bool is_bracketed;
+	} cases[] = {
+	    {"app:80", "app", "80", false},
+	    {"app", "app", NULL, false},
+	    {"app:", "app", "", false},
+	    {":80", "", "80", false},
+	    {"", "", NULL, false},
+	    {"[::1]:80", "::1", "80", true},
+	    {"[::1]", "::1", NULL, true},
+	    {"[::1]:", "::1", "", true},
+	    {"[]:80", "", "80", true},
+	    {"app]:80", "app]", "80", false},
+	    {"::1", NULL, NULL, false},
+	    {"app:80:", NULL, NULL, false},
+	    {"[::1", NULL, NULL, false},
+	    {"[::1]80", NULL, NULL, false},
+	    {"[::1]]:80", NULL, NULL, false},
+	    {"[::1]:80:81", NULL, NULL, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct net_authority authority;
+
+		assert_int_equal(net_authority_split(&authority, str_from(cases[i].text)),
+		    cases[i].host != NULL);
+		if (!cases[i].host)
+			continue;
+		assert_true(str_equals(authority.host, str_from(cases[i].host)));
+		assert_int_equal(authority.port.data != NULL, cases[i].port != NULL);
+		assert_true(str_equals(authority.port, str_from(cases[i].port)));
+		assert_int_equal(authority.is_bracketed, cases[i].is_bracketed);
+	}
+}
+
 static void paths_may_be_as_long_as_the_kernel_takes(void **state)
 {
 	char text[5 + 109];
@@ -693,6 +733,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    net_test(addresses_are_read_and_written),
+	    net_test(host_and_port_are_taken_apart),
 	    net_test(paths_may_be_as_long_as_the_kernel_takes),
 	    net_test(addresses_without_port),
 	    net_test(equality_of_addresses),
