@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -108,26 +110,16 @@ static size_t write_prefix(char prefix[static LOG_PREFIX_BYTES], enum log_level 
 	return (size_t)len;
 }
 
-/* Appends `text` to a line of `len` bytes and ends it; bytes other than printable ASCII are written
- * as \xNN. What does not fit is cut off and marked. Returns the length of the whole line. */
+/* Appends `text` to a line of `len` bytes and ends it; bytes other than printable ASCII are
+ * escaped. What does not fit is cut off and marked. Returns the length of the whole line. */
 static size_t write_text(char line[static LOG_LINE_BYTES], size_t len, const char *text)
 {
-	const size_t room = LOG_LINE_BYTES - sizeof("...\n") - sizeof("\\xNN");
+	struct text rest = text_begin(line + len, LOG_LINE_BYTES - len);
 
-	for (; *text; text++) {
-		unsigned char byte = (unsigned char)*text;
-
-		if (len > room) {
-			len += (size_t)sprintf(line + len, "...");
-			break;
-		}
-		if (byte >= 0x20 && byte < 0x7f)
-			line[len++] = *text;
-		else
-			len += (size_t)sprintf(line + len, "\\x%02x", byte);
-	}
-	line[len++] = '\n';
-	return len;
+	text_put_escaped(
+	    &rest, str_from(text), TEXT_LINE, rest.room - sizeof("...\n") - sizeof("\\xNN"));
+	text_put(&rest, STR("\n"));
+	return (size_t)(rest.at - line);
 }
 
 /* O_NONBLOCK would be shared with every other process that has this stderr; asking first is not. */

@@ -1,8 +1,9 @@
 #include "event/net.h"
 
+#include "base/text.h"
+
 #include <arpa/inet.h>
 #include <stddef.h>
-#include <stdio.h>
 
 bool net_addr_from_ip(struct net_addr *addr, struct str ip, uint16_t port)
 {
@@ -97,64 +98,60 @@ static struct str addr_path(const struct net_addr *addr)
 	return (struct str){addr->path.sun_path, strnlen(addr->path.sun_path, room)};
 }
 
-static char *put_decimal(char *at, unsigned number)
-{
-	if (number >= 10)
-		at = put_decimal(at, number / 10);
-	*at++ = (char)('0' + number % 10);
-	return at;
-}
-
 /* Every new client and every line of the access log has one, and inet_ntop(3) goes through
  * printf. */
-static char *put_v4(char *at, const void *address)
+static void put_v4(struct text *out, const void *address)
 {
 	const unsigned char *bytes = address;
 
 	for (int i = 0; i < 4; i++) {
 		if (i > 0)
-			*at++ = '.';
-		at = put_decimal(at, bytes[i]);
+			text_put(out, STR("."));
+		text_put_number(out, bytes[i]);
 	}
-	return at;
 }
 
 const char *net_addr_format(const struct net_addr *addr, char text[static NET_ADDR_TEXT_SIZE])
 {
+	struct text out = text_begin(text, NET_ADDR_TEXT_SIZE);
 	char ip[INET6_ADDRSTRLEN];
-	struct str path;
-	char *at;
 
 	switch (addr->any.sa_family) {
 	case AF_INET:
-		at = put_v4(text, &addr->v4.sin_addr);
-		*at++ = ':';
-		*put_decimal(at, net_addr_port(addr)) = '\0';
+		put_v4(&out, &addr->v4.sin_addr);
+		text_put(&out, STR(":"));
+		text_put_number(&out, net_addr_port(addr));
 		break;
 	case AF_INET6:
-		inet_ntop(AF_INET6, &addr->v6.sin6_addr, ip, sizeof(ip));
-		snprintf(text, NET_ADDR_TEXT_SIZE, "[%s]:%u", ip, net_addr_port(addr));
+		text_put(&out, STR("["));
+		text_put(&out, str_from(inet_ntop(AF_INET6, &addr->v6.sin6_addr, ip, sizeof(ip))));
+		text_put(&out, STR("]:"));
+		text_put_number(&out, net_addr_port(addr));
 		break;
 	default:
-		path = addr_path(addr);
-		snprintf(text, NET_ADDR_TEXT_SIZE, "unix:%.*s", STR_ARGS(path));
+		text_put(&out, STR("unix:"));
+		text_put(&out, addr_path(addr));
 		break;
 	}
+	text_put(&out, STR("\0"));
 	return text;
 }
 
 const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET_IP_TEXT_SIZE])
 {
+	struct text out = text_begin(text, NET_IP_TEXT_SIZE);
 	const struct in6_addr *v6 = &addr->v6.sin6_addr;
+	char ip[INET6_ADDRSTRLEN];
 
 	if (addr->any.sa_family == AF_INET)
-		*put_v4(text, &addr->v4.sin_addr) = '\0';
+		put_v4(&out, &addr->v4.sin_addr);
 	else if (addr->any.sa_family != AF_INET6)
-		snprintf(text, NET_IP_TEXT_SIZE, "unix:");
+		text_put(&out, STR("unix:"));
 	else if (IN6_IS_ADDR_V4MAPPED(v6))
-		*put_v4(text, &v6->s6_addr[12]) = '\0';
+		put_v4(&out, &v6->s6_addr[12]);
 	else
-		inet_ntop(AF_INET6, v6, text, NET_IP_TEXT_SIZE);
+		text_put(&out, str_from(inet_ntop(AF_INET6, v6, ip, sizeof(ip))));
+	text_put(&out, STR("\0"));
 	return text;
 }
 

@@ -1,90 +1,41 @@
 #include "http/write.h"
+
+#include "base/text.h"
 #include "http/body.h"
 
 #include <assert.h>
 #include <time.h>
 
-/* Where the next byte goes, and what room is left. Nothing counts until close_writer finds that all
- * of it had room. */
-struct writer {
-	struct buf *out;
-	char *at; /* NULL once something had no room */
-	size_t room;
-	bool had_storage;
-};
-
-static struct writer open_writer(struct buf *out)
+/* Nothing counts until close_text finds that all of it had room. */
+static struct text open_text(struct buf *out)
 {
-	bool had_storage = out->data != NULL;
-
-	if (!buf_reserve(out))
-		return (struct writer){.out = out};
-	return (struct writer){.out = out,
-	    .at = out->data + out->end,
-	    .room = buf_room(out),
-	    .had_storage = had_storage};
+	return buf_reserve(out) ? text_begin(out->data + out->end, buf_room(out))
+				: text_begin(NULL, 0);
 }
 
-static bool close_writer(struct writer *writer)
+static bool close_text(struct buf *out, const struct text *text)
 {
-	struct buf *out = writer->out;
-
-	if (writer->at)
-		buf_filled(out, (size_t)(writer->at - (out->data + out->end)));
-	else if (!writer->had_storage)
+	if (text_is_whole(text))
+		buf_filled(out, (size_t)(text->at - (out->data + out->end)));
+	else if (buf_len(out) == 0)
 		buf_release(out);
-	return writer->at;
+	return text_is_whole(text);
 }
 
-/* The place of the next `len` bytes, or NULL when they have no room. */
-static inline char *take_room(struct writer *writer, size_t len)
+static void put_name(struct text *text, struct str name)
 {
-	char *place = writer->at;
-
-	if (!place || len > writer->room) {
-		writer->at = NULL;
-		return NULL;
-	}
-	writer->at += len;
-	writer->room -= len;
-	return place;
+	text_put(text, name);
+	text_put(text, STR(": "));
 }
 
-/* Inlined, so that what is known when this is compiled is copied without a call. */
-__attribute__((always_inline)) static inline void put(struct writer *writer, struct str bytes)
+static void put_end(struct text *text)
 {
-	char *place = take_room(writer, bytes.len);
-
-	if (place && bytes.len)
-		memcpy(place, bytes.data, bytes.len);
+	text_put(text, STR("\r\n"));
 }
 
-static void put_number(struct writer *writer, uint64_t number)
+static void put_field(struct text *text, struct str name, struct str value)
 {
-	char text[20];
-	size_t at = sizeof(text);
-
-	do {
-		text[--at] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number);
-	put(writer, (struct str){text + at, sizeof(text) - at});
-}
-
-static void put_name(struct writer *writer, struct str name)
-{
-	put(writer, name);
-	put(writer, STR(": "));
-}
-
-static void put_end(struct writer *writer)
-{
-	put(writer, STR("\r\n"));
-}
-
-static void put_field(struct writer *writer, struct str name, struct str value)
-{
-	char *place = take_room(writer, name.len + value.len + sizeof(": \r\n") - 1);
+	char *place = text_take(text, name.len + value.len + sizeof(": \r\n") - 1);
 
 	if (!place)
 		return;
@@ -95,28 +46,28 @@ static void put_field(struct writer *writer, struct str name, struct str value)
 	memcpy(place + name.len + 2 + value.len, "\r\n", 2);
 }
 
-static void put_number_field(struct writer *writer, struct str name, uint64_t number)
+static void put_number_field(struct text *text, struct str name, uint64_t number)
 {
-	put_name(writer, name);
-	put_number(writer, number);
-	put_end(writer);
+	put_name(text, name);
+	text_put_number(text, number);
+	put_end(text);
 }
 
 /* A field that is only there when it is configured. */
-static void put_optional_field(struct writer *writer, struct str name, struct str value)
+static void put_optional_field(struct text *text, struct str name, struct str value)
 {
 	if (name.len && value.len)
-		put_field(writer, name, value);
+		put_field(text, name, value);
 }
 
-static void put_framing(struct writer *writer, enum http_framing framing, uint64_t length)
+static void put_framing(struct text *text, enum http_framing framing, uint64_t length)
 {
 	switch (framing) {
 	case HTTP_FRAMING_LENGTH:
-		put_number_field(writer, STR("Content-Length"), length);
+		put_number_field(text, STR("Content-Length"), length);
 		break;
 	case HTTP_FRAMING_CHUNKED:
-		put(writer, STR("Transfer-Encoding: chunked\r\n"));
+		text_put(text, STR("Transfer-Encoding: chunked\r\n"));
 		break;
 	case HTTP_FRAMING_NONE:
 	case HTTP_FRAMING_CLOSE:
@@ -177,7 +128,7 @@ static bool passes(const struct write_request *request, const struct http_field 
 }
 
 /* Opens the line of the chain with what a trusted client says about those before it. */
-static void put_chain(struct writer *writer, const struct write_request *request, bool *is_empty)
+static void put_chain(struct text *text, const struct write_request *request, bool *is_empty)
 {
 	const struct http_head *head = request->head;
 	struct str name = chain_name(request);
@@ -189,90 +140,90 @@ static void put_chain(struct writer *writer, const struct write_request *request
 		if (!is_named(field, name) || !field->value.len)
 			continue;
 		if (*is_empty)
-			put_name(writer, name);
+			put_name(text, name);
 		else
-			put(writer, STR(", "));
-		put(writer, field->value);
+			text_put(text, STR(", "));
+		text_put(text, field->value);
 		*is_empty = false;
 	}
 }
 
-static void put_x_forwarded(struct writer *writer, const struct write_request *request)
+static void put_x_forwarded(struct text *text, const struct write_request *request)
 {
 	const struct http_head *head = request->head;
 	bool keeps = request->client_is_trusted;
 	bool is_empty;
 
-	put_chain(writer, request, &is_empty);
+	put_chain(text, request, &is_empty);
 	if (request->client_ip.len) {
 		if (is_empty)
-			put_name(writer, chain_name(request));
+			put_name(text, chain_name(request));
 		else
-			put(writer, STR(", "));
-		put(writer, request->client_ip);
+			text_put(text, STR(", "));
+		text_put(text, request->client_ip);
 	}
 	if (!is_empty || request->client_ip.len)
-		put_end(writer);
+		put_end(text);
 
 	if (!keeps || !http_head_find(head, STR("X-Forwarded-Proto")))
-		put_field(writer, STR("X-Forwarded-Proto"), STR("http"));
+		put_field(text, STR("X-Forwarded-Proto"), STR("http"));
 	if (head->host.len && (!keeps || !http_head_find(head, STR("X-Forwarded-Host"))))
-		put_field(writer, STR("X-Forwarded-Host"), head->host);
+		put_field(text, STR("X-Forwarded-Host"), head->host);
 }
 
 /* RFC 7239, 4: for=192.0.2.1;host="a:80";proto=http. An IPv6 address is in brackets and quotes. */
-static void put_rfc7239(struct writer *writer, const struct write_request *request)
+static void put_rfc7239(struct text *text, const struct write_request *request)
 {
 	struct str ip = request->client_ip;
 	bool is_empty;
 
-	put_chain(writer, request, &is_empty);
+	put_chain(text, request, &is_empty);
 	if (is_empty)
-		put_name(writer, STR("Forwarded"));
+		put_name(text, STR("Forwarded"));
 	else
-		put(writer, STR(", "));
+		text_put(text, STR(", "));
 
-	put(writer, STR("for="));
+	text_put(text, STR("for="));
 	if (!ip.len) {
-		put(writer, STR("unknown"));
+		text_put(text, STR("unknown"));
 	} else if (str_find(ip, ':') < ip.len) {
-		put(writer, STR("\"["));
-		put(writer, ip);
-		put(writer, STR("]\""));
+		text_put(text, STR("\"["));
+		text_put(text, ip);
+		text_put(text, STR("]\""));
 	} else {
-		put(writer, ip);
+		text_put(text, ip);
 	}
 	if (request->head->host.len) {
-		put(writer, STR(";host=\""));
-		put(writer, request->head->host);
-		put(writer, STR("\""));
+		text_put(text, STR(";host=\""));
+		text_put(text, request->head->host);
+		text_put(text, STR("\""));
 	}
-	put(writer, STR(";proto=http\r\n"));
+	text_put(text, STR(";proto=http\r\n"));
 }
 
-static void put_forwarded(struct writer *writer, const struct write_request *request)
+static void put_forwarded(struct text *text, const struct write_request *request)
 {
 	switch (request->forwarded) {
 	case WRITE_FORWARDED_X:
-		put_x_forwarded(writer, request);
+		put_x_forwarded(text, request);
 		break;
 	case WRITE_FORWARDED_RFC7239:
-		put_rfc7239(writer, request);
+		put_rfc7239(text, request);
 		break;
 	case WRITE_FORWARDED_NONE:
 		break;
 	}
 }
 
-static void put_request_line(struct writer *writer, const struct http_head *head)
+static void put_request_line(struct text *text, const struct http_head *head)
 {
-	put(writer, head->method_text);
-	put(writer, STR(" "));
+	text_put(text, head->method_text);
+	text_put(text, STR(" "));
 	/* "http://a?q" has no path to take over. RFC 9112, 3.2.1. */
 	if (!head->path.len || head->path.data[0] == '?')
-		put(writer, STR("/"));
-	put(writer, head->path);
-	put(writer, STR(" HTTP/1.1\r\n"));
+		text_put(text, STR("/"));
+	text_put(text, head->path);
+	text_put(text, STR(" HTTP/1.1\r\n"));
 }
 
 /* The request id goes on as the client sent it, unless it was not taken over, or its own Connection
@@ -289,41 +240,41 @@ static bool passes_request_id(const struct write_request *request)
 }
 
 static void put_request_field(
-    struct writer *writer, const struct http_head *head, const struct http_field *field)
+    struct text *text, const struct http_head *head, const struct http_field *field)
 {
 	uint64_t hops;
 
 	if (head->method == HTTP_METHOD_OPTIONS && http_head_hops_left(head, field, &hops) && hops)
-		put_number_field(writer, field->name, hops - 1);
+		put_number_field(text, field->name, hops - 1);
 	else
-		put_field(writer, field->name, field->value);
+		put_field(text, field->name, field->value);
 }
 
 bool write_request_head(struct buf *out, const struct write_request *request)
 {
 	const struct http_head *head = request->head;
-	struct writer writer = open_writer(out);
+	struct text text = open_text(out);
 
-	put_request_line(&writer, head);
-	put_field(&writer, STR("Host"), head->host.len ? head->host : request->backend_host);
+	put_request_line(&text, head);
+	put_field(&text, STR("Host"), head->host.len ? head->host : request->backend_host);
 	for (size_t i = 0; i < head->field_count; i++)
 		if (passes(request, &head->fields[i]))
-			put_request_field(&writer, head, &head->fields[i]);
+			put_request_field(&text, head, &head->fields[i]);
 
-	put(&writer, head->minor ? STR("Via: 1.1 rondo\r\n") : STR("Via: 1.0 rondo\r\n"));
-	put_forwarded(&writer, request);
+	text_put(&text, head->minor ? STR("Via: 1.1 rondo\r\n") : STR("Via: 1.0 rondo\r\n"));
+	put_forwarded(&text, request);
 	if (!passes_request_id(request))
-		put_optional_field(&writer, request->request_id_name, request->request_id);
+		put_optional_field(&text, request->request_id_name, request->request_id);
 
 	if (head->upgrades_websocket) {
-		put(&writer, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
+		text_put(&text, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
 	} else {
 		if (head->accepts_trailers) /* RFC 9110, 10.1.4 */
-			put(&writer, STR("Connection: TE\r\nTE: trailers\r\n"));
-		put_framing(&writer, head->framing, head->content_length);
+			text_put(&text, STR("Connection: TE\r\nTE: trailers\r\n"));
+		put_framing(&text, head->framing, head->content_length);
 	}
-	put_end(&writer);
-	return close_writer(&writer);
+	put_end(&text);
+	return close_text(out, &text);
 }
 
 static bool is_printable(struct str text)
@@ -334,13 +285,13 @@ static bool is_printable(struct str text)
 	return true;
 }
 
-static void put_status_line(struct writer *writer, unsigned status, struct str reason)
+static void put_status_line(struct text *text, unsigned status, struct str reason)
 {
-	put(writer, STR("HTTP/1.1 "));
-	put_number(writer, status);
-	put(writer, STR(" "));
-	put(writer, reason.len && is_printable(reason) ? reason : write_reason(status));
-	put_end(writer);
+	text_put(text, STR("HTTP/1.1 "));
+	text_put_number(text, status);
+	text_put(text, STR(" "));
+	text_put(text, reason.len && is_printable(reason) ? reason : write_reason(status));
+	put_end(text);
 }
 
 /* Is the field of a response one that rondo writes itself? */
@@ -398,7 +349,7 @@ static bool is_token(struct str text)
 enum { ANNOUNCED_MAX = 100 };
 
 /* Trailer with the names that the backend announced and that may pass. */
-static void put_announcement(struct writer *writer, const struct write_response *response)
+static void put_announcement(struct text *text, const struct write_response *response)
 {
 	const struct http_head *head = response->head;
 	struct connection_options options;
@@ -419,104 +370,65 @@ static void put_announcement(struct writer *writer, const struct write_response 
 			if (!is_token(trailer.name) ||
 			    !trailer_passes(response->trailers, &options, &trailer))
 				continue;
-			put(writer, is_empty ? STR("Trailer: ") : STR(", "));
-			put(writer, trailer.name);
+			text_put(text, is_empty ? STR("Trailer: ") : STR(", "));
+			text_put(text, trailer.name);
 			is_empty = false;
 		}
 	}
 	if (!is_empty)
-		put_end(writer);
+		put_end(text);
 }
 
-static void put_response_framing(struct writer *writer, const struct write_response *response)
+static void put_response_framing(struct text *text, const struct write_response *response)
 {
 	const struct http_head *head = response->head;
 
 	/* A response without content may tell how long it would be. RFC 9110, 8.6. */
 	if (response->framing == HTTP_FRAMING_NONE && head->has_content_length &&
 	    (response->request->method == HTTP_METHOD_HEAD || head->status == 304))
-		put_framing(writer, HTTP_FRAMING_LENGTH, head->content_length);
+		put_framing(text, HTTP_FRAMING_LENGTH, head->content_length);
 	else
-		put_framing(writer, response->framing, head->content_length);
+		put_framing(text, response->framing, head->content_length);
 
 	if (head->upgrades_websocket)
-		put(writer, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
+		text_put(text, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
 	else if (!response->keep_alive)
-		put(writer, STR("Connection: close\r\n"));
+		text_put(text, STR("Connection: close\r\n"));
 	else if (response->request->minor == 0)
-		put(writer, STR("Connection: keep-alive\r\n"));
+		text_put(text, STR("Connection: keep-alive\r\n"));
 }
 
 bool write_response_head(struct buf *out, const struct write_response *response)
 {
 	const struct http_head *head = response->head;
-	struct writer writer = open_writer(out);
+	struct text text = open_text(out);
 
-	put_status_line(&writer, head->status, head->reason);
+	put_status_line(&text, head->status, head->reason);
 	for (size_t i = 0; i < head->field_count; i++)
 		if (!head->fields[i].hop_by_hop && !is_replaced(response, &head->fields[i]))
-			put_field(&writer, head->fields[i].name, head->fields[i].value);
+			put_field(&text, head->fields[i].name, head->fields[i].value);
 	if (!http_head_find(head, STR("Date")))
-		put_optional_field(&writer, STR("Date"), response->date);
-	put_optional_field(&writer, response->app_url_name, response->app_url);
-	put_optional_field(&writer, response->attempts_name, response->attempts);
-	put_optional_field(&writer, response->request_id_name, response->request_id);
-	put_announcement(&writer, response);
-	put_response_framing(&writer, response);
-	put_end(&writer);
-	return close_writer(&writer);
+		put_optional_field(&text, STR("Date"), response->date);
+	put_optional_field(&text, response->app_url_name, response->app_url);
+	put_optional_field(&text, response->attempts_name, response->attempts);
+	put_optional_field(&text, response->request_id_name, response->request_id);
+	put_announcement(&text, response);
+	put_response_framing(&text, response);
+	put_end(&text);
+	return close_text(out, &text);
 }
 
 bool write_interim_head(struct buf *out, const struct write_response *response)
 {
 	const struct http_head *head = response->head;
-	struct writer writer = open_writer(out);
+	struct text text = open_text(out);
 
-	put_status_line(&writer, head->status, head->reason);
+	put_status_line(&text, head->status, head->reason);
 	for (size_t i = 0; i < head->field_count; i++)
 		if (!head->fields[i].hop_by_hop && !is_replaced(response, &head->fields[i]))
-			put_field(&writer, head->fields[i].name, head->fields[i].value);
-	put_end(&writer);
-	return close_writer(&writer);
-}
-
-/* How one byte stands in a JSON string. Only ASCII is meant to come; what is not is replaced. */
-static struct str json_byte(char text[static 6], char byte)
-{
-	static const char digits[] = "0123456789abcdef";
-	unsigned code = (unsigned char)byte;
-
-	if (code >= 0x80)
-		return STR("\\ufffd");
-	if (code >= ' ' && byte != '"' && byte != '\\' && code != 0x7f) {
-		text[0] = byte;
-		return (struct str){text, 1};
-	}
-	text[0] = '\\';
-	text[1] = 'u';
-	text[2] = '0';
-	text[3] = '0';
-	text[4] = digits[code >> 4];
-	text[5] = digits[code & 15];
-	return (struct str){text, 6};
-}
-
-static size_t json_length(struct str s)
-{
-	size_t length = 0;
-	char text[6];
-
-	for (size_t i = 0; i < s.len; i++)
-		length += json_byte(text, s.data[i]).len;
-	return length;
-}
-
-static void put_json(struct writer *writer, struct str s)
-{
-	char text[6];
-
-	for (size_t i = 0; i < s.len; i++)
-		put(writer, json_byte(text, s.data[i]));
+			put_field(&text, head->fields[i].name, head->fields[i].value);
+	put_end(&text);
+	return close_text(out, &text);
 }
 
 /* What stands between the values of the problem object. */
@@ -535,51 +447,51 @@ static size_t problem_length(const struct write_error *error)
 {
 	return sizeof(problem_status) + sizeof(problem_title) + sizeof(problem_detail) +
 	       sizeof(problem_end) - 4 + 3 + write_reason(error->status).len +
-	       json_length(error->detail);
+	       text_escaped_length(error->detail, TEXT_JSON);
 }
 
-static void put_problem(struct writer *writer, const struct write_error *error)
+static void put_problem(struct text *text, const struct write_error *error)
 {
-	put(writer, STR(problem_status));
-	put_number(writer, error->status);
-	put(writer, STR(problem_title));
-	put(writer, write_reason(error->status));
-	put(writer, STR(problem_detail));
-	put_json(writer, error->detail);
-	put(writer, STR(problem_end));
+	text_put(text, STR(problem_status));
+	text_put_number(text, error->status);
+	text_put(text, STR(problem_title));
+	text_put(text, write_reason(error->status));
+	text_put(text, STR(problem_detail));
+	text_put_escaped(text, error->detail, TEXT_JSON, SIZE_MAX);
+	text_put(text, STR(problem_end));
 }
 
 bool write_error_response(struct buf *out, const struct write_error *error)
 {
-	struct writer writer = open_writer(out);
+	struct text text = open_text(out);
 
 	assert(!is_problem(error) || (error->status >= 400 && error->status <= 599));
-	put_status_line(&writer, error->status, write_reason(error->status));
-	put_optional_field(&writer, STR("Date"), error->date);
+	put_status_line(&text, error->status, write_reason(error->status));
+	put_optional_field(&text, STR("Date"), error->date);
 	if (is_problem(error))
-		put(&writer, STR("Content-Type: application/problem+json\r\n"));
+		text_put(&text, STR("Content-Type: application/problem+json\r\n"));
 	put_number_field(
-	    &writer, STR("Content-Length"), is_problem(error) ? problem_length(error) : 0);
+	    &text, STR("Content-Length"), is_problem(error) ? problem_length(error) : 0);
 	if (error->status == 405 || error->status == 200)
-		put_field(&writer, STR("Allow"),
+		put_field(&text, STR("Allow"),
 		    error->allow.len ? error->allow
 				     : STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
 	if (error->retry_after_s)
-		put_number_field(&writer, STR("Retry-After"), error->retry_after_s);
+		put_number_field(&text, STR("Retry-After"), error->retry_after_s);
 	if (error->proxy_error.len) {
-		put(&writer, STR("Proxy-Status: rondo; error="));
-		put(&writer, error->proxy_error);
-		put_end(&writer);
+		text_put(&text, STR("Proxy-Status: rondo; error="));
+		text_put(&text, error->proxy_error);
+		put_end(&text);
 	}
-	put_optional_field(&writer, error->attempts_name, error->attempts);
-	put_optional_field(&writer, error->request_id_name, error->request_id);
+	put_optional_field(&text, error->attempts_name, error->attempts);
+	put_optional_field(&text, error->request_id_name, error->request_id);
 	/* A client of HTTP/1.0 has to be told; it does not hurt the others. */
-	put(&writer,
+	text_put(&text,
 	    error->keep_alive ? STR("Connection: keep-alive\r\n") : STR("Connection: close\r\n"));
-	put_end(&writer);
+	put_end(&text);
 	if (is_problem(error) && !error->without_content)
-		put_problem(&writer, error);
-	return close_writer(&writer);
+		put_problem(&text, error);
+	return close_text(out, &text);
 }
 
 size_t write_error_content_length(const struct write_error *error)
@@ -693,16 +605,16 @@ struct str write_date(char text[static WRITE_DATE_SIZE], int64_t unix_seconds)
 
 bool write_last_chunk(struct buf *out, struct str section, const struct write_trailers *trailers)
 {
-	struct writer writer = open_writer(out);
+	struct text text = open_text(out);
 	struct connection_options options = {.count = 0};
 	struct http_field trailer;
 
-	put(&writer, STR("0\r\n"));
+	text_put(&text, STR("0\r\n"));
 	if (trailers && section.len > 0)
 		collect_options(trailers->head, &options);
 	while (body_next_trailer(&section, &trailer))
 		if (trailer_passes(trailers, &options, &trailer))
-			put_field(&writer, trailer.name, trailer.value);
-	put_end(&writer);
-	return close_writer(&writer);
+			put_field(&text, trailer.name, trailer.value);
+	put_end(&text);
+	return close_text(out, &text);
 }

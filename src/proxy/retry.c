@@ -1,6 +1,6 @@
 #include "proxy/retry.h"
 
-#include <stdio.h>
+#include "base/text.h"
 
 static bool is_idempotent(enum http_method method)
 {
@@ -114,24 +114,32 @@ struct retry_answer retry_final_answer(
 	return best.answer;
 }
 
+static void put_attempt(struct text *out, const struct try_record *try)
+{
+	text_put(out, str_from(try->backend->name));
+	text_put(out, STR("("));
+	if (try->outcome == OUTCOME_GOOD || try->outcome == OUTCOME_STATUS)
+		text_put_number(out, try->status);
+	else
+		text_put(out, str_from(outcome_word(try->outcome)));
+	text_put(out, STR(","));
+	text_put_number(out, (uint64_t)(try->took_us / 1000));
+	text_put(out, STR("ms)"));
+}
+
 struct str retry_attempts(
     const struct try_record *tries, size_t count, char text[static RETRY_ATTEMPTS_SIZE])
 {
+	struct text out = text_begin(text, RETRY_ATTEMPTS_SIZE);
 	size_t len = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		const struct try_record *try = &tries[i];
-		bool is_answer = try->outcome == OUTCOME_GOOD || try->outcome == OUTCOME_STATUS;
-		char status[16];
-
-		snprintf(status, sizeof(status), "%u", try->status);
-		int written = snprintf(text + len, RETRY_ATTEMPTS_SIZE - len, "%s%s(%s,%lldms)",
-		    i > 0 ? " " : "", try->backend->name,
-		    is_answer ? status : outcome_word(try->outcome),
-		    (long long)(try->took_us / 1000));
-		if (written < 0 || (size_t)written >= RETRY_ATTEMPTS_SIZE - len)
+		if (i > 0)
+			text_put(&out, STR(" "));
+		put_attempt(&out, &tries[i]);
+		if (!text_is_whole(&out))
 			break;
-		len += (size_t)written;
+		len = (size_t)(out.at - text);
 	}
 	return (struct str){text, len};
 }

@@ -1,6 +1,7 @@
 #include "upstream/backend.h"
 
 #include "base/log.h"
+#include "base/text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -199,40 +200,12 @@ void backend_prefer_address(struct backend *backend, size_t number)
 
 /* ---- state */
 
-enum { DURATION_TEXT_SIZE = 48 };
-
-/* "2 m 30 s", "3 h" */
-static void format_long_duration(int64_t duration_us, char text[static DURATION_TEXT_SIZE])
-{
-	long long seconds = (duration_us + 500000) / 1000000;
-	bool in_hours = seconds >= 7200;
-	long long parts = in_hours ? (seconds + 30) / 60 : seconds;
-	int len = snprintf(text, DURATION_TEXT_SIZE, "%lld %s", parts / 60, in_hours ? "h" : "m");
-
-	if (parts % 60 > 0)
-		snprintf(text + len, DURATION_TEXT_SIZE - (size_t)len, " %lld %s", parts % 60,
-		    in_hours ? "m" : "s");
-}
-
-/* "250 ms", "1.5 s", "10 s": three digits, or two units. */
-static const char *format_duration(int64_t duration_us, char text[static DURATION_TEXT_SIZE])
-{
-	if (duration_us < 1000000)
-		snprintf(
-		    text, DURATION_TEXT_SIZE, "%lld ms", (long long)(duration_us + 500) / 1000);
-	else if (duration_us < 120000000)
-		snprintf(text, DURATION_TEXT_SIZE, "%.3g s", (double)duration_us / 1e6);
-	else
-		format_long_duration(duration_us, text);
-	return text;
-}
-
 static void backend_log_down(const struct backend *backend)
 {
 	const char *reason = outcome_text(backend->reason);
-	char window[DURATION_TEXT_SIZE];
+	char window[TEXT_DURATION_SIZE];
 
-	format_duration(backend->window_us, window);
+	text_of_duration(backend->window_us, window);
 	if (backend->reason == OUTCOME_STATUS)
 		log_warning("backend %s is down: %s %u (%s)", backend->name, reason,
 		    backend->reason_status, window);
@@ -247,13 +220,13 @@ static void backend_log_up(
     const struct backend *backend, enum backend_state from, enum outcome reason)
 {
 	const char *how = "it answered";
-	char away[DURATION_TEXT_SIZE];
+	char away[TEXT_DURATION_SIZE];
 
 	if (reason == OUTCOME_CHECK)
 		how = "checks succeeded";
 	else if (from == BACKEND_TRIAL)
 		how = "trial succeeded";
-	format_duration(backend->since_us - backend->left_up_us, away);
+	text_of_duration(backend->since_us - backend->left_up_us, away);
 	log_info("backend %s is up: %s, after %s", backend->name, how, away);
 }
 

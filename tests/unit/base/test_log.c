@@ -194,7 +194,7 @@ static void no_line_can_be_forged(void **state)
 	log_info("%s", "a\n<0>b\r\t\033[2J\x7f\x80\xff~ \\");
 	restore();
 	assert_reads(ends[0],
-	    "2026-11-22T10:00:00.123Z info: a\\x0a<0>b\\x0d\\x09\\x1b[2J\\x7f\\x80\\xff~ \\\n");
+	    "2026-11-22T10:00:00.123Z info: a\\x0A<0>b\\x0D\\x09\\x1B[2J\\x7F\\x80\\xFF~ \\\n");
 	close(ends[0]);
 	close(ends[1]);
 }

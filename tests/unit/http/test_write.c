@@ -630,10 +630,10 @@ static void any_detail_makes_good_json(void **state)
 		struct str detail;
 		const char *escaped;
 	} cases[] = {
-	    {{"a \"b\" \\ /", 9}, "a \\u0022b\\u0022 \\u005c /"},
-	    {{"a\r\nb\tc\x1f\x7f\0", 9}, "a\\u000d\\u000ab\\u0009c\\u001f\\u007f\\u0000"},
-	    {{"caf\xc3\xa9", 5}, "caf\\ufffd\\ufffd"},
-	    {{"\x80\xff", 2}, "\\ufffd\\ufffd"},
+	    {{"a \"b\" \\ /", 9}, "a \\u0022b\\u0022 \\u005C /"},
+	    {{"a\r\nb\tc\x1f\x7f\0", 9}, "a\\u000D\\u000Ab\\u0009c\\u001F\\u007F\\u0000"},
+	    {{"caf\xc3\xa9", 5}, "caf\\u00C3\\u00A9"},
+	    {{"\x80\xff", 2}, "\\u0080\\u00FF"},
 	    {{NULL, 0}, ""},
 	};
 
