@@ -10,7 +10,7 @@
 
 #include "upstream/backend.h"
 
-enum { HISTORY_KEPT = 100, HISTORY_NAME_SIZE = 128, HISTORY_TEXT_SIZE = 256 };
+enum { HISTORY_KEPT = 100, HISTORY_NAME_SIZE = 128, HISTORY_TEXT_SIZE = BACKEND_TEXT_SIZE };
 
 struct history_event {
 	uint64_t number; /* counted from 1 */
@@ -18,7 +18,7 @@ struct history_event {
 	char backend[HISTORY_NAME_SIZE]; /* "": not about one */
 	const char *state;               /* a word of backend_state_word, or "" */
 	const char *reason;              /* a word of outcome_word, or "" */
-	char text[HISTORY_TEXT_SIZE];    /* for people: "no answer in time, next try in 10 s" */
+	char text[HISTORY_TEXT_SIZE];    /* for people: "no answer in time (10 s)" */
 };
 
 struct history {
@@ -26,7 +26,7 @@ struct history {
 	struct history_event kept[HISTORY_KEPT];
 };
 
-/* The state of `backend` has changed; says why and what comes next. */
+/* The state of `backend` has changed; says why. */
 void history_note_state(struct history *history, const struct backend *backend);
 
 /* Anything else; `backend` may be NULL. Text that is too long is cut. */
@@ -38,9 +38,5 @@ size_t history_count(const struct history *history);
 
 /* One of those kept, 0 the newest. */
 const struct history_event *history_get(const struct history *history, size_t age);
-
-/* Why a backend is in its state, for people: "no answer in time", "status 503", "answers"; of one
- * that drains or has no address, that. Returns `text`. */
-const char *history_why(const struct backend *backend, char text[static HISTORY_TEXT_SIZE]);
 
 #endif

@@ -25,6 +25,9 @@
 
 enum backend_state { BACKEND_UP, BACKEND_DOWN, BACKEND_TRIAL, BACKEND_STATES };
 
+/* How a backend came up. */
+enum backend_return { RETURN_NONE, RETURN_BY_ANSWER, RETURN_BY_TRIAL, RETURN_BY_CHECKS };
+
 /* What a backend is to a request that would be sent there now. */
 enum standing {
 	STANDING_UP,
@@ -94,14 +97,15 @@ struct backend {
 	bool unresolved;         /* no address known */
 
 	enum backend_state state;
-	enum outcome reason;    /* why it is down, or was before its trial */
-	unsigned reason_status; /* with OUTCOME_STATUS */
-	int64_t since_us;       /* of this state, loop clock; 0 = since it was created */
-	int64_t since_unix_us;  /* the same for people */
-	int64_t left_up_us;     /* when it was up last */
-	int64_t until_us;       /* BACKEND_DOWN: when rondo looks at it again */
-	int64_t window_us;      /* the current window, or the last; doubles at each failed trial */
-	int64_t ramp_from_us;   /* when it came back, for slow start; 0 = it was never down */
+	enum outcome reason;          /* why it is down, or was before its trial */
+	unsigned reason_status;       /* with OUTCOME_STATUS */
+	int64_t since_us;             /* of this state, loop clock; 0 = since it was created */
+	int64_t since_unix_us;        /* the same for people */
+	int64_t left_up_us;           /* when it was up last */
+	enum backend_return returned; /* BACKEND_UP */
+	int64_t until_us;             /* BACKEND_DOWN: when rondo looks at it again */
+	int64_t window_us;    /* the current window, or the last; doubles at each failed trial */
+	int64_t ramp_from_us; /* when it came back, for slow start; 0 = it was never down */
 	struct record records[RECORDS]; /* since it came up */
 	unsigned epoch;                 /* changes of state so far */
 	unsigned checks_failed;         /* in a row */
@@ -239,6 +243,18 @@ enum { BACKEND_STATE_WORDS = BACKEND_STATES + 2 };
  * "unresolved", which go before. */
 extern const char *const backend_state_words[BACKEND_STATE_WORDS];
 const char *backend_state_word(const struct backend *backend);
+
+enum { BACKEND_TEXT_SIZE = 256 };
+
+/* Why it is in its state, for people: "no answer in time", "status 503", "trial succeeded"; of one
+ * that drains or has no address, that. Returns `text`. */
+const char *backend_describe_why(
+    const struct backend *backend, char text[static BACKEND_TEXT_SIZE]);
+
+/* How it came into its state, without regard to the operator and the resolver: "connection refused
+ * (10 s)", "trial succeeded, after 12 s". Returns `text`. */
+const char *backend_describe_change(
+    const struct backend *backend, char text[static BACKEND_TEXT_SIZE]);
 
 /*
  * A connection to work with: the freshest idle one, or NULL when there is none. It is the caller's

@@ -32,6 +32,13 @@ enum outcome {
 const char *outcome_word(enum outcome outcome);
 const char *outcome_text(enum outcome outcome);
 
+enum { OUTCOME_TEXT_SIZE = 64 };
+
+/* Words for people with the status of the answer, where that is the point: "status 503". Returns
+ * `text`. */
+const char *outcome_describe(
+    enum outcome outcome, unsigned status, char text[static OUTCOME_TEXT_SIZE]);
+
 /* Whose fault an outcome is: hard and soft ones are the backend's. */
 enum blame { BLAME_NONE, BLAME_SOFT, BLAME_HARD };
 

@@ -61,14 +61,14 @@ static void put_backend(const struct service *service, const struct backend *bac
 	const struct metrics_histogram latency = metrics_of_backend(backend);
 	int64_t left_us = backend->until_us - loop_now_us(service->loop);
 	uint64_t failures = 0;
-	char why[HISTORY_TEXT_SIZE];
+	char why[BACKEND_TEXT_SIZE];
 
 	for (enum outcome outcome = OUTCOME_GOOD + 1; outcome < OUTCOMES; outcome++)
 		failures += backend->counters.failures[outcome];
 	fputs("<tr>", out);
 	put_cell(out, backend->name);
 	put_cell(out, backend_state_word(backend));
-	put_cell(out, history_why(backend, why));
+	put_cell(out, backend_describe_why(backend, why));
 	put_time(out, backend->since_unix_us);
 	if (backend->state == BACKEND_DOWN && backend->reason != OUTCOME_CHECK)
 		fprintf(out, "<td>in %.0f s</td>", left_us > 0 ? ceil((double)left_us / 1e6) : 0);

@@ -72,11 +72,12 @@ static json_t *failure_json(const struct backend_failure *failure)
 	    [FAILURE_OF_CHECK] = "check",
 	};
 	json_t *object = json_object();
+	char text[OUTCOME_TEXT_SIZE];
 
 	put_seconds(object, "time", failure->when_unix_us);
 	put_text(object, "by", sources[failure->source]);
 	put_text(object, "reason", outcome_word(failure->outcome));
-	put_text(object, "text", outcome_text(failure->outcome));
+	put_text(object, "text", outcome_describe(failure->outcome, failure->status, text));
 	put(object, "status", failure->status > 0 ? json_integer(failure->status) : json_null());
 	put_seconds(object, "after", failure->after_us);
 	return object;
@@ -117,12 +118,12 @@ static void put_state(json_t *object, const struct backend *backend, int64_t now
 	int64_t since_unix_us =
 	    backend->draining ? backend->drained_unix_us : backend->since_unix_us;
 	int64_t age_us = now_us - backend->since_us;
-	char why[HISTORY_TEXT_SIZE];
+	char why[BACKEND_TEXT_SIZE];
 
 	if (backend->since_us == 0 || backend->draining)
 		age_us = loop_unix_us() - since_unix_us;
 	put_text(object, "state", backend_state_word(backend));
-	put_text(object, "why", history_why(backend, why));
+	put_text(object, "why", backend_describe_why(backend, why));
 	put_text(object, "reason", judged ? outcome_word(backend->reason) : NULL);
 	put(object, "status",
 	    judged && backend->reason_status > 0 ? json_integer(backend->reason_status)

@@ -52,21 +52,31 @@ static const char *find_detail(const struct check_result *result)
 	return result->error && !is_told ? strerror(result->error) : NULL;
 }
 
+static void describe_fault(const struct check_result *result, char text[static RESULT_SIZE])
+{
+	char what[OUTCOME_TEXT_SIZE];
+	const char *detail = find_detail(result);
+
+	outcome_describe(result->outcome, result->status, what);
+	if (result->outcome == OUTCOME_STATUS)
+		snprintf(text, RESULT_SIZE, "%s, which health.expect does not list", what);
+	else
+		snprintf(
+		    text, RESULT_SIZE, "%s%s%s", what, detail ? ": " : "", detail ? detail : "");
+}
+
 static void on_result(struct check *check, const struct check_result *result)
 {
 	struct row *row = container_of(check, struct row, check);
 	bool is_good = result->outcome == OUTCOME_GOOD;
-	const char *detail = find_detail(result);
 	char text[RESULT_SIZE];
 
-	if (result->status)
-		snprintf(text, sizeof(text), "%u%s", result->status,
-		    is_good ? "" : ", which health.expect does not list");
-	else if (is_good)
-		snprintf(text, sizeof(text), "connected");
+	if (!is_good)
+		describe_fault(result, text);
+	else if (result->status)
+		snprintf(text, sizeof(text), "%u", result->status);
 	else
-		snprintf(text, sizeof(text), "%s%s%s", outcome_text(result->outcome),
-		    detail ? ": " : "", detail ? detail : "");
+		snprintf(text, sizeof(text), "connected");
 	note_result(row, is_good, text);
 }
 

@@ -178,10 +178,9 @@ static void show_failures(const json_t *backend, FILE *out)
 	fputs(json_array_size(failures) > 0 ? "last failures:\n" : "nothing has failed\n", out);
 	json_array_foreach (failures, i, failure) {
 		put_when(out, answer_number(failure, "time"));
-		fprintf(out, "%s: %s", answer_text(failure, "by"), answer_text(failure, "text"));
-		if (answer_number(failure, "status") > 0)
-			fprintf(out, " %.0f", answer_number(failure, "status"));
-		fprintf(out, ", after %s\n", format_age(answer_number(failure, "after"), after));
+		fprintf(out, "%s: %s, after %s\n", answer_text(failure, "by"),
+		    answer_text(failure, "text"),
+		    format_age(answer_number(failure, "after"), after));
 	}
 }
 

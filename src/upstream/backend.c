@@ -1,7 +1,6 @@
 #include "upstream/backend.h"
 
 #include "base/log.h"
-#include "base/text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -200,36 +199,6 @@ void backend_prefer_address(struct backend *backend, size_t number)
 
 /* ---- state */
 
-static void backend_log_down(const struct backend *backend)
-{
-	const char *reason = outcome_text(backend->reason);
-	char window[TEXT_DURATION_SIZE];
-
-	text_of_duration(backend->window_us, window);
-	if (backend->reason == OUTCOME_STATUS)
-		log_warning("backend %s is down: %s %u (%s)", backend->name, reason,
-		    backend->reason_status, window);
-	else if (backend->reason == OUTCOME_CHECK)
-		/* It waits for good checks, not for a time. */
-		log_warning("backend %s is down: %s", backend->name, reason);
-	else
-		log_warning("backend %s is down: %s (%s)", backend->name, reason, window);
-}
-
-static void backend_log_up(
-    const struct backend *backend, enum backend_state from, enum outcome reason)
-{
-	const char *how = "it answered";
-	char away[TEXT_DURATION_SIZE];
-
-	if (reason == OUTCOME_CHECK)
-		how = "checks succeeded";
-	else if (from == BACKEND_TRIAL)
-		how = "trial succeeded";
-	text_of_duration(backend->since_us - backend->left_up_us, away);
-	log_info("backend %s is up: %s, after %s", backend->name, how, away);
-}
-
 static void backend_go_down(struct backend *backend, const struct backend_change *change)
 {
 	assert(outcome_blame(change->reason) != BLAME_NONE);
@@ -240,30 +209,29 @@ static void backend_go_down(struct backend *backend, const struct backend_change
 	backend_close_idle(backend);
 }
 
-static void backend_come_up(struct backend *backend, int64_t now_us)
+static enum backend_return how_it_returned(enum backend_state from, enum outcome reason)
 {
+	if (reason == OUTCOME_CHECK)
+		return RETURN_BY_CHECKS;
+	return from == BACKEND_TRIAL ? RETURN_BY_TRIAL : RETURN_BY_ANSWER;
+}
+
+static void backend_come_up(struct backend *backend, const struct backend_change *change)
+{
+	backend->returned = how_it_returned(backend->state, change->reason);
 	backend->reason = OUTCOME_GOOD;
 	backend->reason_status = 0;
 	memset(backend->records, 0, sizeof(backend->records));
-	backend->ramp_from_us = now_us;
+	backend->ramp_from_us = change->now_us;
 }
 
-static void backend_log_state(
-    const struct backend *backend, enum backend_state from, enum outcome reason)
+static void backend_log_state(const struct backend *backend)
 {
-	switch (backend->state) {
-	case BACKEND_UP:
-		backend_log_up(backend, from, reason);
-		break;
-	case BACKEND_DOWN:
-		backend_log_down(backend);
-		break;
-	case BACKEND_TRIAL:
-		log_info("backend %s is on trial", backend->name);
-		break;
-	case BACKEND_STATES:
-		break;
-	}
+	char text[BACKEND_TEXT_SIZE];
+
+	log_line(backend->state == BACKEND_DOWN ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+	    "backend %s is %s%s: %s", backend->name, backend->state == BACKEND_TRIAL ? "on " : "",
+	    backend_state_words[backend->state], backend_describe_change(backend, text));
 }
 
 void backend_set_state(struct backend *backend, const struct backend_change *change)
@@ -276,7 +244,7 @@ void backend_set_state(struct backend *backend, const struct backend_change *cha
 	if (change->state == from)
 		return;
 	if (change->state == BACKEND_UP)
-		backend_come_up(backend, change->now_us);
+		backend_come_up(backend, change);
 	if (from == BACKEND_UP)
 		backend->left_up_us = change->now_us;
 	backend->state = change->state;
@@ -286,7 +254,7 @@ void backend_set_state(struct backend *backend, const struct backend_change *cha
 	backend->epoch++;
 	backend->checks_failed = 0;
 	backend->checks_good = 0;
-	backend_log_state(backend, from, change->reason);
+	backend_log_state(backend);
 	if (backend->env->on_change)
 		backend->env->on_change(backend, backend->env->context);
 }

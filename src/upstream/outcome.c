@@ -1,6 +1,7 @@
 #include "upstream/outcome.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static const struct {
 	enum blame blame;
@@ -33,6 +34,16 @@ const char *outcome_word(enum outcome outcome)
 const char *outcome_text(enum outcome outcome)
 {
 	return outcomes[outcome].text;
+}
+
+const char *outcome_describe(
+    enum outcome outcome, unsigned status, char text[static OUTCOME_TEXT_SIZE])
+{
+	if (outcome == OUTCOME_STATUS)
+		snprintf(text, OUTCOME_TEXT_SIZE, "%s %u", outcome_text(outcome), status);
+	else
+		snprintf(text, OUTCOME_TEXT_SIZE, "%s", outcome_text(outcome));
+	return text;
 }
 
 enum blame outcome_blame(enum outcome outcome)

@@ -43,7 +43,7 @@ def a_backend_goes_down_and_comes_back_on_the_page():
         for _ in range(4):
             place.client()
         wait_until("it is back", lambda: page.text("#summary") == "all 2 backends up")
-        wait_until("and that is told", lambda: "it answers again" in page.text("#events"))
+        wait_until("and that is told", lambda: "trial succeeded" in page.text("#events"))
         assert page.run("return document.querySelectorAll('#ring .node.up').length") == 2
         assert page.run("return performance.getEntriesByType('resource').every("
                         "(one) => one.name.startsWith(location.origin) || one.name.startsWith('data:'))")

@@ -22,7 +22,7 @@ FLOORS = {
     "base": "str text log slab buf arena",
     "event": "task timer loop net net_addr pipes resolve",
     "http": "head guard parse body write conn",
-    "upstream": "outcome latency record budget backend ring verdict check checker names pool",
+    "upstream": "outcome latency record budget backend backend_describe ring verdict check checker names pool",
     "proxy": """access_line access_log rules retry relay service attempt answer exchange session
         listener""",
     "config": """config settings settings_suggest errors node text tokens syntax files value_lists values load_state

@@ -168,7 +168,7 @@ static void with_a_path_the_answer_counts(void **state)
 	    {"HTTP/1.0 301 Moved\r\n\r\nbody", "301\n", true},
 	    {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", "204\n", true},
 	    {"HTTP/1.1 503 Down\r\nContent-Length: 0\r\n\r\n",
-		"503, which health.expect does not list\n", false},
+		"status 503, which health.expect does not list\n", false},
 	    {"SSH-2.0-OpenSSH\r\n", "broken response head\n", false},
 	    {"", "connection ended before the answer\n", false},
 	    {"HTTP/1.1 200 OK\r\nContent-Le", "connection ended before the answer\n", false},

@@ -233,7 +233,8 @@ static void each_change_is_logged_once_with_its_reason(void **state)
 	    {{BACKEND_DOWN, OUTCOME_REFUSED, 0, 10000000, 1000000},
 		"backend app is down: connection refused (10 s)"},
 	    {{BACKEND_DOWN, OUTCOME_REFUSED, 0, 20000000, 11000000}, ""},
-	    {{BACKEND_TRIAL, OUTCOME_GOOD, 0, 0, 12000000}, "backend app is on trial"},
+	    {{BACKEND_TRIAL, OUTCOME_GOOD, 0, 0, 12000000},
+		"backend app is on trial: a probe succeeded, the next request decides"},
 	    {{BACKEND_UP, OUTCOME_GOOD, 0, 0, 13000000},
 		"backend app is up: trial succeeded, after 12 s"},
 	    {{BACKEND_UP, OUTCOME_GOOD, 0, 0, 14000000}, ""},
@@ -247,7 +248,8 @@ static void each_change_is_logged_once_with_its_reason(void **state)
 		"backend app is up: checks succeeded, after 2 m 30 s"},
 	    {{BACKEND_DOWN, OUTCOME_LATE, 0, 120000000, 200000000},
 		"backend app is down: no answer in time (2 m)"},
-	    {{BACKEND_TRIAL, OUTCOME_GOOD, 0, 0, 400000000}, "backend app is on trial"},
+	    {{BACKEND_TRIAL, OUTCOME_GOOD, 0, 0, 400000000},
+		"backend app is on trial: a probe succeeded, the next request decides"},
 	    {{BACKEND_DOWN, OUTCOME_UNREACHABLE, 0, 7200000000, 400000000},
 		"backend app is down: unreachable (2 h)"},
 	};
@@ -906,6 +908,26 @@ static void a_try_goes_through_all_addresses(void **state)
 	world_finish(&world);
 }
 
+static void a_wish_of_the_operator_comes_before_what_was_judged(void **state)
+{
+	static char host[] = "app.example";
+	char text[BACKEND_TEXT_SIZE];
+	struct backend backend = {
+	    .host = host, .state = BACKEND_DOWN, .reason = OUTCOME_STATUS, .reason_status = 503};
+
+	(void)state;
+	assert_string_equal(backend_describe_why(&backend, text), "status 503");
+	backend.unresolved = true;
+	assert_string_equal(
+	    backend_describe_why(&backend, text), "no address known for app.example");
+	backend.draining = true;
+	assert_string_equal(backend_describe_why(&backend, text), "drained by the operator");
+	backend = (struct backend){.state = BACKEND_UP, .returned = RETURN_BY_CHECKS};
+	assert_string_equal(backend_describe_why(&backend, text), "checks succeeded");
+	backend.returned = RETURN_NONE;
+	assert_string_equal(backend_describe_why(&backend, text), "nothing has failed");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -916,6 +938,7 @@ int main(void)
 	    cmocka_unit_test(options_are_copied_and_replaced),
 	    cmocka_unit_test(the_preferred_address_survives_a_new_answer),
 	    cmocka_unit_test(each_change_is_logged_once_with_its_reason),
+	    cmocka_unit_test(a_wish_of_the_operator_comes_before_what_was_judged),
 	    cmocka_unit_test(a_window_is_logged_as_it_is),
 	    cmocka_unit_test(a_state_carries_its_times),
 	    cmocka_unit_test(people_are_shown_one_word),
