@@ -1,5 +1,6 @@
 #include "page.h"
 
+#include "figures.h"
 #include "page_impl.h"
 
 #include <math.h>
@@ -58,27 +59,23 @@ static void put_milliseconds(FILE *out, double seconds)
 
 static void put_backend(const struct service *service, const struct backend *backend, FILE *out)
 {
-	const struct metrics_histogram latency = metrics_of_backend(backend);
-	int64_t left_us = backend->until_us - loop_now_us(service->loop);
-	uint64_t failures = 0;
-	char why[BACKEND_TEXT_SIZE];
+	struct figures figures;
 
-	for (enum outcome outcome = OUTCOME_GOOD + 1; outcome < OUTCOMES; outcome++)
-		failures += backend->counters.failures[outcome];
+	figures_of_backend(&figures, backend, loop_now_us(service->loop));
 	fputs("<tr>", out);
 	put_cell(out, backend->name);
-	put_cell(out, backend_state_word(backend));
-	put_cell(out, backend_describe_why(backend, why));
-	put_time(out, backend->since_unix_us);
-	if (backend->state == BACKEND_DOWN && backend->reason != OUTCOME_CHECK)
-		fprintf(out, "<td>in %.0f s</td>", left_us > 0 ? ceil((double)left_us / 1e6) : 0);
+	put_cell(out, figures.state);
+	put_cell(out, figures.why);
+	put_time(out, figures.since_unix_us);
+	if (figures.next_try_us >= 0)
+		fprintf(out, "<td>in %.0f s</td>", ceil((double)figures.next_try_us / 1e6));
 	else
 		fputs("<td></td>", out);
 	fprintf(out, "<td>%u</td><td>%u + %u</td><td>%llu</td><td>%llu</td>", backend->weight,
 	    backend->active, backend->idle_count, (unsigned long long)backend->counters.requests,
-	    (unsigned long long)failures);
-	put_milliseconds(out, metrics_quantile_s(&latency, 0.5));
-	put_milliseconds(out, metrics_quantile_s(&latency, 0.99));
+	    (unsigned long long)figures.failures);
+	put_milliseconds(out, metrics_quantile_s(&figures.latency, 0.5));
+	put_milliseconds(out, metrics_quantile_s(&figures.latency, 0.99));
 	fputs("</tr>\n", out);
 }
 

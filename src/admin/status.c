@@ -1,5 +1,7 @@
 #include "status.h"
 
+#include "figures.h"
+
 #include <unistd.h>
 
 /* Takes over `value`. A member that could not be made for want of memory is left out. */
@@ -22,6 +24,12 @@ static void put_text(json_t *object, const char *key, const char *text)
 static void put_seconds(json_t *object, const char *key, int64_t us)
 {
 	put(object, key, json_real((double)us / 1e6));
+}
+
+/* Null for what is negative. */
+static void put_seconds_or_null(json_t *object, const char *key, int64_t us)
+{
+	put(object, key, us >= 0 ? json_real((double)us / 1e6) : json_null());
 }
 
 /* ---- histograms */
@@ -110,28 +118,18 @@ static json_t *record_json(const struct backend *backend)
 	return object;
 }
 
-static void put_state(json_t *object, const struct backend *backend, int64_t now_us)
+static void put_state(json_t *object, const struct backend *backend, const struct figures *figures)
 {
-	bool judged = backend->state == BACKEND_DOWN || backend->state == BACKEND_TRIAL;
-	bool waits = backend->state == BACKEND_DOWN && backend->reason != OUTCOME_CHECK;
-	int64_t left_us = backend->until_us > now_us ? backend->until_us - now_us : 0;
-	int64_t since_unix_us =
-	    backend->draining ? backend->drained_unix_us : backend->since_unix_us;
-	int64_t age_us = now_us - backend->since_us;
-	char why[BACKEND_TEXT_SIZE];
+	bool has_status = figures->is_judged && backend->reason_status > 0;
 
-	if (backend->since_us == 0 || backend->draining)
-		age_us = loop_unix_us() - since_unix_us;
-	put_text(object, "state", backend_state_word(backend));
-	put_text(object, "why", backend_describe_why(backend, why));
-	put_text(object, "reason", judged ? outcome_word(backend->reason) : NULL);
-	put(object, "status",
-	    judged && backend->reason_status > 0 ? json_integer(backend->reason_status)
-						 : json_null());
-	put_seconds(object, "since", since_unix_us);
-	put_seconds(object, "for", age_us);
-	put(object, "next_try_in", waits ? json_real((double)left_us / 1e6) : json_null());
-	put(object, "window", judged ? json_real((double)backend->window_us / 1e6) : json_null());
+	put_text(object, "state", figures->state);
+	put_text(object, "why", figures->why);
+	put_text(object, "reason", figures->is_judged ? outcome_word(backend->reason) : NULL);
+	put(object, "status", has_status ? json_integer(backend->reason_status) : json_null());
+	put_seconds(object, "since", figures->since_unix_us);
+	put_seconds(object, "for", figures->age_us);
+	put_seconds_or_null(object, "next_try_in", figures->next_try_us);
+	put_seconds_or_null(object, "window", figures->is_judged ? backend->window_us : -1);
 	put_count(object, "suspicions", backend_suspicions(backend));
 	put(object, "record", record_json(backend));
 	put_count(object, "checks_failed", backend->checks_failed);
@@ -154,11 +152,11 @@ static void put_weight(
 	put(object, "runtime_changes", changes);
 }
 
-static void put_traffic(json_t *object, const struct backend *backend)
+static void put_traffic(
+    json_t *object, const struct backend *backend, const struct figures *figures)
 {
 	static const char *const classes[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
 	const struct backend_counters *counters = &backend->counters;
-	const struct metrics_histogram latency = metrics_of_backend(backend);
 	json_t *connections = json_object();
 	json_t *answers = json_object();
 
@@ -175,7 +173,7 @@ static void put_traffic(json_t *object, const struct backend *backend)
 	put(object, "answers", answers);
 	put(object, "failures", outcomes_json(counters->failures));
 	put_count(object, "retries", counters->retries);
-	put(object, "response", histogram_json(&latency));
+	put(object, "response", histogram_json(&figures->latency));
 }
 
 json_t *status_backend_json(const struct status_source *source, const struct backend *backend)
@@ -183,14 +181,16 @@ json_t *status_backend_json(const struct status_source *source, const struct bac
 	const struct service *service = source->metrics->service;
 	int64_t now_us = loop_now_us(service->loop);
 	char text[NET_ADDR_TEXT_SIZE];
+	struct figures figures;
 	json_t *object = json_object();
 	json_t *addresses = json_array();
 
+	figures_of_backend(&figures, backend, now_us);
 	put_text(object, "name", backend->name);
 	put_text(object, "url", backend->url);
-	put_state(object, backend, now_us);
+	put_state(object, backend, &figures);
 	put_weight(object, service->ring, backend, now_us);
-	put_traffic(object, backend);
+	put_traffic(object, backend, &figures);
 	for (size_t i = 0; i < backend->addr_count; i++)
 		json_array_append_new(
 		    addresses, json_string(net_addr_format(&backend->addrs[i], text)));

@@ -27,7 +27,7 @@ FLOORS = {
         listener""",
     "config": """config settings settings_suggest errors node text tokens syntax files value_lists values load_state
         backends check load show changes help""",
-    "admin": "history metrics status page control clients endpoints commands admin",
+    "admin": "history metrics figures status page control clients endpoints commands admin",
     "daemon": "options probe_table modes passed_sockets listeners upgrade notify fd_limit daemon",
 }
 
