@@ -522,7 +522,7 @@ void __wrap_verdict_checked(struct ring *ring, struct backend *backend,
 
 	/* One that was under way when a reload ended checks is a connect now. */
 	check("a check is passed by who answers it well",
-	    !good || server->has_passed || !world.probe.path[0], "%s", backend->name);
+	    !good || server->has_passed || !world.check.path[0], "%s", backend->name);
 	server->has_passed = false;
 	if (!picture) {
 		__real_verdict_checked(ring, backend, rules, good, now_us);

@@ -194,7 +194,7 @@ void message_compose_request(struct text *wire, struct request *request, bool is
 	put_hop_by_hop(wire, request->closes && request->minor == 1, request->takes_trailers);
 	if (request->framing == FRAMING_LENGTH) {
 		text_put(wire, STR("Content-Length: "));
-		text_put_number(wire, request->length);
+		text_add_number(wire, request->length);
 		text_put(wire, STR("\r\n"));
 	} else if (request->framing == FRAMING_CHUNKED) {
 		text_put(wire, STR("transfer-encoding: Chunked\r\n"));
@@ -312,7 +312,7 @@ int64_t message_check_request(const struct reader *reader, bool *is_probe)
 static void put_status_line(struct text *wire, unsigned status, bool is_old)
 {
 	text_put(wire, is_old ? STR("HTTP/1.0 ") : STR("HTTP/1.1 "));
-	text_put_number(wire, status);
+	text_add_number(wire, status);
 	text_put(wire, STR(" Whatever\r\n"));
 }
 
@@ -354,7 +354,7 @@ void message_compose_answer(struct text *wire, struct visit *visit, bool closes)
 	put_hop_by_hop(wire, closes && !visit->is_old, false);
 	if (visit->framing == FRAMING_LENGTH) {
 		text_put(wire, STR("Content-Length: "));
-		text_put_number(wire, visit->length);
+		text_add_number(wire, visit->length);
 		text_put(wire, STR("\r\n"));
 	} else if (visit->framing == FRAMING_CHUNKED) {
 		text_put(wire, STR("Transfer-Encoding: chunked\r\n"));

@@ -22,7 +22,7 @@ void text_put(struct text *text, struct str bytes)
 		memcpy(reserve(text, bytes.len), bytes.data, bytes.len);
 }
 
-void text_put_number(struct text *text, uint64_t number)
+void text_add_number(struct text *text, uint64_t number)
 {
 	char digits[20];
 	size_t first = sizeof(digits);

@@ -12,7 +12,7 @@ struct text {
 };
 
 void text_put(struct text *text, struct str bytes);
-void text_put_number(struct text *text, uint64_t number);
+void text_add_number(struct text *text, uint64_t number);
 /* Eight digits. */
 void text_put_hex(struct text *text, uint32_t number);
 /* "name: value". */

@@ -193,22 +193,22 @@ static void choose_backend(struct server *server)
 
 /* ---- building */
 
-static void run_probe_task(struct loop_task *task)
+static void run_check_task(struct loop_task *task)
 {
 	(void)task;
-	world.probe_is_due = false;
-	prober_wake(world.prober);
+	world.check_is_due = false;
+	checker_wake(world.checker);
 }
 
 static void on_backend_change(struct backend *backend, void *context)
 {
 	(void)context;
 	oracle_state_changed(backend);
-	if (world.probe_is_due)
+	if (world.check_is_due)
 		return;
-	world.probe_is_due = true;
-	world.probe_task.run = run_probe_task;
-	loop_at_end_of_turn(world.loop, &world.probe_task);
+	world.check_is_due = true;
+	world.check_task.run = run_check_task;
+	loop_at_end_of_turn(world.loop, &world.check_task);
 }
 
 static void on_session_end(struct service *service)
@@ -264,11 +264,11 @@ static void configure_ring(void)
 		backend_drop(list[i]);
 }
 
-static void configure_prober(void)
+static void configure_checker(void)
 {
 	struct dice *dice = &world.dice;
 
-	world.probe = (struct probe_options){
+	world.check = (struct check_options){
 	    .path = dice_chance(dice, 7000) || world.profile.calm ? "" : "/health",
 	    .interval_us = dice_skewed(dice, 500 * MS, 10 * SECOND),
 	    .timeout_us = dice_skewed(dice, 10 * MS, SECOND),
@@ -277,9 +277,9 @@ static void configure_prober(void)
 	    .expect = {{200, 399}},
 	    .expect_count = 1,
 	};
-	prober_configure(world.prober, &world.probe, strdup(world.probe.path));
-	if (world.connect_most_us < world.probe.timeout_us)
-		world.connect_most_us = world.probe.timeout_us;
+	checker_configure(world.checker, &world.check, strdup(world.check.path));
+	if (world.connect_most_us < world.check.timeout_us)
+		world.connect_most_us = world.check.timeout_us;
 	for (size_t i = 0; i < RULES; i++)
 		if (world.connect_most_us < world.rules[i].timeouts.connect_us)
 			world.connect_most_us = world.rules[i].timeouts.connect_us;
@@ -328,15 +328,15 @@ static void build_proxy(void)
 	    .idle_timeout_us = rules->timeouts.backend_idle_us,
 	    .on_change = on_backend_change,
 	};
-	world.prober = prober_create(&world.ring, &world.env);
+	world.checker = checker_create(&world.ring, &world.env);
 	world.access_log =
 	    access_log_create(world.loop, &(struct access_log_options){.path = "off"});
-	if (!world.prober || !world.access_log || !timers_reserve(loop_timers(world.loop), 1024))
+	if (!world.checker || !world.access_log || !timers_reserve(loop_timers(world.loop), 1024))
 		abort();
 	for (size_t i = 0; i < world.profile.servers; i++)
 		choose_backend(&world.servers[i]);
 	configure_ring();
-	configure_prober();
+	configure_checker();
 	build_service();
 }
 
@@ -396,7 +396,7 @@ static void reload(void)
 	service_set_rules(&world.service, &world.rules[world.rules_now]);
 	world.service.sessions.limit = world.rules[world.rules_now].limits.connections;
 	listener_resume(&world.listener);
-	configure_prober();
+	configure_checker();
 }
 
 /* Somebody drains a server, or no longer; and the resolver has another answer. */
@@ -525,7 +525,7 @@ static void take_down(void)
 		    "connections to %s", backend->name);
 		check("a trial ends with its request", !backend->on_trial, "%s", backend->name);
 	}
-	prober_destroy(world.prober);
+	checker_destroy(world.checker);
 	ring_finish(&world.ring);
 	access_log_destroy(world.access_log);
 	loop_destroy(world.loop);

@@ -12,7 +12,7 @@
 #include "dice.h"
 #include "proxy/listener.h"
 #include "reader.h"
-#include "upstream/probe.h"
+#include "checker.h"
 
 enum { SERVERS = 5, ADDRESSES = 2, RULES = 4, VISITS_OF_REQUEST = 24, TRIES = VERDICT_MAX_TRIES };
 
@@ -203,16 +203,16 @@ struct world {
 	struct slab blocks, connections;
 	struct backend_env env;
 	struct ring ring;
-	struct prober *prober;
-	struct probe_options probe;
+	struct checker *checker;
+	struct check_options check;
 	struct access_log *access_log;
 	struct service service;
 	struct listener listener;
 	struct rules rules[RULES];
 	size_t rules_now;
 	struct net_block trusted;
-	struct loop_task probe_task;
-	bool probe_is_due;
+	struct loop_task check_task;
+	bool check_is_due;
 	int64_t connect_most_us; /* longest that any connect may take */
 	int listening_fd;
 	bool is_draining, is_ending;

@@ -57,7 +57,7 @@ static enum pool_preparation prepare(struct place *place, const char *letters)
 	    .backends = place->list,
 	    .backend_count = strlen(letters),
 	    .ring = {.retry_window_us = 7},
-	    .probe = {.path = "", .interval_us = 3600 * S},
+	    .check = {.path = "", .interval_us = 3600 * S},
 	    .idle_timeout_us = 5 * S,
 	};
 
