@@ -29,6 +29,10 @@ enum io {
 	IO_ERROR     /* the connection is broken; conn->error tells */
 };
 
+/* The most that is read at once where a head is expected: a head and a little content. How the rest
+ * is best moved is known when the head is. */
+enum { CONN_HEAD_BYTES = 4 * 1024 };
+
 struct conn {
 	struct watch watch;
 	struct loop *loop;                                    /* NULL when closed */

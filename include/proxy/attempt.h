@@ -17,10 +17,6 @@
 #include "proxy/relay.h"
 #include "proxy/service.h"
 
-/* The most that is read at once where a head is expected: a head and a little content. How the rest
- * is best moved is known when the head is. */
-enum { ATTEMPT_READ_BYTES = 4 * 1024 };
-
 /* What the attempts of one request share: the request, and whose it is. */
 struct attempt_request {
 	struct service *service;

@@ -11,9 +11,8 @@
  * no other backend has a better one. A client that has ended its sending side has gone, unless
  * clients.half_close says that it waits: nothing more is done for it.
  *
- * It belongs to a session, which owns the client's connection and timer and calls exchange_run
- * after every event; `run_owner` is called for events of a backend's connection. An exchange holds
- * its rules and the backends it tried.
+ * It is the request of a session in service->sessions: exchange_handler has all that the session
+ * calls. An exchange holds its rules and the backends it tried.
  */
 #ifndef RONDO_PROXY_EXCHANGE_H
 #define RONDO_PROXY_EXCHANGE_H
@@ -32,26 +31,9 @@ enum exchange_state {
 	EXCHANGE_STATES
 };
 
-/* How the client's connection goes on after the exchange. */
-enum exchange_sequel {
-	SEQUEL_KEEP,  /* another request may follow */
-	SEQUEL_CLOSE, /* once it has read the answer, whatever it still sends */
-	SEQUEL_RESET  /* the client must notice that the answer is not whole */
-};
-
-struct exchange_start {
-	struct service *service;
-	struct conn *client;
-	const struct net_addr *peer;
-	const char *client_ip;
-	struct timer *timer; /* the session's; the exchange arms it */
-	void (*run_owner)(void *owner);
-	void *owner;
-};
-
 struct exchange {
 	struct attempt_request with; /* what its attempts share; holds the rules */
-	struct timer *timer;
+	struct timer *timer;         /* the session's */
 	enum exchange_state state;
 	struct parse parse; /* of the request */
 	struct http_head request;
@@ -74,7 +56,7 @@ struct exchange {
 
 	unsigned status; /* of the answer the client gets; 0 = none begun */
 	enum access_end end;
-	enum exchange_sequel sequel;
+	enum session_next client_next; /* EXCHANGE_ENDED */
 
 	/* These are not cleared when an exchange begins: what is in use of them is counted, or
 	 * terminated. */
@@ -86,26 +68,8 @@ struct exchange {
 /* Bytes of an exchange under these rules. */
 size_t exchange_size(const struct rules *rules);
 
-/* NULL without memory. `start` is copied; what it points to must outlive the exchange. */
-struct exchange *exchange_create(const struct exchange_start *start);
-
-/* Runs until it must wait (false) or is over (true): then exchange->sequel tells what becomes of
- * the client, and the bytes of the request are consumed from its buffer. */
-bool exchange_run(struct exchange *exchange);
-
-/* The deadline armed on the timer passed. exchange_run is to be called afterwards. */
-void exchange_on_due(struct exchange *exchange);
-
-/* The client's connection is broken. exchange_run is to be called afterwards. */
-void exchange_on_broken(struct exchange *exchange);
-
-/* A stop cannot wait any longer. The exchange is over. */
-void exchange_abort(struct exchange *exchange);
-
-/* It is over: are bytes of an earlier answer on the same connection still unsent? */
-bool exchange_is_behind_another(const struct exchange *exchange);
-
-/* Frees it; it must be over. */
-void exchange_destroy(struct exchange *exchange);
+/* For the `sessions` of a service. A request that is aborted ends like one whose client has
+ * gone. */
+extern const struct session_handler exchange_handler;
 
 #endif

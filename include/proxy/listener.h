@@ -1,7 +1,7 @@
 /*
- * listener - accepts connections, within limits.
+ * listener - accepts connections for a set of sessions, within its limit.
  *
- * One for each address. At limits.connections it stops accepting until a session ends: clients wait
+ * One for each address. Where the set is full it stops accepting until a session ends: clients wait
  * in the kernel's queue, they are not refused. Out of descriptors or memory it pauses the same way,
  * and tries again when a session ends or after a moment. A bounded number is accepted for one
  * event, so that established connections have their turn.
@@ -12,23 +12,29 @@
 #include "proxy/session.h"
 
 struct listener {
-	struct watch watch;
-	struct service *service;
-	struct timer timer; /* the pause */
+	struct watch watch; /* fd -1: closed */
+	struct sessions *sessions;
+	struct timer timer; /* the end of the pause, at the latest */
 	struct net_addr addr;
 	bool paused;
 	int64_t warned_us; /* the last line about a shortage; one in ten seconds is enough */
 };
 
-/* Takes over a listening descriptor. Negative errno when the loop has no room. */
-int listener_open(struct listener *listener, struct service *service, int fd);
+/* Takes over a listening descriptor. Negative errno when the loop has no room: `fd` is the caller's
+ * then, and the listener is closed. */
+int listener_open(struct listener *listener, struct sessions *sessions, int fd);
+
+static inline bool listener_is_open(const struct listener *listener)
+{
+	return listener->watch.fd >= 0;
+}
 
 /* Accepts all who wait in the queue, as far as there is room, and lets no more into it: before it
  * is closed for good. */
 void listener_accept_all(struct listener *listener);
 
 /* Stops accepting and closes the descriptor. Whoever is in the queue is turned away, unless another
- * process has the socket too. */
+ * process has the socket too. Does nothing to a closed one. */
 void listener_close(struct listener *listener);
 
 /* There is room again: accepts on. */

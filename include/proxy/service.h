@@ -1,10 +1,9 @@
 /*
- * service - what all sessions share.
+ * service - what the requests of all clients share.
  *
  * One for the process. The daemon fills it and swaps `rules` at a reload; sessions and exchanges
- * read it and count in it. The slab of sessions is the admission control: one for each client
- * connection; and each has one exchange while it serves a request. Counters only grow; metrics
- * reads them.
+ * read it and count in it. Each session has one exchange while it serves a request. Counters only
+ * grow; metrics reads them.
  */
 #ifndef RONDO_PROXY_SERVICE_H
 #define RONDO_PROXY_SERVICE_H
@@ -12,6 +11,7 @@
 #include "event/pipes.h"
 #include "proxy/access_log.h"
 #include "proxy/retry.h"
+#include "proxy/session.h"
 #include "upstream/ring.h"
 
 enum { SERVICE_STATUSES = 600, SERVICE_LATENCY_BUCKETS = 15 };
@@ -20,17 +20,14 @@ enum { SERVICE_STATUSES = 600, SERVICE_LATENCY_BUCKETS = 15 };
 extern const int64_t service_duration_bounds_us[SERVICE_LATENCY_BUCKETS - 1];
 
 struct service_counters {
-	uint64_t connections;                /* accepted since the start */
 	uint64_t requests[SERVICE_STATUSES]; /* finished, by the status sent; [0]: none was */
 	/* From the first byte of the head to the last byte of the answer. */
 	uint64_t duration[SERVICE_LATENCY_BUCKETS];
 	uint64_t duration_sum_us;
 	uint64_t retries[OUTCOMES]; /* tries after one that ended so */
 	uint64_t retries_refused[RETRY_REFUSALS];
-	uint64_t accept_pauses; /* times accepting paused for want of descriptors */
 };
 
-struct session;
 struct attempt;
 
 struct service {
@@ -38,13 +35,11 @@ struct service {
 	struct ring *ring;
 	struct rules *rules; /* of new requests; held */
 	struct access_log *access_log;
-	struct slab *blocks; /* buffers */
-	struct pipes pipes;  /* for long content */
-	struct slab sessions;
+	struct pipes pipes;       /* for long content */
+	struct sessions sessions; /* of clients */
 	struct slab exchanges;
 	struct slab attempts;
-	struct session *first; /* all sessions, utlist DL */
-	bool draining;         /* no new connections; answers close theirs */
+	bool draining; /* no new connections; answers close theirs */
 	struct service_counters counters;
 	uint64_t random; /* state of the request id generator */
 	/* The response head being looked at. Its slices are used up before another is parsed. */
@@ -52,9 +47,6 @@ struct service {
 	const struct attempt *response_of; /* the attempt that it was read in; NULL: none */
 	char date[WRITE_DATE_SIZE];
 	int64_t date_seconds;
-	/* A session ended: room for another connection. May be NULL. */
-	void (*on_room)(struct service *service);
-	void *owner;
 };
 
 struct service_start {
@@ -62,9 +54,9 @@ struct service_start {
 	struct ring *ring;
 	struct rules *rules;
 	struct access_log *access_log;
-	struct slab *blocks;
-	size_t session_size; /* bytes of the objects in the slabs */
-	size_t exchange_size;
+	struct slab *blocks;                   /* buffers of clients' connections */
+	const struct session_handler *handler; /* exchange_handler */
+	size_t exchange_size;                  /* bytes of the objects in the slabs */
 	size_t attempt_size;
 };
 
@@ -72,9 +64,12 @@ struct service_start {
 bool service_init(struct service *service, const struct service_start *start);
 void service_finish(struct service *service);
 
-/* Requests from now on are served by `rules` (a reload). How many sessions there may be is set in
- * sessions.limit. */
+/* Requests from now on are served by `rules` (a reload); not once the process stops. How many
+ * sessions there may be is set in sessions.slab.limit. */
 void service_set_rules(struct service *service, struct rules *rules);
+
+/* The process stops: answers close their connections, and so on (sessions_drain). */
+void service_drain(struct service *service);
 
 /* The size of a buffer block that these rules need: a head, its kept content, and a trailer
  * section. */

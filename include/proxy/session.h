@@ -1,32 +1,117 @@
 /*
- * session - the life of a client's connection: idle, exchanging, lingering.
+ * session - the life of an HTTP connection that was accepted: idle, serving, lingering.
  *
- * Owns the connection and its one timer, and between requests nothing else: an idle session has no
- * buffer, but for empty lines that came before a request. The first byte of a request begins an
- * exchange, and session_run goes on from there until everything waits: the one way in for events of
- * the client, of the backend and of the clock. Requests that were pipelined are served one after
- * the other.
+ * A session owns the connection and its one timer, and between requests nothing else: an idle one
+ * has no buffer, but for empty lines that came before a request. With the first byte of a request
+ * its handler begins to serve it, and session_run goes on from there until everything waits: the
+ * one way in for events of the client, of whatever the request asks elsewhere, and of the clock.
+ * Requests that were pipelined are served one after the other.
  *
  * Lingering: after an answer to a client that may still be sending, rondo ends its own side, and
  * reads and drops for a while what comes, so that a reset does not destroy the answer on its way.
  * RFC 9112, 9.6.
+ *
+ * `struct sessions` is a set of them that are served alike: the clients of the proxy, and those of
+ * each socket of the admin. Its slab is the admission control.
  */
 #ifndef RONDO_PROXY_SESSION_H
 #define RONDO_PROXY_SESSION_H
 
-#include "proxy/exchange.h"
+#include "base/slab.h"
+#include "http/conn.h"
 
-/* Bytes of a session, for the slab. */
-size_t session_size(void);
+/* How the connection goes on. */
+enum session_next {
+	NEXT_WAIT,      /* the request is not over */
+	NEXT_KEEP,      /* another request may follow */
+	NEXT_CLOSE,     /* once the client has read the answer, whatever it still sends */
+	NEXT_RESET,     /* the client must notice that the answer is not whole */
+	NEXT_LATE_RESET /* the same, but an earlier answer is still on its way */
+};
+
+enum session_state {
+	SESSION_IDLE,      /* between requests */
+	SESSION_SERVING,   /* the request says what it waits for, and arms the timer */
+	SESSION_LINGERING, /* the last answer is sent; what still comes is dropped */
+	SESSION_ENDED,
+	SESSION_STATES
+};
+
+struct session {
+	struct conn client;
+	struct sessions *sessions;
+	struct session *prev, *next; /* in sessions->first */
+	void *request;               /* SESSION_SERVING: the handler's */
+	struct timer timer;
+	enum session_state state;
+	unsigned served;         /* requests in this run */
+	int64_t due_us;          /* SESSION_IDLE and SESSION_LINGERING: it ends then */
+	int64_t linger_until_us; /* SESSION_LINGERING: and not later than then, whatever comes */
+	bool resets;             /* when it has lingered */
+	struct net_addr peer;
+	char ip[NET_IP_TEXT_SIZE];
+	struct loop_task free_task;
+};
+
+/* What serves the requests. `request` is what `begin` answered; a session has one at most. */
+struct session_handler {
+	/* The first bytes of a request are in session->client.in. NULL without memory. */
+	void *(*begin)(struct session *session);
+	/* Goes on until it waits: then it has said so to the connection (conn_want) and the timer.
+	 * All other answers mean that the request is over, and freed. */
+	enum session_next (*run)(void *request);
+	/* The timer is due; `run` follows. */
+	void (*on_due)(void *request);
+	/* The connection is broken; `run` follows. */
+	void (*on_broken)(void *request);
+	/* Ends and frees it. */
+	void (*abort)(void *request);
+	/* Requests of one client that are served before others have their turn. */
+	unsigned turn;
+};
+
+struct sessions {
+	const struct session_handler *handler;
+	struct loop *loop;
+	struct slab *blocks;    /* for the buffers of connections */
+	struct slab slab;       /* its limit is that of new sessions, and may be changed */
+	struct session *first;  /* utlist DL, the oldest first */
+	int64_t idle_us;        /* how long a client may take to begin a request; may be changed */
+	int64_t linger_us;      /* how long it may go on sending after the last answer */
+	bool idle_gives_way;    /* where there is no room, the oldest idle session ends */
+	uint64_t accepted;      /* since the start */
+	uint64_t accept_pauses; /* times accepting paused for want of descriptors or memory */
+	/* A session ended: there is room for another one. May be NULL. */
+	void (*on_room)(struct sessions *sessions);
+};
+
+/* No session, and no room for one: the caller sets the members that may be changed. */
+void sessions_init(struct sessions *sessions, const struct session_handler *handler,
+    struct loop *loop, struct slab *blocks);
+
+/* Gives the memory back, after the end of the loop. */
+void sessions_finish(struct sessions *sessions);
+
+static inline bool sessions_are_full(const struct sessions *sessions)
+{
+	return sessions->slab.in_use >= sessions->slab.limit;
+}
+
+/* Ends the oldest idle session, where they give way; on_room tells when its place is free. */
+void sessions_make_room(struct sessions *sessions);
 
 /* Takes over an accepted descriptor. False, and it is still the caller's, when there is no room. */
-bool session_start(struct service *service, int fd, const struct net_addr *peer);
+bool session_start(struct sessions *sessions, int fd, const struct net_addr *peer);
 
-/* The daemon stops: answers close their connections, idle clients have a moment left for a request
- * that is already on its way, and who goes on sending after its last answer has little more. */
-void sessions_drain(struct service *service);
+/* Goes on: something happened that the request waits for. The session may be over then. */
+void session_run(struct session *session);
+
+/* The process stops: idle clients have a moment left for a request that is already on its way, and
+ * who goes on sending after its last answer has little more. Answers must close their connections
+ * from now on. */
+void sessions_drain(struct sessions *sessions);
 
 /* Ends all of them at once. */
-void sessions_abort(struct service *service);
+void sessions_abort(struct sessions *sessions);
 
 #endif

@@ -161,9 +161,9 @@ static void put_clients(const struct service *service, FILE *out)
 	const struct metrics_histogram duration = metrics_of_clients(service);
 
 	put_plain(out, "rondo_client_connections", "gauge", "Client connections open now.",
-	    (double)service->sessions.in_use);
+	    (double)service->sessions.slab.in_use);
 	put_plain(out, "rondo_client_connections_total", "counter",
-	    "Client connections accepted since the start.", (double)counters->connections);
+	    "Client connections accepted since the start.", (double)service->sessions.accepted);
 	put_head(out, "rondo_requests_total", "counter",
 	    "Requests finished, by the status sent to the client; 0 where none could be sent.");
 	for (unsigned code = 0; code < SERVICE_STATUSES; code++)

@@ -126,7 +126,7 @@ static void put_tables(const struct status_source *source, FILE *out)
 	    "half of them within %.1f ms, 99 %% within %.1f ms.</p>\n"
 	    "<table><tr><th>backend<th>state<th>why<th>since<th>next try<th>weight"
 	    "<th>connections<th>requests<th>failures<th>p50<th>p99</tr>\n",
-	    ring_count_up(service->ring), service->ring->count, service->sessions.in_use,
+	    ring_count_up(service->ring), service->ring->count, service->sessions.slab.in_use,
 	    (unsigned long long)metrics_total(&duration), metrics_quantile_s(&duration, 0.5) * 1000,
 	    metrics_quantile_s(&duration, 0.99) * 1000);
 	for (size_t i = 0; i < service->ring->count; i++)

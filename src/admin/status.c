@@ -258,10 +258,10 @@ static json_t *clients_json(const struct service *service)
 {
 	json_t *object = json_object();
 
-	put_count(object, "connections", service->sessions.in_use);
-	put_count(object, "limit", service->sessions.limit);
-	put_count(object, "accepted", service->counters.connections);
-	put_count(object, "accept_pauses", service->counters.accept_pauses);
+	put_count(object, "connections", service->sessions.slab.in_use);
+	put_count(object, "limit", service->sessions.slab.limit);
+	put_count(object, "accepted", service->sessions.accepted);
+	put_count(object, "accept_pauses", service->sessions.accept_pauses);
 	return object;
 }
 

@@ -5,6 +5,7 @@
 #include "fd_limit.h"
 #include "listeners.h"
 #include "notify.h"
+#include "proxy/exchange.h"
 #include "upgrade.h"
 #include "upstream/pool.h"
 
@@ -78,7 +79,7 @@ static void set_limits(struct daemon *daemon, const struct config *config)
 	size_t clients = config->rules.limits.connections;
 	size_t connections = BACKEND_CONNECTIONS_PER_CLIENT * clients;
 
-	daemon->service.sessions.limit = clients;
+	daemon->service.sessions.slab.limit = clients;
 	raise_limit(&daemon->blocks.limit, BLOCKS_PER_CLIENT * clients + OTHER_BLOCKS);
 	raise_limit(&daemon->pool.env.connection_limit, connections);
 	raise_limit(&daemon->connections.limit, 2 * connections);
@@ -324,7 +325,7 @@ static int reopen_logs(void *context)
 
 static void stop_now(struct daemon *daemon)
 {
-	sessions_abort(&daemon->service);
+	sessions_abort(&daemon->service.sessions);
 	loop_stop(daemon->loop);
 }
 
@@ -332,15 +333,16 @@ static void on_stop_due(struct timer *timer)
 {
 	struct daemon *daemon = container_of(timer, struct daemon, stop_timer);
 
-	log_warning("drain: %zu connections did not end in time", daemon->service.sessions.in_use);
+	log_warning(
+	    "drain: %zu connections did not end in time", daemon->service.sessions.slab.in_use);
 	stop_now(daemon);
 }
 
-static void on_session_end(struct service *service)
+static void on_session_end(struct sessions *sessions)
 {
-	struct daemon *daemon = service->owner;
+	struct daemon *daemon = container_of(sessions, struct daemon, service.sessions);
 
-	if (daemon->service.draining && service->sessions.in_use == 0)
+	if (daemon->service.draining && sessions->slab.in_use == 0)
 		loop_stop(daemon->loop);
 	else
 		listeners_resume(&daemon->listeners);
@@ -354,12 +356,12 @@ static void drain(struct daemon *daemon)
 	give_up_reload(daemon, "the process stops");
 	upgrade_finish(&daemon->upgrade);
 	listeners_close(&daemon->listeners);
-	log_info("stopping: %zu connections to finish", daemon->service.sessions.in_use);
-	sessions_drain(&daemon->service);
+	log_info("stopping: %zu connections to finish", daemon->service.sessions.slab.in_use);
+	service_drain(&daemon->service);
 	notify_say_stopping(&daemon->notify, limit_us);
 	timer_arm(
 	    loop_timers(daemon->loop), &daemon->stop_timer, loop_now_us(daemon->loop) + limit_us);
-	if (daemon->service.sessions.in_use == 0)
+	if (daemon->service.sessions.slab.in_use == 0)
 		loop_stop(daemon->loop);
 }
 
@@ -579,7 +581,7 @@ static bool start_service(struct daemon *daemon, struct config *config)
 	    .ring = &daemon->pool.ring,
 	    .rules = &config->rules,
 	    .blocks = &daemon->blocks,
-	    .session_size = session_size(),
+	    .handler = &exchange_handler,
 	    .exchange_size = exchange_size(&config->rules),
 	    .attempt_size = sizeof(struct attempt),
 	};
@@ -593,12 +595,11 @@ static bool start_service(struct daemon *daemon, struct config *config)
 	}
 	if (!service_init(&daemon->service, &start))
 		return cannot_start("service", strerror(ENOMEM));
-	daemon->service.on_room = on_session_end;
-	daemon->service.owner = daemon;
+	daemon->service.sessions.on_room = on_session_end;
 	upgrade_init(&daemon->upgrade, daemon->loop);
 	daemon->upgrade.on_ready = on_successor_ready;
 	daemon->upgrade.on_released = on_predecessor_gone;
-	listeners_init(&daemon->listeners, &daemon->service, &daemon->passed);
+	listeners_init(&daemon->listeners, &daemon->service.sessions, &daemon->passed);
 	return true;
 }
 
@@ -640,7 +641,7 @@ static void finish(struct daemon *daemon)
 	admin_destroy(daemon->admin);
 	log_debug(
 	    "in use at the end: sessions %zu, exchanges %zu, backend connections %zu, blocks %zu",
-	    daemon->service.sessions.in_use, daemon->service.exchanges.in_use,
+	    daemon->service.sessions.slab.in_use, daemon->service.exchanges.in_use,
 	    daemon->connections.in_use, daemon->blocks.in_use);
 	service_finish(&daemon->service);
 	slab_finish(&daemon->connections);

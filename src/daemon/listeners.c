@@ -21,12 +21,12 @@ struct listeners_entry {
 };
 
 void listeners_init(
-    struct listeners *listeners, struct service *service, struct passed_sockets *passed)
+    struct listeners *listeners, struct sessions *sessions, struct passed_sockets *passed)
 {
 	const char *shared = getenv("RONDO_REUSE_PORT");
 
 	*listeners = (struct listeners){
-	    .service = service,
+	    .sessions = sessions,
 	    .passed = passed,
 	    .share_port = shared && strcmp(shared, "1") == 0,
 	};
@@ -39,7 +39,7 @@ static int add(
     struct listeners *listeners, int fd, const struct net_addr *addr, const char *adopted)
 {
 	struct listeners_entry *entry = calloc(1, sizeof(*entry));
-	int error = entry ? listener_open(&entry->listener, listeners->service, fd) : -ENOMEM;
+	int error = entry ? listener_open(&entry->listener, listeners->sessions, fd) : -ENOMEM;
 
 	if (error) {
 		net_close(fd, false);

@@ -21,7 +21,7 @@
 struct listeners_entry;
 
 struct listeners {
-	struct service *service;
+	struct sessions *sessions; /* of the clients */
 	struct passed_sockets *passed;
 	struct listeners_entry *first;
 	bool share_port;     /* other processes listen on the same ports (RONDO_REUSE_PORT=1) */
@@ -31,7 +31,7 @@ struct listeners {
 
 /* Empty. Reads $RONDO_REUSE_PORT. */
 void listeners_init(
-    struct listeners *listeners, struct service *service, struct passed_sockets *passed);
+    struct listeners *listeners, struct sessions *sessions, struct passed_sockets *passed);
 
 /* Opens what `config` adds. False, logged and nothing changed, when that is not possible; else
  * listeners_commit must follow within the same turn of the loop, or the process ends. */

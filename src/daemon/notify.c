@@ -53,7 +53,7 @@ __attribute__((format(printf, 2, 3))) static void tell(
 static void compose_status(const struct notify *notify, char *text, size_t size)
 {
 	const struct service *service = notify->service;
-	size_t clients = service->sessions.in_use;
+	size_t clients = service->sessions.slab.in_use;
 
 	if (service->draining) {
 		snprintf(text, size, "draining: %zu clients left", clients);

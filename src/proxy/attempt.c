@@ -557,7 +557,7 @@ static enum attempt_result step_heading(struct attempt *attempt)
 	enum attempt_result result = look_for_head(attempt);
 	if (result != ATTEMPT_WAITS)
 		return result;
-	switch (conn_read(&attempt->link->conn, ATTEMPT_READ_BYTES)) {
+	switch (conn_read(&attempt->link->conn, CONN_HEAD_BYTES)) {
 	case IO_OK:
 		return ATTEMPT_AGAIN;
 	case IO_AGAIN:

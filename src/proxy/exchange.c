@@ -10,6 +10,9 @@ enum { INTERIMS_MAX = 16 };
 /* Status of a request whose client left before its answer began, for log and metrics. */
 enum { STATUS_CLIENT_GONE = 499 };
 
+/* Requests of one client that are answered before others have their turn. */
+enum { EXCHANGES_PER_TURN = 16 };
+
 enum step {
 	STEP_AGAIN, /* the state changed, or may go on at once */
 	STEP_WAIT   /* for what the state wants, or for its deadline */
@@ -39,6 +42,7 @@ static int64_t due_replying(const struct exchange *exchange);
 static void late_request(struct exchange *exchange);
 static void late_attempting(struct exchange *exchange);
 static void late_answering(struct exchange *exchange);
+static void cancel(struct exchange *exchange);
 
 #define TO(state) (1U << EXCHANGE_##state)
 
@@ -61,10 +65,10 @@ static const struct {
 	late_attempting, true, TO(ANSWERING) | TO(TUNNELLING) | TO(REPLYING) | TO(ENDED)},
     [EXCHANGE_ANSWERING] = {"answering", step_answering, wants_answer, due_answering,
 	late_answering, true, TO(ENDED)},
-    [EXCHANGE_TUNNELLING] = {"tunnelling", step_answering, wants_answer, due_answering,
-	exchange_abort, false, TO(ENDED)},
-    [EXCHANGE_REPLYING] = {"replying", step_replying, wants_reply, due_replying, exchange_abort,
+    [EXCHANGE_TUNNELLING] = {"tunnelling", step_answering, wants_answer, due_answering, cancel,
 	false, TO(ENDED)},
+    [EXCHANGE_REPLYING] = {"replying", step_replying, wants_reply, due_replying, cancel, false,
+	TO(ENDED)},
     [EXCHANGE_ENDED] = {"ended", NULL, NULL, NULL, NULL, false, 0},
 };
 
@@ -176,12 +180,12 @@ static void drop_kept(struct exchange *exchange)
 }
 
 /* The one end of every exchange. */
-static void end(struct exchange *exchange, enum access_end how, enum exchange_sequel sequel)
+static void end(struct exchange *exchange, enum access_end how, enum session_next next)
 {
 	bool was_answered = exchange->state == EXCHANGE_ANSWERING && how == ACCESS_OK;
 
 	exchange->end = how;
-	exchange->sequel = sequel;
+	exchange->client_next = next;
 	settle(exchange);
 	relay_stop(&exchange->up);
 	relay_stop(&exchange->answer.down);
@@ -190,7 +194,7 @@ static void end(struct exchange *exchange, enum access_end how, enum exchange_se
 	count_end(exchange);
 	if (access_log_is_on(exchange->with.service->access_log))
 		log_end(exchange);
-	if (sequel == SEQUEL_KEEP)
+	if (next == NEXT_KEEP)
 		consume_request(exchange);
 	/* Last: the block that the answer came in is still in the processor's cache, and the next
 	 * to be taken. */
@@ -213,7 +217,7 @@ static void end_by_client(struct exchange *exchange)
 		exchange->attempt->record->outcome = OUTCOME_CLIENT;
 	if (exchange->status == 0)
 		exchange->status = STATUS_CLIENT_GONE;
-	end(exchange, ACCESS_CLIENT_GONE, may_close ? SEQUEL_CLOSE : SEQUEL_RESET);
+	end(exchange, ACCESS_CLIENT_GONE, may_close ? NEXT_CLOSE : NEXT_RESET);
 }
 
 static enum step ended_by_client(struct exchange *exchange)
@@ -222,22 +226,11 @@ static enum step ended_by_client(struct exchange *exchange)
 	return STEP_AGAIN;
 }
 
-void exchange_on_broken(struct exchange *exchange)
+/* Nothing more is done for the client. */
+static void cancel(struct exchange *exchange)
 {
-	/* A client that is gone does not need its answer. In a tunnel it takes nothing more, but bytes
-	 * that it sent before may still be on their way to the backend. */
-	if (exchange->state != EXCHANGE_TUNNELLING)
-		exchange_abort(exchange);
-	else
-		exchange->answer.down_ended = true;
-}
-
-void exchange_abort(struct exchange *exchange)
-{
-	if (exchange->state == EXCHANGE_ENDED)
-		return;
 	if (exchange->state == EXCHANGE_TUNNELLING || exchange->state == EXCHANGE_REPLYING)
-		end(exchange, exchange->end, SEQUEL_RESET);
+		end(exchange, exchange->end, NEXT_RESET);
 	else
 		end_by_client(exchange);
 }
@@ -315,7 +308,7 @@ static enum step reply(struct exchange *exchange, const struct retry_answer *ans
 		enter(exchange, EXCHANGE_REPLYING);
 	} else {
 		exchange->status = 0;
-		end(exchange, ACCESS_LIMIT, SEQUEL_RESET);
+		end(exchange, ACCESS_LIMIT, NEXT_RESET);
 	}
 	return STEP_AGAIN;
 }
@@ -382,9 +375,9 @@ static enum step step_replying(struct exchange *exchange)
 	if (io == IO_AGAIN)
 		return STEP_WAIT;
 	if (io != IO_OK)
-		end(exchange, exchange->end, SEQUEL_RESET);
+		end(exchange, exchange->end, NEXT_RESET);
 	else
-		end(exchange, exchange->end, exchange->keeps_client ? SEQUEL_KEEP : SEQUEL_CLOSE);
+		end(exchange, exchange->end, exchange->keeps_client ? NEXT_KEEP : NEXT_CLOSE);
 	return STEP_AGAIN;
 }
 
@@ -467,7 +460,7 @@ static enum step step_reading(struct exchange *exchange)
 	case PARSE_MORE:
 		break;
 	}
-	switch (conn_read(client, ATTEMPT_READ_BYTES)) {
+	switch (conn_read(client, CONN_HEAD_BYTES)) {
 	case IO_OK:
 		return STEP_AGAIN;
 	case IO_AGAIN:
@@ -478,10 +471,10 @@ static enum step step_reading(struct exchange *exchange)
 		/* A client that ends in the middle of a request asks for nothing more, but may still
 		 * wait for an earlier answer. */
 		exchange->status = STATUS_CLIENT_GONE;
-		end(exchange, ACCESS_CLIENT_GONE, SEQUEL_CLOSE);
+		end(exchange, ACCESS_CLIENT_GONE, NEXT_CLOSE);
 		return STEP_AGAIN;
 	case IO_SHORTAGE:
-		end(exchange, ACCESS_LIMIT, SEQUEL_RESET);
+		end(exchange, ACCESS_LIMIT, NEXT_RESET);
 		return STEP_AGAIN;
 	case IO_ERROR:
 		break;
@@ -846,7 +839,7 @@ static void break_off(struct exchange *exchange, enum access_end how)
 	 * connection does not. */
 	bool shows = exchange->answer.down.framing != HTTP_FRAMING_CLOSE;
 
-	end(exchange, how, shows ? SEQUEL_CLOSE : SEQUEL_RESET);
+	end(exchange, how, shows ? NEXT_CLOSE : NEXT_RESET);
 }
 
 /* The backend did not finish what it began. */
@@ -880,7 +873,7 @@ static void answer_is_sent(struct exchange *exchange)
 		backend_close(attempt->link, false);
 		attempt->link = NULL;
 	}
-	end(exchange, ACCESS_OK, exchange->answer.keeps_client ? SEQUEL_KEEP : SEQUEL_CLOSE);
+	end(exchange, ACCESS_OK, exchange->answer.keeps_client ? NEXT_KEEP : NEXT_CLOSE);
 }
 
 static enum step answer_went(
@@ -902,7 +895,7 @@ static enum step answer_went(
 		break_off(exchange, ACCESS_LIMIT);
 		break;
 	case ANSWER_BROKEN:
-		end(exchange, ACCESS_OK, SEQUEL_RESET);
+		end(exchange, ACCESS_OK, NEXT_RESET);
 		break;
 	}
 	return STEP_AGAIN;
@@ -969,37 +962,36 @@ static void note_wait(struct exchange *exchange)
 		attempt_note_awaited(exchange->attempt, false);
 }
 
-bool exchange_run(struct exchange *exchange)
+/* It is over: are bytes of an earlier answer on the same connection still unsent? */
+static bool is_behind_another(const struct exchange *exchange)
 {
-	note_wait(exchange);
-	while (exchange->state != EXCHANGE_ENDED) {
-		if (has_lost_client(exchange)) {
-			end_by_client(exchange);
-		} else if (states[exchange->state].step(exchange) == STEP_WAIT) {
-			wait(exchange);
-			return false;
-		}
-	}
-	return true;
+	const struct conn *client = exchange->with.client;
+	uint64_t own = client->sent - exchange->client_sent;
+
+	return exchange->client_sent > 0 && client->error == 0 && conn_unacknowledged(client) > own;
 }
 
-void exchange_on_due(struct exchange *exchange)
+static void destroy(struct exchange *exchange)
 {
-	note_wait(exchange);
-	if (states[exchange->state].late)
-		states[exchange->state].late(exchange);
+	assert(exchange->state == EXCHANGE_ENDED);
+	for (size_t i = 0; i < exchange->try_count; i++)
+		backend_drop(exchange->tries[i].backend);
+	rules_drop(exchange->with.rules);
+	/* Nothing watches an exchange itself: its connections are closed, or in the pool, and the
+	 * timer is the session's. */
+	slab_give(&exchange->with.service->exchanges, exchange);
 }
 
-/* ---- life */
+/* ---- the request of a session */
 
-size_t exchange_size(const struct rules *rules)
+static void run_session(void *owner)
 {
-	return sizeof(struct exchange) + rules->limits.head.headers * sizeof(struct http_field);
+	session_run(owner);
 }
 
-struct exchange *exchange_create(const struct exchange_start *start)
+static void *exchange_begin(struct session *session)
 {
-	struct service *service = start->service;
+	struct service *service = container_of(session->sessions, struct service, sessions);
 	struct exchange *exchange = slab_take(&service->exchanges);
 
 	if (!exchange)
@@ -1010,17 +1002,17 @@ struct exchange *exchange_create(const struct exchange_start *start)
 	    .rules = rules_hold(service->rules),
 	    .head = &exchange->request,
 	    .id = exchange->request_id,
-	    .client = start->client,
-	    .peer = start->peer,
-	    .client_ip = start->client_ip,
+	    .client = &session->client,
+	    .peer = &session->peer,
+	    .client_ip = session->ip,
 	    .up = &exchange->up,
 	    .deadline_us = TIMER_NEVER,
-	    .on_event = start->run_owner,
-	    .owner = start->owner,
+	    .on_event = run_session,
+	    .owner = session,
 	};
-	exchange->timer = start->timer;
+	exchange->timer = &session->timer;
 	exchange->began_us = loop_now_us(service->loop);
-	exchange->client_sent = start->client->sent;
+	exchange->client_sent = session->client.sent;
 	exchange->request_id[0] = '\0';
 	exchange->request.fields = exchange->fields;
 	exchange->request.field_limit = service->response.field_limit;
@@ -1028,22 +1020,65 @@ struct exchange *exchange_create(const struct exchange_start *start)
 	return exchange;
 }
 
-bool exchange_is_behind_another(const struct exchange *exchange)
+static enum session_next exchange_run(void *request)
 {
-	const struct conn *client = exchange->with.client;
-	uint64_t own = client->sent - exchange->client_sent;
+	struct exchange *exchange = request;
 
-	return exchange->sequel == SEQUEL_RESET && exchange->client_sent > 0 &&
-	       conn_is_open(client) && client->error == 0 && conn_unacknowledged(client) > own;
+	note_wait(exchange);
+	while (exchange->state != EXCHANGE_ENDED) {
+		if (has_lost_client(exchange)) {
+			end_by_client(exchange);
+		} else if (states[exchange->state].step(exchange) == STEP_WAIT) {
+			wait(exchange);
+			return NEXT_WAIT;
+		}
+	}
+	enum session_next next = exchange->client_next;
+	if (next == NEXT_RESET && is_behind_another(exchange))
+		next = NEXT_LATE_RESET;
+	destroy(exchange);
+	return next;
 }
 
-void exchange_destroy(struct exchange *exchange)
+static void exchange_on_due(void *request)
 {
-	assert(exchange->state == EXCHANGE_ENDED);
-	for (size_t i = 0; i < exchange->try_count; i++)
-		backend_drop(exchange->tries[i].backend);
-	rules_drop(exchange->with.rules);
-	/* Nothing watches an exchange itself: its connections are closed, or in the pool, and the
-	 * timer is the session's. */
-	slab_give(&exchange->with.service->exchanges, exchange);
+	struct exchange *exchange = request;
+
+	note_wait(exchange);
+	states[exchange->state].late(exchange);
+}
+
+/* A client that is gone does not need its answer. In a tunnel both sides may be ended while bytes
+ * are still on their way: there, reading and sending tell, but nobody reads from a client that has
+ * ended its side. */
+static void exchange_on_broken(void *request)
+{
+	struct exchange *exchange = request;
+
+	/* A client that is gone does not need its answer. In a tunnel it takes nothing more, but bytes
+	 * that it sent before may still be on their way to the backend. */
+	if (exchange->state != EXCHANGE_TUNNELLING)
+		cancel(exchange);
+	else
+		exchange->answer.down_ended = true;
+}
+
+static void exchange_abort(void *request)
+{
+	cancel(request);
+	destroy(request);
+}
+
+const struct session_handler exchange_handler = {
+    .begin = exchange_begin,
+    .run = exchange_run,
+    .on_due = exchange_on_due,
+    .on_broken = exchange_on_broken,
+    .abort = exchange_abort,
+    .turn = EXCHANGES_PER_TURN,
+};
+
+size_t exchange_size(const struct rules *rules)
+{
+	return sizeof(struct exchange) + rules->limits.head.headers * sizeof(struct http_field);
 }

@@ -11,37 +11,52 @@ enum { ACCEPTS_PER_EVENT = 64, PAUSE_US = 100 * 1000, WARN_US = 10 * 1000 * 1000
  * long. */
 enum { HANDSHAKE_MS = 20 };
 
-static void pause_accepting(struct listener *listener)
+/* Until there is room again, or `due_us` at the latest. */
+static void pause_until(struct listener *listener, int64_t due_us)
 {
+	struct loop *loop = listener->sessions->loop;
+
 	listener->paused = true;
-	loop_want(listener->service->loop, &listener->watch, 0);
+	loop_want(loop, &listener->watch, 0);
+	timer_arm(loop_timers(loop), &listener->timer, due_us);
+}
+
+static int64_t after_pause_us(const struct listener *listener)
+{
+	return loop_now_us(listener->sessions->loop) + PAUSE_US;
 }
 
 /* rondo's own trouble: clients wait in the queue meanwhile. */
 static void pause_for_shortage(struct listener *listener, int error)
 {
-	struct loop *loop = listener->service->loop;
-	int64_t now_us = loop_now_us(loop);
+	int64_t now_us = loop_now_us(listener->sessions->loop);
 
-	listener->service->counters.accept_pauses++;
+	listener->sessions->accept_pauses++;
 	if (listener->warned_us == 0 || now_us - listener->warned_us >= WARN_US) {
 		log_warning("accepting pauses: %s", strerror(error));
 		listener->warned_us = now_us;
 	}
-	pause_accepting(listener);
-	timer_arm(loop_timers(loop), &listener->timer, now_us + PAUSE_US);
+	pause_until(listener, after_pause_us(listener));
+}
+
+/* Where idle sessions give way, one may become idle without another having ended. */
+static void pause_for_room(struct listener *listener)
+{
+	struct sessions *sessions = listener->sessions;
+
+	sessions_make_room(sessions);
+	pause_until(listener, sessions->idle_gives_way ? after_pause_us(listener) : TIMER_NEVER);
 }
 
 /* False when no more can be accepted now. */
 static bool accept_one(struct listener *listener)
 {
-	struct service *service = listener->service;
+	struct net_addr peer;
 
-	if (service->sessions.in_use >= service->sessions.limit) {
-		pause_accepting(listener);
+	if (sessions_are_full(listener->sessions)) {
+		pause_for_room(listener);
 		return false;
 	}
-	struct net_addr peer;
 	int fd = net_accept(listener->watch.fd, &peer);
 	if (fd == -EAGAIN)
 		return false;
@@ -49,7 +64,7 @@ static bool accept_one(struct listener *listener)
 		pause_for_shortage(listener, -fd);
 		return false;
 	}
-	if (!session_start(service, fd, &peer)) {
+	if (!session_start(listener->sessions, fd, &peer)) {
 		net_close(fd, true);
 		pause_for_shortage(listener, ENOMEM);
 		return false;
@@ -72,12 +87,13 @@ static void on_due(struct timer *timer)
 	listener_resume(container_of(timer, struct listener, timer));
 }
 
-int listener_open(struct listener *listener, struct service *service, int fd)
+int listener_open(struct listener *listener, struct sessions *sessions, int fd)
 {
-	*listener = (struct listener){.service = service, .watch = {.on_event = on_event}};
+	*listener =
+	    (struct listener){.sessions = sessions, .watch = {.on_event = on_event, .fd = -1}};
 	timer_init(&listener->timer, on_due);
 	int error = net_local_addr(fd, &listener->addr);
-	return error ? error : loop_watch(service->loop, &listener->watch, fd, LOOP_READ);
+	return error ? error : loop_watch(sessions->loop, &listener->watch, fd, LOOP_READ);
 }
 
 void listener_accept_all(struct listener *listener)
@@ -85,7 +101,7 @@ void listener_accept_all(struct listener *listener)
 	/* Else one who comes between the last accept and the close would be turned away, or whose
 	 * handshake ends then. */
 	net_listen_hold(listener->watch.fd);
-	for (size_t room = listener->service->sessions.limit; room > 0; room--)
+	for (size_t room = listener->sessions->slab.limit; room > 0; room--)
 		if (!accept_one(listener) &&
 		    (listener->paused || !net_listen_wait(listener->watch.fd, HANDSHAKE_MS)))
 			return;
@@ -97,8 +113,8 @@ void listener_close(struct listener *listener)
 
 	if (fd < 0)
 		return;
-	timer_remove(loop_timers(listener->service->loop), &listener->timer);
-	loop_unwatch(listener->service->loop, &listener->watch);
+	timer_remove(loop_timers(listener->sessions->loop), &listener->timer);
+	loop_unwatch(listener->sessions->loop, &listener->watch);
 	net_close(fd, false);
 }
 
@@ -109,9 +125,6 @@ void listener_resume(struct listener *listener)
 	listener->paused = false;
 	timer_cancel(&listener->timer);
 	/* Should the kernel have no room for it, the pause goes on. */
-	if (loop_want(listener->service->loop, &listener->watch, LOOP_READ) < 0) {
-		listener->paused = true;
-		timer_arm(loop_timers(listener->service->loop), &listener->timer,
-		    loop_now_us(listener->service->loop) + PAUSE_US);
-	}
+	if (loop_want(listener->sessions->loop, &listener->watch, LOOP_READ) < 0)
+		pause_until(listener, after_pause_us(listener));
 }

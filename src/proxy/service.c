@@ -10,6 +10,12 @@ enum { CACHE_LINE = 64 };
 const int64_t service_duration_bounds_us[SERVICE_LATENCY_BUCKETS - 1] = {500, 1000, 2500, 5000,
     10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
 
+static void take_rules(struct service *service, struct rules *rules)
+{
+	service->rules = rules_hold(rules);
+	service->sessions.idle_us = rules->timeouts.keep_alive_us;
+}
+
 bool service_init(struct service *service, const struct service_start *start)
 {
 	const struct rules_limits *limits = &start->rules->limits;
@@ -18,7 +24,6 @@ bool service_init(struct service *service, const struct service_start *start)
 	    .loop = start->loop,
 	    .ring = start->ring,
 	    .access_log = start->access_log,
-	    .blocks = start->blocks,
 	    .date_seconds = -1,
 	};
 	if (getrandom(&service->random, sizeof(service->random), GRND_NONBLOCK) < 0)
@@ -28,12 +33,13 @@ bool service_init(struct service *service, const struct service_start *start)
 	if (!service->response.fields)
 		return false;
 	pipes_init(&service->pipes);
-	slab_init(&service->sessions, start->session_size, limits->connections);
+	sessions_init(&service->sessions, start->handler, start->loop, start->blocks);
+	service->sessions.slab.limit = limits->connections;
 	/* Each session has one at most, and a reload may leave more sessions than are let in from
 	 * then on: a limit of their own would only break connections. */
 	slab_init(&service->exchanges, start->exchange_size, SIZE_MAX);
 	slab_init(&service->attempts, start->attempt_size, SIZE_MAX);
-	service->rules = rules_hold(start->rules);
+	take_rules(service, start->rules);
 	return true;
 }
 
@@ -43,15 +49,22 @@ void service_finish(struct service *service)
 	pipes_finish(&service->pipes);
 	slab_finish(&service->exchanges);
 	slab_finish(&service->attempts);
-	slab_finish(&service->sessions);
+	sessions_finish(&service->sessions);
 	rules_drop(service->rules);
 }
 
 void service_set_rules(struct service *service, struct rules *rules)
 {
-	rules_hold(rules);
-	rules_drop(service->rules);
-	service->rules = rules;
+	struct rules *former = service->rules;
+
+	take_rules(service, rules);
+	rules_drop(former);
+}
+
+void service_drain(struct service *service)
+{
+	service->draining = true;
+	sessions_drain(&service->sessions);
 }
 
 size_t service_block_size(const struct rules *rules)

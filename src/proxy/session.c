@@ -1,94 +1,65 @@
 #include "proxy/session.h"
 
+#include "base/log.h"
+
 #include <assert.h>
 #include <utlist.h>
 
 /* How long a client may go on sending after an answer that ends its connection: between two reads,
- * and in all; when the daemon stops, no longer than the first. */
+ * and in all; when the process stops, no longer than the first. */
 enum { LINGER_SILENCE_US = 2 * 1000 * 1000, LINGER_US = 15 * 1000 * 1000 };
 
-/* What an idle client has left to send its next request when the daemon stops. */
+/* What an idle client has left to send its next request when the process stops. */
 enum { DRAIN_IDLE_US = 1000 * 1000 };
 
-/* Requests of one client that are answered before others have their turn. */
-enum { EXCHANGES_PER_RUN = 16 };
-
 enum { LINGER_READ_BYTES = 64 * 1024 };
-
-enum session_state {
-	SESSION_IDLE,       /* between requests */
-	SESSION_EXCHANGING, /* the exchange waits for what it wants, and arms the timer */
-	SESSION_LINGERING,  /* the last answer is sent; what still comes is dropped */
-	SESSION_ENDED,
-	SESSION_STATES
-};
-
-struct session {
-	struct conn client;
-	struct service *service;
-	struct session *prev, *next; /* in service->first */
-	struct exchange *exchange;   /* in SESSION_EXCHANGING */
-	struct timer timer;
-	enum session_state state;
-	unsigned served;       /* requests in this run */
-	int64_t idle_until_us; /* SESSION_IDLE */
-	int64_t
-	    linger_until_us; /* SESSION_LINGERING: whatever comes, and until when it is silent */
-	int64_t silent_until_us;
-	bool resets; /* when it has lingered */
-	struct net_addr peer;
-	char ip[NET_IP_TEXT_SIZE];
-	struct loop_task grave;
-};
 
 enum step {
 	STEP_AGAIN, /* the state changed, or may go on at once */
 	STEP_WAIT   /* for what the state wants, or for its deadline */
 };
 
-size_t session_size(void)
-{
-	return sizeof(struct session);
-}
-
 static int64_t now_us(const struct session *session)
 {
-	return loop_now_us(session->service->loop);
+	return loop_now_us(session->sessions->loop);
 }
 
 /* ---- states */
 
 static enum step step_idle(struct session *session);
-static enum step step_exchanging(struct session *session);
+static enum step step_serving(struct session *session);
 static enum step step_lingering(struct session *session);
 static int64_t due_idle(const struct session *session);
 static int64_t due_lingering(const struct session *session);
 static void late_idle(struct session *session);
-static void late_exchanging(struct session *session);
+static void late_serving(struct session *session);
 static void late_lingering(struct session *session);
 
 #define TO(state) (1U << SESSION_##state)
 
-/* All that depends on the state: what to do, what to wait for and until when, what it means when
- * that time passes, and what may follow. */
+/* All that depends on the state: what to do, what to wait for and until when (NULL: the request
+ * says both), what it means when that time passes, and what may follow. */
 static const struct {
+	const char *name;
 	enum step (*step)(struct session *session);
 	unsigned wants;
 	int64_t (*due)(const struct session *session);
 	void (*late)(struct session *session);
 	unsigned next;
 } states[SESSION_STATES] = {
-    [SESSION_IDLE] = {step_idle, LOOP_READ | LOOP_END, due_idle, late_idle,
-	TO(EXCHANGING) | TO(ENDED)},
-    [SESSION_EXCHANGING] = {step_exchanging, 0, NULL, late_exchanging,
+    [SESSION_IDLE] = {"idle", step_idle, LOOP_READ | LOOP_END, due_idle, late_idle,
+	TO(SERVING) | TO(ENDED)},
+    [SESSION_SERVING] = {"serving", step_serving, 0, NULL, late_serving,
 	TO(IDLE) | TO(LINGERING) | TO(ENDED)},
-    [SESSION_LINGERING] = {step_lingering, LOOP_READ, due_lingering, late_lingering, TO(ENDED)},
-    [SESSION_ENDED] = {NULL, 0, NULL, NULL, 0},
+    [SESSION_LINGERING] = {"lingering", step_lingering, LOOP_READ, due_lingering, late_lingering,
+	TO(ENDED)},
+    [SESSION_ENDED] = {"ended", NULL, 0, NULL, NULL, 0},
 };
 
 static void enter(struct session *session, enum session_state next)
 {
 	assert(states[session->state].next & (1U << next));
+	log_debug("session: %s -> %s", states[session->state].name, states[next].name);
 	session->state = next;
 }
 
@@ -97,11 +68,11 @@ static void wait(struct session *session)
 	if (!states[session->state].due)
 		return;
 	conn_want(&session->client, states[session->state].wants);
-	timer_arm(loop_timers(session->service->loop), &session->timer,
+	timer_arm(loop_timers(session->sessions->loop), &session->timer,
 	    states[session->state].due(session));
 }
 
-static void session_run(struct session *session)
+void session_run(struct session *session)
 {
 	session->served = 0;
 	while (session->state != SESSION_ENDED) {
@@ -116,23 +87,25 @@ static void session_run(struct session *session)
 
 static void free_session(struct loop_task *task)
 {
-	struct session *session = container_of(task, struct session, grave);
-	struct service *service = session->service;
+	struct session *session = container_of(task, struct session, free_task);
+	struct sessions *sessions = session->sessions;
 
-	slab_give(&service->sessions, session);
-	if (service->on_room)
-		service->on_room(service);
+	slab_give(&sessions->slab, session);
+	if (sessions->on_room)
+		sessions->on_room(sessions);
 }
 
 /* The one end of every session. */
 static void end(struct session *session, bool reset)
 {
+	struct sessions *sessions = session->sessions;
+
 	enter(session, SESSION_ENDED);
 	conn_close(&session->client, reset);
-	timer_remove(loop_timers(session->service->loop), &session->timer);
-	DL_DELETE(session->service->first, session);
-	session->grave.run = free_session;
-	loop_bury(session->service->loop, &session->grave);
+	timer_remove(loop_timers(sessions->loop), &session->timer);
+	DL_DELETE(sessions->first, session);
+	session->free_task.run = free_session;
+	loop_bury(sessions->loop, &session->free_task);
 }
 
 static enum step ended(struct session *session, bool reset)
@@ -143,35 +116,9 @@ static enum step ended(struct session *session, bool reset)
 
 /* ---- between requests */
 
-/* A client that is idle when the daemon stops has a moment left for its next request. */
 static void limit_idleness(struct session *session)
 {
-	const struct service *service = session->service;
-
-	session->idle_until_us =
-	    now_us(session) +
-	    (service->draining ? DRAIN_IDLE_US : service->rules->timeouts.keep_alive_us);
-}
-
-static void run_owner(void *owner)
-{
-	session_run(owner);
-}
-
-static bool begin_exchange(struct session *session)
-{
-	struct exchange_start start = {
-	    .service = session->service,
-	    .client = &session->client,
-	    .peer = &session->peer,
-	    .client_ip = session->ip,
-	    .timer = &session->timer,
-	    .run_owner = run_owner,
-	    .owner = session,
-	};
-
-	session->exchange = exchange_create(&start);
-	return session->exchange != NULL;
+	session->due_us = now_us(session) + session->sessions->idle_us;
 }
 
 /* Have bytes of a request come? The empty lines that are forgiven before it are none: a client that
@@ -183,11 +130,12 @@ static bool has_request(const struct session *session)
 
 static enum step step_idle(struct session *session)
 {
+	const struct session_handler *handler = session->sessions->handler;
 	struct conn *client = &session->client;
 
 	buf_compact(&client->in);
 	while (!has_request(session)) {
-		enum io io = conn_read(client, ATTEMPT_READ_BYTES);
+		enum io io = conn_read(client, CONN_HEAD_BYTES);
 
 		if (io == IO_AGAIN)
 			return STEP_WAIT;
@@ -195,17 +143,18 @@ static enum step step_idle(struct session *session)
 			return ended(session, false);
 	}
 	/* What else was pipelined waits for the next turn. */
-	if (session->served++ == EXCHANGES_PER_RUN)
+	if (session->served++ == handler->turn)
 		return STEP_WAIT;
-	if (!begin_exchange(session))
+	session->request = handler->begin(session);
+	if (!session->request)
 		return ended(session, true);
-	enter(session, SESSION_EXCHANGING);
+	enter(session, SESSION_SERVING);
 	return STEP_AGAIN;
 }
 
 static int64_t due_idle(const struct session *session)
 {
-	return has_request(session) ? now_us(session) : session->idle_until_us;
+	return has_request(session) ? now_us(session) : session->due_us;
 }
 
 static void late_idle(struct session *session)
@@ -214,51 +163,50 @@ static void late_idle(struct session *session)
 		end(session, false);
 }
 
-/* ---- exchanging */
+/* ---- serving */
 
-/* After an answer that ends the connection. One that is cut off must be seen to be, but a reset would
- * destroy the end of an earlier answer that is still on its way: it waits for that then. */
+/* One that is cut off must be seen to be, but a reset would destroy the end of an earlier answer
+ * that is still on its way: it waits for that then. */
 static enum step linger(struct session *session, bool resets)
 {
 	session->resets = resets;
-	session->linger_until_us =
-	    now_us(session) + (session->service->draining ? LINGER_SILENCE_US : LINGER_US);
-	session->silent_until_us = now_us(session) + LINGER_SILENCE_US;
+	session->linger_until_us = now_us(session) + session->sessions->linger_us;
+	session->due_us = now_us(session) + LINGER_SILENCE_US;
 	if (!resets)
 		conn_end_sending(&session->client);
 	enter(session, SESSION_LINGERING);
 	return STEP_WAIT;
 }
 
-static enum step step_exchanging(struct session *session)
+static enum step step_serving(struct session *session)
 {
-	struct conn *client = &session->client;
+	enum session_next next = session->sessions->handler->run(session->request);
 
-	if (!exchange_run(session->exchange))
+	if (next == NEXT_WAIT)
 		return STEP_WAIT;
-	enum exchange_sequel sequel = session->exchange->sequel;
-	bool is_behind_another = exchange_is_behind_another(session->exchange);
-	exchange_destroy(session->exchange);
-	session->exchange = NULL;
-	switch (sequel) {
-	case SEQUEL_KEEP:
+	session->request = NULL;
+	switch (next) {
+	case NEXT_WAIT:
+	case NEXT_KEEP:
 		limit_idleness(session);
 		enter(session, SESSION_IDLE);
 		return STEP_AGAIN;
-	case SEQUEL_CLOSE:
+	case NEXT_CLOSE:
 		/* Where the end was read, nothing is left that a close would answer with a reset. */
-		if (client->ended)
+		if (session->client.ended)
 			return ended(session, false);
 		return linger(session, false);
-	case SEQUEL_RESET:
+	case NEXT_LATE_RESET:
+		return linger(session, true);
+	case NEXT_RESET:
 		break;
 	}
-	return is_behind_another ? linger(session, true) : ended(session, true);
+	return ended(session, true);
 }
 
-static void late_exchanging(struct session *session)
+static void late_serving(struct session *session)
 {
-	exchange_on_due(session->exchange);
+	session->sessions->handler->on_due(session->request);
 }
 
 /* ---- after the last answer */
@@ -275,13 +223,13 @@ static enum step step_lingering(struct session *session)
 		return STEP_WAIT;
 	if (io != IO_OK || now_us(session) >= session->linger_until_us)
 		return ended(session, session->resets);
-	session->silent_until_us = now_us(session) + LINGER_SILENCE_US;
+	session->due_us = now_us(session) + LINGER_SILENCE_US;
 	return STEP_WAIT;
 }
 
 static int64_t due_lingering(const struct session *session)
 {
-	return session->silent_until_us;
+	return session->due_us;
 }
 
 static void late_lingering(struct session *session)
@@ -295,8 +243,8 @@ static void on_event(struct conn *conn, unsigned events)
 {
 	struct session *session = container_of(conn, struct session, client);
 
-	if ((events & LOOP_BROKEN) && session->state == SESSION_EXCHANGING)
-		exchange_on_broken(session->exchange);
+	if ((events & LOOP_BROKEN) && session->state == SESSION_SERVING)
+		session->sessions->handler->on_broken(session->request);
 	session_run(session);
 }
 
@@ -310,52 +258,86 @@ static void on_due(struct timer *timer)
 
 /* ---- life */
 
-bool session_start(struct service *service, int fd, const struct net_addr *peer)
+bool session_start(struct sessions *sessions, int fd, const struct net_addr *peer)
 {
-	struct session *session = slab_take(&service->sessions);
+	struct session *session = slab_take(&sessions->slab);
 
 	if (!session)
 		return false;
-	*session = (struct session){.service = service, .state = SESSION_IDLE, .peer = *peer};
+	*session = (struct session){.sessions = sessions, .state = SESSION_IDLE, .peer = *peer};
 	session->client.on_event = on_event;
-	if (conn_open(&session->client, service->loop, service->blocks, fd,
+	if (conn_open(&session->client, sessions->loop, sessions->blocks, fd,
 		states[SESSION_IDLE].wants) < 0) {
-		slab_give(&service->sessions, session);
+		slab_give(&sessions->slab, session);
 		return false;
 	}
 	net_addr_format_ip(peer, session->ip);
 	timer_init(&session->timer, on_due);
-	DL_APPEND(service->first, session);
-	service->counters.connections++;
+	DL_APPEND(sessions->first, session);
+	sessions->accepted++;
 	limit_idleness(session);
 	wait(session);
 	return true;
 }
 
-void sessions_drain(struct service *service)
-{
-	struct session *session, *next;
+/* ---- all of them */
 
-	service->draining = true;
-	DL_FOREACH_SAFE (service->first, session, next) {
-		if (session->state == SESSION_IDLE) {
-			limit_idleness(session);
-			wait(session);
-		} else if (session->state == SESSION_LINGERING) {
-			session->linger_until_us = now_us(session) + LINGER_SILENCE_US;
+void sessions_init(struct sessions *sessions, const struct session_handler *handler,
+    struct loop *loop, struct slab *blocks)
+{
+	*sessions = (struct sessions){
+	    .handler = handler,
+	    .loop = loop,
+	    .blocks = blocks,
+	    .linger_us = LINGER_US,
+	};
+	slab_init(&sessions->slab, sizeof(struct session), 0);
+}
+
+void sessions_finish(struct sessions *sessions)
+{
+	slab_finish(&sessions->slab);
+}
+
+void sessions_make_room(struct sessions *sessions)
+{
+	struct session *session;
+
+	if (!sessions->idle_gives_way)
+		return;
+	DL_FOREACH (sessions->first, session) {
+		if (session->state == SESSION_IDLE && !has_request(session)) {
+			end(session, false);
+			return;
 		}
 	}
 }
 
-void sessions_abort(struct service *service)
+void sessions_drain(struct sessions *sessions)
+{
+	struct session *session;
+
+	sessions->idle_us = DRAIN_IDLE_US;
+	sessions->linger_us = LINGER_SILENCE_US;
+	DL_FOREACH (sessions->first, session) {
+		if (session->state == SESSION_IDLE) {
+			limit_idleness(session);
+			wait(session);
+		} else if (session->state == SESSION_LINGERING) {
+			session->linger_until_us = now_us(session) + sessions->linger_us;
+		}
+	}
+}
+
+void sessions_abort(struct sessions *sessions)
 {
 	struct session *session, *next;
 
-	DL_FOREACH_SAFE (service->first, session, next) {
-		if (session->state == SESSION_EXCHANGING) {
-			exchange_abort(session->exchange);
-			exchange_destroy(session->exchange);
-		}
-		end(session, true);
+	DL_FOREACH_SAFE (sessions->first, session, next) {
+		bool is_serving = session->state == SESSION_SERVING;
+
+		if (is_serving)
+			sessions->handler->abort(session->request);
+		end(session, is_serving || session->resets);
 	}
 }

@@ -98,7 +98,7 @@ static void every_counter_has_its_line(void **state)
 
 	(void)state;
 	house_init(&house);
-	house.service.counters.connections = 12;
+	house.service.sessions.accepted = 12;
 	house.service.counters.requests[200] = 3;
 	house.service.counters.requests[0] = 1;
 	house.service.counters.duration[1] = 3;
