@@ -178,6 +178,13 @@ static enum step linger(struct session *session, bool resets)
 	return STEP_WAIT;
 }
 
+/* A client that has ended its side, and of which all is read, sends nothing more that a reset would
+ * answer. */
+static bool sends_no_more(const struct conn *client)
+{
+	return client->ended || (client->finished && !client->readable);
+}
+
 static enum step step_serving(struct session *session)
 {
 	enum session_next next = session->sessions->handler->run(session->request);
@@ -192,10 +199,8 @@ static enum step step_serving(struct session *session)
 		enter(session, SESSION_IDLE);
 		return STEP_AGAIN;
 	case NEXT_CLOSE:
-		/* Where the end was read, nothing is left that a close would answer with a reset. */
-		if (session->client.ended)
-			return ended(session, false);
-		return linger(session, false);
+		return sends_no_more(&session->client) ? ended(session, false)
+						       : linger(session, false);
 	case NEXT_LATE_RESET:
 		return linger(session, true);
 	case NEXT_RESET:
