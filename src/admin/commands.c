@@ -167,57 +167,55 @@ static json_t *run_line(struct admin *admin, struct str line)
 
 /* ---- lines */
 
-static void answer(struct admin_client *client, json_t *object)
+static void answer(struct admin_request *request, json_t *object)
 {
 	char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(16)) : NULL;
 
 	json_decref(object);
-	client->keep = false;
-	client->content_sent = 0;
-	client->content = text ? admin_text_create(text, strlen(text)) : NULL;
-	if (!client->content)
-		buf_append(&client->conn.out, STR("{\"ok\":false,\"text\":\"no memory\"}"));
-	admin_client_enter(client, ADMIN_ANSWERING);
+	request->content = text ? admin_text_create(text, strlen(text)) : NULL;
+	if (!request->content)
+		buf_append(&request->client->out, STR("{\"ok\":false,\"text\":\"no memory\"}"));
+	request_enter(request, ADMIN_ANSWERING);
 }
 
 /* ---- reload, the one command whose answer may take a while */
 
 static void keep_line(void *context, const char *line)
 {
-	const struct admin_client *client = context;
+	const struct admin_request *request = context;
 
-	json_array_append_new(client->lines, json_string(line));
+	json_array_append_new(request->lines, json_string(line));
 }
 
 static void end_reload(void *context, bool good, size_t changes)
 {
-	struct admin_client *client = context;
-	bool has_waited = client->state == ADMIN_WAITING;
+	struct admin_request *request = context;
+	bool has_waited = request->state == ADMIN_WAITING;
 	json_t *object =
 	    good ? verdict(true, "reloaded, %zu change%s", changes, changes == 1 ? "" : "s")
 		 : verdict(false, "refused, the old configuration stays");
 
-	json_object_set_new(object, "lines", client->lines);
-	client->lines = NULL;
-	answer(client, object);
+	json_object_set_new(object, "lines", request->lines);
+	request->lines = NULL;
+	answer(request, object);
 	if (has_waited)
-		admin_client_go_on(client);
+		session_run(request->session);
 }
 
-static void run_reload(struct admin_client *client)
+static void run_reload(struct admin_request *request)
 {
-	const struct admin_control *control = &client->listener->admin->with.control;
-	const struct admin_reload_request request = {keep_line, end_reload, client};
+	const struct admin_control *control = &request->admin->with.control;
+	const struct admin_reload_request reload = {keep_line, end_reload, request};
 
-	client->lines = json_array();
-	control->reload(control->context, &request);
-	if (client->state == ADMIN_READING)
-		admin_client_enter(client, ADMIN_WAITING);
+	request->lines = json_array();
+	control->reload(control->context, &reload);
+	if (request->state == ADMIN_READING)
+		request_enter(request, ADMIN_WAITING);
 }
 
-void commands_run(struct admin_client *client)
+void commands_answer(struct admin_request *request)
 {
-	struct str text = buf_content(&client->conn.in);
+	struct str text = buf_content(&request->client->in);
 	size_t end = str_find(text, '\n');
 	struct str line = str_trim((struct str){text.data, end});
 
@@ -225,10 +223,10 @@ void commands_run(struct admin_client *client)
 		if (line.len > 0 && line.data[line.len - 1] == '\r')
 			line.len--;
 		if (str_equals(line, STR("reload")))
-			run_reload(client);
+			run_reload(request);
 		else
-			answer(client, run_line(client->listener->admin, line));
+			answer(request, run_line(request->admin, line));
 	} else if (text.len > COMMAND_BYTES) {
-		answer(client, verdict(false, "the line is too long"));
+		answer(request, verdict(false, "the line is too long"));
 	}
 }

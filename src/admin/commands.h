@@ -4,9 +4,9 @@
 #ifndef RONDO_ADMIN_COMMANDS_H
 #define RONDO_ADMIN_COMMANDS_H
 
-#include "clients.h"
+#include "request.h"
 
-/* The run_request of clients of admin.socket. */
-void commands_run(struct admin_client *client);
+/* The `answer` of clients of admin.socket. */
+void commands_answer(struct admin_request *request);
 
 #endif

@@ -98,29 +98,27 @@ static struct admin_text *take_text(struct admin *admin, size_t number)
 
 /* An answer ends the connection when the client wants that, may still be sending, or rondo
  * stops. */
-static void begin_answer(struct admin_client *client)
+static void begin_answer(struct admin_request *request)
 {
-	const struct admin *admin = client->listener->admin;
+	const struct admin *admin = request->admin;
 	const struct http_head *head = &admin->head;
 
-	client->keep = head->keep_alive && head->framing == HTTP_FRAMING_NONE &&
-		       !admin->with.service->draining;
-	client->content = NULL;
-	client->content_sent = 0;
-	admin_client_enter(client, ADMIN_ANSWERING);
+	request->keep = head->keep_alive && head->framing == HTTP_FRAMING_NONE &&
+			!admin->with.service->draining;
+	request_enter(request, ADMIN_ANSWERING);
 }
 
 /* There is always room: `out` is empty, and a block has as much for what is composed. */
-static void put_head(struct admin_client *client, unsigned status, const char *type, size_t len)
+static void put_head(struct admin_request *request, unsigned status, const char *type, size_t len)
 {
-	const struct admin *admin = client->listener->admin;
+	const struct admin *admin = request->admin;
 	struct str date = service_date(admin->with.service);
 	struct str reason = write_reason(status);
 	const char *connection = "Connection: close\r\n";
 
-	if (client->keep)
+	if (request->keep)
 		connection = admin->head.minor == 0 ? "Connection: keep-alive\r\n" : "";
-	buf_printf(&client->conn.out,
+	buf_printf(&request->client->out,
 	    "HTTP/1.1 %u %.*s\r\nDate: %.*s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
 	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
 	    "Referrer-Policy: no-referrer\r\n"
@@ -130,54 +128,54 @@ static void put_head(struct admin_client *client, unsigned status, const char *t
 	    status, STR_ARGS(reason), STR_ARGS(date), type, len, connection);
 }
 
-static void answer_line(struct admin_client *client, unsigned status, const char *line)
+static void answer_line(struct admin_request *request, unsigned status, const char *line)
 {
-	put_head(client, status, "text/plain; charset=utf-8", strlen(line) + 1);
-	if (client->listener->admin->head.method != HTTP_METHOD_HEAD)
-		buf_printf(&client->conn.out, "%s\n", line);
+	put_head(request, status, "text/plain; charset=utf-8", strlen(line) + 1);
+	if (request->admin->head.method != HTTP_METHOD_HEAD)
+		buf_printf(&request->client->out, "%s\n", line);
 }
 
-static void answer_error(struct admin_client *client, unsigned status, const char *detail)
+static void answer_error(struct admin_request *request, unsigned status, const char *detail)
 {
-	const struct admin *admin = client->listener->admin;
+	const struct admin *admin = request->admin;
 	const struct write_error error = {
 	    .status = status,
 	    .detail = str_from(detail),
-	    .keep_alive = client->keep,
+	    .keep_alive = request->keep,
 	    .without_content = admin->head.method == HTTP_METHOD_HEAD,
 	    .allow = STR("GET, HEAD"),
 	    .date = service_date(admin->with.service),
 	};
 
-	write_error_response(&client->conn.out, &error);
+	write_error_response(&request->client->out, &error);
 }
 
-static void answer_ready(struct admin_client *client)
+static void answer_ready(struct admin_request *request)
 {
-	const struct service *service = client->listener->admin->with.service;
+	const struct service *service = request->admin->with.service;
 
 	if (service->draining)
-		answer_line(client, 503, "draining");
+		answer_line(request, 503, "draining");
 	else if (!ring_is_usable(service->ring))
-		answer_line(client, 503, "no backend is usable");
+		answer_line(request, 503, "no backend is usable");
 	else
-		answer_line(client, 200, "ready");
+		answer_line(request, 200, "ready");
 }
 
-static void answer_endpoint(struct admin_client *client, size_t number)
+static void answer_endpoint(struct admin_request *request, size_t number)
 {
-	struct admin *admin = client->listener->admin;
+	struct admin *admin = request->admin;
 	struct admin_text *text = take_text(admin, number);
 
 	if (!text) {
-		answer_error(client, 503, "There is no memory for this answer.");
+		answer_error(request, 503, "There is no memory for this answer.");
 		return;
 	}
-	put_head(client, 200, endpoints[number].type, text->len);
+	put_head(request, 200, endpoints[number].type, text->len);
 	if (admin->head.method == HTTP_METHOD_HEAD)
 		admin_text_drop(text);
 	else
-		client->content = text;
+		request->content = text;
 }
 
 /* Addresses and localhost cannot be rebound to by a name of somebody else. */
@@ -191,59 +189,59 @@ static bool is_local_name(struct str host)
 		   net_addr_from_ip(&addr, authority.host, 0));
 }
 
-static void answer(struct admin_client *client)
+static void answer(struct admin_request *request)
 {
-	const struct http_head *head = &client->listener->admin->head;
+	const struct http_head *head = &request->admin->head;
 	struct str path = {head->path.data, str_find(head->path, '?')};
 
 	/* A client of HTTP/1.0 that sends no Host is no browser. */
 	if (head->host.len > 0 && !is_local_name(head->host)) {
-		answer_error(client, 421, "Host must be an IP address or localhost.");
+		answer_error(request, 421, "Host must be an IP address or localhost.");
 		return;
 	}
 	if (head->method != HTTP_METHOD_GET && head->method != HTTP_METHOD_HEAD) {
-		answer_error(client, 405, "Only GET and HEAD are answered here.");
+		answer_error(request, 405, "Only GET and HEAD are answered here.");
 		return;
 	}
 	if (path.len == 0)
 		path = STR("/");
 	for (size_t i = 0; i < ADMIN_ENDPOINTS; i++) {
 		if (str_equals(path, str_from(endpoints[i].path))) {
-			answer_endpoint(client, i);
+			answer_endpoint(request, i);
 			return;
 		}
 	}
 	if (str_equals(path, STR("/healthz")))
-		answer_line(client, 200, "ok");
+		answer_line(request, 200, "ok");
 	else if (str_equals(path, STR("/readyz")))
-		answer_ready(client);
+		answer_ready(request);
 	else
-		answer_error(client, 404,
+		answer_error(request, 404,
 		    "There are /, /status.json, /events.json, /metrics, /healthz and /readyz.");
 }
 
-static void refuse(struct admin_client *client, enum http_fault fault)
+static void refuse(struct admin_request *request, enum http_fault fault)
 {
-	begin_answer(client);
-	client->keep = false;
-	answer_error(client, http_fault_status(fault), http_fault_text(fault));
+	begin_answer(request);
+	request->keep = false;
+	answer_error(request, http_fault_status(fault), http_fault_text(fault));
 }
 
-void endpoints_run(struct admin_client *client)
+void endpoints_answer(struct admin_request *request)
 {
-	struct admin *admin = client->listener->admin;
+	struct admin *admin = request->admin;
 	const struct http_limits *limits = &admin->with.service->rules->limits.head;
 
-	switch (parse_request(&client->parse, limits, &client->conn.in, &admin->head)) {
+	switch (parse_request(&request->parse, limits, &request->client->in, &admin->head)) {
 	case PARSE_MORE:
 		break;
 	case PARSE_BAD:
-		refuse(client, client->parse.fault);
+		refuse(request, request->parse.fault);
 		break;
 	case PARSE_DONE:
-		begin_answer(client);
-		answer(client);
-		buf_consume(&client->conn.in, admin->head.length);
+		begin_answer(request);
+		answer(request);
+		buf_consume(&request->client->in, admin->head.length);
 		break;
 	}
 }

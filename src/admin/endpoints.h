@@ -4,9 +4,9 @@
 #ifndef RONDO_ADMIN_ENDPOINTS_H
 #define RONDO_ADMIN_ENDPOINTS_H
 
-#include "clients.h"
+#include "request.h"
 
-/* The run_request of clients of admin.http. */
-void endpoints_run(struct admin_client *client);
+/* The `answer` of clients of admin.http. */
+void endpoints_answer(struct admin_request *request);
 
 #endif

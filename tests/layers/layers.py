@@ -26,7 +26,7 @@ FLOORS = {
     "proxy": """access_line access_log rules retry relay session listener service attempt answer exchange""",
     "config": """config settings settings_suggest errors node text tokens syntax files value_lists values load_state
         backends check load show changes help""",
-    "admin": "history metrics figures status page control clients endpoints commands admin",
+    "admin": "history metrics figures status page control request endpoints commands admin",
     "daemon": "options probe_table modes passed_sockets listeners upgrade notify fd_limit daemon",
 }
 
