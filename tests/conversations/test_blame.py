@@ -5,7 +5,9 @@ Conversations in which something fails, and it matters who is held to be at faul
 """
 
 import contextlib
+import socket
 import threading
+import time
 
 import raw
 from raw import LAST_CHUNK, PATIENCE, chunk, serve, value
@@ -128,6 +130,31 @@ class Uploads(Blame):
             with self.subTest(impatient.__name__):
                 self.assertEqual(self.upload_to(impatient), (b"200", []))
 
+    def test_the_times_that_it_waits_count_together(self):
+        """None of them is long enough."""
+        def closes(peer, _number):
+            peer.read_head()
+            peer.read(len(3 * self.FIRST))
+
+        others_turn = threading.Event()
+
+        def answers(peer, _number):
+            peer.read_head()
+            others_turn.set()
+            peer.read_until(LAST_CHUNK)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+
+        with self.rondo(self.backend(closes), self.backend(answers)) as rondo:
+            client = self.client(rondo)
+            client.send(b"PUT" + self.HEAD + self.FIRST)
+            for _ in range(2):
+                time.sleep(0.6)  # the client's time
+                client.send(self.FIRST)
+            self.assertTrue(others_turn.wait(PATIENCE))
+            client.send(LAST_CHUNK)
+            self.assertTrue(client.answer()[0].startswith(b"HTTP/1.1 200 "))
+        self.assertEqual(self.downs(rondo), [])
+
     def test_nor_is_one_whose_requests_cannot_be_sent_elsewhere(self):
         def closes(peer, _number):
             peer.read_head()
@@ -181,6 +208,44 @@ class Uploads(Blame):
         status, downs = self.upload_to(breaks)
         self.assertEqual(status, b"200")
         self.assertEqual(len(downs), 1)
+
+
+class Downloads(Blame):
+    def test_a_backend_that_does_not_wait_for_clients_that_take_nothing_is_not_to_blame(self):
+        """Its answers are cut off, one after the other, while others answer such requests well."""
+        waiting = 3
+        is_full, may_break, is_over = threading.Semaphore(0), threading.Event(), threading.Event()
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 64_000_000
+
+        def floods(peer, number):
+            peer.read_head()
+            peer.sock.settimeout(0.2)
+            with contextlib.suppress(TimeoutError):
+                peer.send(answer)
+            is_full.release()
+            (may_break if number < waiting else is_over).wait(PATIENCE)
+            peer.reset()
+
+        def deaf(rondo):
+            client = self.client(rondo)
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            client.send(GET)
+            self.assertTrue(is_full.acquire(timeout=PATIENCE))
+            for _ in range(3):
+                self.assertTrue(other.get()[0].startswith(b"HTTP/1.1 200 "))
+            return client
+
+        with self.rondo(self.backend(floods), *[self.backend(serve) for _ in range(3)]) as rondo:
+            other = self.client(rondo)
+            clients = [deaf(rondo) for _ in range(waiting)]
+            time.sleep(1.1)  # the clients' time
+            may_break.set()
+            for client in clients:
+                self.assertLess(len(client.read_to_end()), 100_000_000)
+                deaf(rondo)
+            self.let_it_turn(rondo)
+            is_over.set()
+        self.assertEqual(self.downs(rondo), [])
 
 
 class Fleet(Blame):

@@ -10,7 +10,7 @@ import threading
 import time
 
 import raw
-from raw import serve
+from raw import PATIENCE, serve
 
 
 class Probes(raw.Conversation):
@@ -20,9 +20,9 @@ class Probes(raw.Conversation):
 
     def sick(self, ends_after):
         """A backend that fails its requests and, after the first of them, so many looks. When those were is in
-        self.looks."""
+        self.looks; self.is_checked is set by the one that every backend gets at the start."""
         self.looks = []
-        has_failed = threading.Event()
+        self.is_checked, has_failed = threading.Event(), threading.Event()
 
         def script(peer, _number):
             with contextlib.suppress(EOFError, OSError):
@@ -31,7 +31,9 @@ class Probes(raw.Conversation):
                     is_good = is_look and (not has_failed.is_set() or len(self.looks) >= ends_after)
                     if is_look and has_failed.is_set():
                         self.looks.append(time.monotonic())
-                    elif not is_look:
+                    elif is_look:
+                        self.is_checked.set()
+                    else:
                         has_failed.set()
                     peer.send(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % (b"200 OK" if is_good else b"500 No"))
 
@@ -42,6 +44,7 @@ class Probes(raw.Conversation):
         sick = self.sick(looks)
         settings = [*self.SETTINGS, f"retry_window={window}ms"]
         with self.rondo(sick, self.backend(serve), settings=settings) as rondo:
+            self.assertTrue(self.is_checked.wait(PATIENCE))
             began = time.monotonic()
             self.assertTrue(self.client(rondo).get()[0].startswith(b"HTTP/1.1 200 "))
             self.wait_for_line(rondo, f"backend {sick.url[7:]} is on trial")
@@ -65,6 +68,7 @@ class Probes(raw.Conversation):
         name = f"backend {sick.url[7:]}"
         settings = [*self.SETTINGS, "retry_window=100ms"]
         with self.rondo(sick, self.backend(serve), settings=settings) as rondo:
+            self.assertTrue(self.is_checked.wait(PATIENCE))
             client = self.client(rondo)
             client.get()
             self.wait_for_line(rondo, f"{name} is down: status 500 (100 ms)")

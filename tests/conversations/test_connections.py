@@ -123,7 +123,8 @@ class Places(raw.Conversation):
 
         url = self.backend(script).url
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-            config = f'backends = ( {{ url = "{url}"; max_connections = %d; }} );\ntimeouts: {{ backend_idle = "1h"; }};\n'
+            config = (f'backends = ( {{ url = "{url}"; max_connections = %d; }} );\n'
+                      'timeouts: { backend_idle = "1h"; };\n')
             file.write(config % many)
             file.flush()
             rondo = raw.Rondo(self.binary, [], (), file.name)

@@ -188,6 +188,30 @@ class Pipelined(Ending):
         self.assertEqual(asked, 2)
         self.assertEqual(logged, [("/first", "200", "ok"), ("/next", "499", "client_gone")])
 
+    def test_nor_is_an_answer_cut_that_is_still_on_its_way(self):
+        """The client has not taken it yet, and rondo has not read all that the client sent."""
+        size, is_silent, is_dropped = 200000, threading.Event(), threading.Event()
+
+        def script(peer, _number):
+            peer.read_until(b"/first ")
+            peer.read_head()
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"A" * size)
+            peer.read_until(b"/next ")
+            is_silent.set()
+            peer.read_to_end()
+            is_dropped.set()
+
+        with self.logging(self.backend(script)) as (rondo, logged):
+            client = self.client(rondo)
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+            client.send(GET + NEXT * 1000)
+            self.assertTrue(is_silent.wait(PATIENCE))
+            end(client)
+            self.assertTrue(is_dropped.wait(PATIENCE))
+            self.assertEqual(client.answer()[1], b"A" * size)
+            self.assertEqual(client.read_to_end(), b"")
+        self.assertEqual(logged, [("/first", "200", "ok"), ("/next", "499", "client_gone")])
+
     def test_what_is_behind_a_request_that_is_dropped_is_not_asked_for(self):
         got, asked, logged = self.pipeline(0)
         self.assertEqual((got, asked, logged), (b"", 1, LEFT))
@@ -232,6 +256,19 @@ class HalfClosed(Ending):
             self.idles(rondo)
             may_go_on.set()
             self.assertTrue(client.read_to_end().endswith(b"\r\n\r\ngood"))
+
+    def test_nor_does_it_when_it_takes_nothing_of_its_answer(self):
+        size = 20_000_000
+
+        def script(peer):
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+
+        with self.waiting(GET, script) as (rondo, client, may_go_on, logged):
+            may_go_on.set()
+            self.let_it_turn(rondo)
+            self.idles(rondo)
+            self.assertEqual(len(client.answer()[1]), size)
+        self.assertEqual(logged, [("/first", "200", "ok")])
 
     def test_it_gets_the_rest_of_an_answer_that_has_begun(self):
         def script(peer):

@@ -302,6 +302,38 @@ class Ends(raw.Conversation):
             self.assertEqual(client.read_to_end(), b"")
 
 
+    def test_the_reset_of_a_cut_answer_does_not_overtake_the_answer_before_it(self):
+        """The client takes its time to read that; then it can tell that the next one is cut off."""
+        size = 200000
+        has_said_all, may_break, has_broken = threading.Event(), threading.Event(), threading.Event()
+
+        def script(peer, _number):
+            peer.read_until(b"/1 HTTP")
+            peer.read_head()
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"A" * size)
+            peer.read_until(b"/2 HTTP")
+            peer.read_head()
+            peer.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
+            has_said_all.set()
+            may_break.wait(PATIENCE)
+            peer.reset()
+            has_broken.set()
+
+        with self.rondo(self.backend(script)) as rondo:
+            client = self.client(rondo)
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+            # To an HTTP/1.0 client only the end of the connection ends the second one.
+            client.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.0\r\n\r\n")
+            self.assertTrue(has_said_all.wait(PATIENCE))
+            self.let_it_turn(rondo)
+            may_break.set()
+            self.assertTrue(has_broken.wait(PATIENCE))
+            self.let_it_turn(rondo)
+            self.assertEqual(client.answer()[1], b"A" * size)
+            client.read_until(b"\r\n\r\nhello")
+            with self.assertRaises(ConnectionResetError):
+                client.sock.recv(1)
+
     def test_what_a_client_sends_after_a_last_request_gets_no_reset(self):
         asked, may_answer = threading.Event(), threading.Event()
         answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"

@@ -298,7 +298,7 @@ class Deaf(raw.Conversation):
             with contextlib.suppress(OSError):
                 while not has_ended.wait(0.05) and time.monotonic() < end:
                     client.send(chunk(b"x"))
-            self.assertTrue(has_ended.is_set())
+            self.assertTrue(has_ended.wait(1))
         self.assertFalse(any(" is down" in line for line in rondo.lines), rondo.tail())
 
 

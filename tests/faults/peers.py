@@ -286,6 +286,11 @@ def slow_content(client):
     client.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\nbegin")
 
 
+def slow_upload(client):
+    """More than is awaited before a backend is asked."""
+    client.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\nbegin")
+
+
 def slow_reading(client):
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.sendall(request("/big/20000000"))  # more than all queues on the way hold
@@ -310,8 +315,8 @@ def slow_crowd(world):
     alone = times(proxy)
     base = proxy.descriptors()
     before = proxy.memory_kib()
-    makers = (slow_head, slow_content, slow_reading)
-    crowd = [(client, makers[number % 3]) for number, client in enumerate(spread(proxy, count))]
+    makers = (slow_head, slow_content, slow_upload, slow_reading)
+    crowd = [(client, makers[number % 4]) for number, client in enumerate(spread(proxy, count))]
     for client, make in crowd:
         make(client)
     stepping = [all(slow_step(client, make) for client, make in crowd[:30])]
@@ -322,8 +327,8 @@ def slow_crowd(world):
     heads = [client for client, make in crowd if make is slow_head]
     for client in heads[:50]:
         assert client.recv(100).startswith(b"HTTP/1.1 408"), "a head that never ends is no 408"
-    contents = [client for client, make in crowd if make is slow_content]
-    for client in contents[:50]:
+    contents = [client for client, make in crowd if make in (slow_content, slow_upload)]
+    for client in contents[:100]:
         assert client.recv(100).startswith(b"HTTP/1.1 408"), "content that stops is no 408"
     wait_until("the slow ones ended", lambda: proxy.descriptors() <= base + 20)
     for client in [client for client, make in crowd if make is slow_reading][:50]:

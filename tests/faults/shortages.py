@@ -129,6 +129,31 @@ def backend_call_fails(rule):
     return test
 
 
+@fault("F27", "where no descriptor is left, an idle connection gives its own to a new one")
+def idle_connections_give_way(world):
+    need("prlimit")
+    first, second = world.backend("a"), world.backend("b")
+    proxy = world.proxy([first, second], "timeouts.backend_idle=1h", "retry_window=1h")
+    with connect(proxy) as client:
+        def name_of_answerer():
+            client.sendall(request())
+            status, _, content = receive(client)
+            assert status == 200, status
+            return content.split()[0]
+
+        assert name_of_answerer() == b"a"
+        numbers = {int(name) for name in os.listdir(f"/proc/{proxy.pid}/fd")}
+        gaps = max(numbers) + 1 - len(numbers)
+        base = proxy.descriptors()
+        for _ in range(gaps):
+            world.keep(connect(proxy))
+        wait_until("all inside", lambda: proxy.descriptors() == base + gaps)
+        subprocess.run(["prlimit", "--pid", str(proxy.pid), f"--nofile={max(numbers) + 1}:"], check=True)
+        assert [name_of_answerer() for _ in range(4)] == [b"b", b"a", b"b", b"a"]
+    assert proxy.count_log(DOWN) == 0, proxy.tail()
+    proxy.stop()
+
+
 for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"):
     fault("F27", f"a socket to the only backend fails with {name}: that request gets 503, and nobody is marked")(
         backend_call_fails(f"socket:error={name}:when=2+3"))

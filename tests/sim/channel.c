@@ -182,12 +182,6 @@ static void lose_some(struct queue *queue)
 		queue->end = queue->begin + kept;
 }
 
-static void note_end(struct channel *channel)
-{
-	if (channel->ended_us == 0)
-		channel->ended_us = trace_now_us();
-}
-
 void channel_break(struct channel *channel, int error)
 {
 	if (channel->dead || channel->proxy_gone)
@@ -197,7 +191,6 @@ void channel_break(struct channel *channel, int error)
 	queue_drop(&channel->out);
 	channel->dead = true;
 	channel->error = error;
-	note_end(channel);
 	net_touch(channel);
 }
 
@@ -442,7 +435,6 @@ void peer_end(struct peer *peer)
 	struct channel *channel = peer->channel;
 
 	channel->in_ended = true;
-	note_end(channel);
 	if (!channel->proxy_gone)
 		net_touch(channel);
 }

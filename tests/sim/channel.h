@@ -54,10 +54,9 @@ struct channel {
 	int64_t began_us;   /* when rondo began to connect, or accepted it */
 	int64_t written_us; /* when rondo's last byte was accepted */
 	uint64_t written;
-	uint64_t read;    /* bytes that rondo took */
-	int64_t read_us;  /* when it took the last */
-	int64_t ended_us; /* when the peer ended its side, or the connection broke; 0 = not yet */
-	uint64_t blocks;  /* how often rondo had to wait for room */
+	uint64_t read;            /* bytes that rondo took */
+	int64_t read_us;          /* when it took the last */
+	uint64_t blocks;          /* how often rondo had to wait for room */
 	int64_t blocked_since_us; /* since when */
 	int64_t blocked_us;       /* how long it did so before, in all */
 	int server, address;      /* whom it was connected to */

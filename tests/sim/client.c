@@ -411,9 +411,12 @@ static void note_sent(struct client *client)
 /* The server of the first request may have waited for what is sent now. */
 static void waits_are_over(const struct client *client)
 {
-	const struct request *request = &world.requests[client->asked[0]];
+	const struct request *request;
 
-	if (client->asked_count > 0 && request->visit_count > 0)
+	if (client->asked_count == 0)
+		return;
+	request = &world.requests[client->asked[0]];
+	if (request->visit_count > 0)
 		waiting_ends(&world.visits[request->visits[request->visit_count - 1]]);
 }
 

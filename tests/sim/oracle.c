@@ -128,6 +128,7 @@ void oracle_visited(struct visit *visit)
 	if (request->visit_count > 0 &&
 	    world.visits[request->visits[request->visit_count - 1]].server != visit->server)
 		world.failed_over++;
+	waiting_begins(visit);
 	request->is_tainted |= visit->is_tainted;
 	request->is_excused |= visit->is_tainted;
 	request->visits[request->visit_count++] = (uint32_t)(visit - world.visits);
@@ -450,6 +451,20 @@ static int64_t least_deadline_us(const struct request *request)
 	return least;
 }
 
+/* It may have been kept waiting long enough, on the connections of one try together. */
+static bool may_be_impatient(const struct request *request, const struct server *server)
+{
+	int64_t most_us = 0;
+
+	for (unsigned i = 0; i < request->visit_count; i++) {
+		const struct visit *visit = &world.visits[request->visits[i]];
+
+		if (visit->server == server->index)
+			most_us += waiting_most_us(visit);
+	}
+	return most_us >= IMPATIENCE_US - TURN_US;
+}
+
 /* Did the server do that in this visit, or without one? */
 static bool is_true_of(const struct request *request, const struct try_record *try,
     const struct server *server, const struct visit *visit)
@@ -496,10 +511,12 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 		return may_repeat(request) ? server->outcomes[OUTCOME_STALE] > 0
 					   : server->lost_in_head;
 	case OUTCOME_IMPATIENT:
-		return visit ? (visit->is_lost || visit->is_cut || visit->is_bad_content ||
-				   !visit->is_whole) &&
-				   waiting_most_us(visit) >= IMPATIENCE_US - TURN_US
-			     : server->outcomes[OUTCOME_RESET] > 0;
+		if (!visit)
+			return server->outcomes[OUTCOME_RESET] > 0;
+		/* Who is not told of room takes it for a wait. */
+		return (visit->is_lost || visit->is_cut || visit->is_bad_content ||
+			   !visit->is_whole) &&
+		       (may_be_impatient(request, server) || oracle_was_short(request));
 	case OUTCOME_CLIENT:
 		return is_excused(request) || request->fault || world.is_draining ||
 		       world.is_ending || oracle_was_short(request);

@@ -46,12 +46,16 @@ void waiting_ends(struct visit *visit)
 		visit->awaited_us += trace_now_us() - since_us - TURN_US;
 }
 
-void waiting_answer_begins(struct visit *visit)
+void waiting_begins(struct visit *visit)
 {
 	const struct channel *client = world.requests[visit->request].channel;
 
-	visit->blocked_before_us = channel_blocked_us(client);
 	visit->blocks_before = client->blocks - client->is_blocked;
+}
+
+void waiting_answer_begins(struct visit *visit)
+{
+	visit->blocked_before_us = channel_blocked_us(world.requests[visit->request].channel);
 }
 
 /* For so long its client did not take what had come of the answer. */
@@ -80,13 +84,12 @@ void waiting_is_over(struct visit *visit)
 
 int64_t waiting_most_us(const struct visit *visit)
 {
-	bool had_to_wait = visit->blocked_before_us >= 0 &&
-			   world.requests[visit->request].channel->blocks > visit->blocks_before;
-	int64_t most_us = 0;
+	const struct request *request = &world.requests[visit->request];
+	int64_t taken_us = trace_now_us() - visit->began_us;
 
-	if (visit->request < 0 || world.requests[visit->request].framing != FRAMING_NONE)
-		most_us = (visit->sent_us > 0 ? visit->sent_us : trace_now_us()) - visit->began_us;
-	if (had_to_wait)
-		most_us += trace_now_us() - visit->heading_us;
-	return most_us;
+	if (request->channel->blocks > visit->blocks_before)
+		return taken_us;
+	if (request->framing == FRAMING_NONE)
+		return 0;
+	return visit->sent_us > 0 ? visit->sent_us - visit->began_us : taken_us;
 }

@@ -19,7 +19,8 @@ void waiting_ends(struct visit *visit);
 /* The answer was given, or one of them closes the connection: nobody waits any more. */
 void waiting_is_over(struct visit *visit);
 
-/* The answer begins. */
+/* It is known whose request it is; the answer begins. */
+void waiting_begins(struct visit *visit);
 void waiting_answer_begins(struct visit *visit);
 
 /* How long it has waited for the client so far, in all; while the request is being served, or just over. */

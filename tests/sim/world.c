@@ -184,7 +184,7 @@ static void choose_backend(struct server *server)
 	    .host = "sim.example",
 	    .port = 80,
 	    .weight = plain && !world.profile.weighs ? 1 : 1 + dice_below(dice, 5),
-	    .max_connections = plain || dice_chance(dice, 7000) ? 0 : 1 + dice_below(dice, 8),
+	    .max_connections = plain || dice_chance(dice, 5000) ? 0 : 1 + dice_below(dice, 6),
 	    .max_delay_response_us =
 		dice_skewed(dice, world.profile.calm ? SECOND : 20 * MS, 5 * SECOND),
 	    .backup = !plain && dice_chance(dice, 1500),
@@ -211,9 +211,9 @@ static void on_backend_change(struct backend *backend, void *context)
 	loop_at_end_of_turn(world.loop, &world.check_task);
 }
 
-static void on_session_end(struct service *service)
+static void on_session_end(struct sessions *sessions)
 {
-	if (world.is_draining && service->sessions.in_use == 0)
+	if (world.is_draining && sessions->slab.in_use == 0)
 		timer_arm(channel_peers(), &world.end, trace_now_us());
 	else
 		listener_resume(&world.listener);
@@ -294,7 +294,7 @@ static void build_service(void)
 	    .rules = &world.rules[0],
 	    .access_log = world.access_log,
 	    .blocks = &world.blocks,
-	    .session_size = session_size(),
+	    .handler = &exchange_handler,
 	    .attempt_size = sizeof(struct attempt),
 	    .exchange_size = exchange_size(rules),
 	};
@@ -302,9 +302,9 @@ static void build_service(void)
 	if (!service_init(&world.service, &start))
 		abort();
 	world.service.random = world.seed;
-	world.service.on_room = on_session_end;
+	world.service.sessions.on_room = on_session_end;
 	world.listening_fd = net_listen_virtually((size_t)dice_between(&world.dice, 1, 100));
-	if (listener_open(&world.listener, &world.service, world.listening_fd) != 0)
+	if (listener_open(&world.listener, &world.service.sessions, world.listening_fd) != 0)
 		abort();
 }
 
@@ -323,8 +323,9 @@ static void build_proxy(void)
 	    .loop = world.loop,
 	    .blocks = &world.blocks,
 	    .connections = &world.connections,
-	    .connection_limit = dice_chance(&world.dice, 7000) ? BACKEND_CONNECTIONS
-							       : 2 * world.profile.clients + 4,
+	    /* Two for each client, and for one that has just gone. */
+	    .connection_limit = dice_chance(&world.dice, 5000) ? BACKEND_CONNECTIONS
+							       : 2 * world.profile.clients + 2,
 	    .idle_timeout_us = rules->timeouts.backend_idle_us,
 	    .on_change = on_backend_change,
 	};
@@ -394,7 +395,7 @@ static void reload(void)
 	choose_ring_options();
 	world.env.idle_timeout_us = world.rules[world.rules_now].timeouts.backend_idle_us;
 	service_set_rules(&world.service, &world.rules[world.rules_now]);
-	world.service.sessions.limit = world.rules[world.rules_now].limits.connections;
+	world.service.sessions.slab.limit = world.rules[world.rules_now].limits.connections;
 	listener_resume(&world.listener);
 	configure_checker();
 }
@@ -430,9 +431,9 @@ static void drain(void)
 	if (dice_chance(&world.dice, 5000))
 		listener_accept_all(&world.listener);
 	listener_close(&world.listener);
-	sessions_drain(&world.service);
+	service_drain(&world.service);
 	timer_arm(channel_peers(), &world.end,
-	    trace_now_us() + (world.service.sessions.in_use
+	    trace_now_us() + (world.service.sessions.slab.in_use
 				     ? world.rules[world.rules_now].timeouts.drain_us
 				     : 0));
 }
@@ -483,14 +484,14 @@ static void on_end_due(struct timer *timer)
 		if (!world.is_draining)
 			listener_close(&world.listener);
 		clients_dismiss();
-		sessions_abort(&world.service);
+		sessions_abort(&world.service.sessions);
 		timer_arm(channel_peers(), timer, trace_now_us() + 1);
 		return;
 	}
 	for (size_t i = 0; i < world.profile.servers; i++)
 		server_close_all(&world.servers[i], false);
 	if (++world.ends < ENDS &&
-	    (world.connections.in_use > 0 || world.service.sessions.in_use > 0 ||
+	    (world.connections.in_use > 0 || world.service.sessions.slab.in_use > 0 ||
 		world.service.exchanges.in_use > 0)) {
 		timer_arm(channel_peers(), timer, trace_now_us() + 10 * MS);
 		return;
@@ -500,8 +501,8 @@ static void on_end_due(struct timer *timer)
 
 static void check_nobody_is_left(void)
 {
-	check("nothing is left", world.service.sessions.in_use == 0, "%zu sessions",
-	    world.service.sessions.in_use);
+	check("nothing is left", world.service.sessions.slab.in_use == 0, "%zu sessions",
+	    world.service.sessions.slab.in_use);
 	check("nothing is left", world.service.exchanges.in_use == 0, "%zu exchanges",
 	    world.service.exchanges.in_use);
 }

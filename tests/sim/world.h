@@ -10,6 +10,7 @@
 
 #include "channel.h"
 #include "dice.h"
+#include "proxy/exchange.h"
 #include "proxy/listener.h"
 #include "reader.h"
 #include "checker.h"
@@ -110,8 +111,7 @@ struct visit {
 	bool is_forlorn; /* because the rest of the request did not come */
 	bool is_stuck;   /* the server takes no bytes */
 	bool is_stray; /* what comes first on a connection that was used before is of no request */
-	bool
-	    is_followed; /* more may come behind the answer: it says that it has content and has none */
+	bool is_followed; /* it says that content follows where none may */
 	bool is_answered; /* an answer is planned */
 	bool got_final;   /* rondo took bytes of the final answer's head */
 	bool got_bytes;   /* rondo took bytes of any answer */
@@ -137,11 +137,12 @@ struct visit {
 	int64_t heading_us; /* when it read the first byte of the final head */
 	int64_t read_us;    /* and the last of all */
 	struct peer *peer;  /* the server's end of the connection; NULL when it is over */
-	int64_t
-	    awaited_us; /* for so long at least it waited for the client to send, or when it is over for the client at all */
-	uint64_t blocks_before; /* how often rondo had waited for the client by then */
-	int64_t
-	    blocked_before_us; /* channel_blocked_us of the client when the final head came; -1 = it did not */
+	/* How long it waited for its client, at least: to send, and once it is over at all. */
+	int64_t awaited_us;
+	/* Of the client's channel: `blocks` when the request was known, and channel_blocked_us when the
+	 * final head came; -1 = it did not. */
+	uint64_t blocks_before;
+	int64_t blocked_before_us;
 };
 
 enum link { LINK_UP, LINK_REFUSES, LINK_UNREACHABLE, LINK_SILENT, LINK_BUSY, LINK_RESETS };
