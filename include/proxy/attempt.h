@@ -134,7 +134,7 @@ void attempt_skip_interim(struct attempt *attempt);
  * may have been sent before this request was. */
 bool attempt_is_first_of_reused(const struct attempt *attempt);
 
-/* Does the backend wait for the client to send? */
+/* Does the backend wait for the client to send? Not while the client may wait for a 100. */
 bool attempt_awaits_content(const struct attempt *attempt);
 
 /* How long the backend was waited for: not while the client was sending. */

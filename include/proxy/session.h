@@ -26,13 +26,14 @@ enum session_next {
 	NEXT_KEEP,      /* another request may follow */
 	NEXT_CLOSE,     /* once the client has read the answer, whatever it still sends */
 	NEXT_RESET,     /* the client must notice that the answer is not whole */
-	NEXT_LATE_RESET /* the same, but an earlier answer is still on its way */
+	NEXT_LATE_RESET /* the same, but an earlier answer is still on its way; own_bytes is set */
 };
 
 enum session_state {
 	SESSION_IDLE,      /* between requests */
 	SESSION_SERVING,   /* the request says what it waits for, and arms the timer */
 	SESSION_LINGERING, /* the last answer is sent; what still comes is dropped */
+	SESSION_RESETTING, /* it is to be reset when earlier answers have arrived */
 	SESSION_ENDED,
 	SESSION_STATES
 };
@@ -45,9 +46,13 @@ struct session {
 	struct timer timer;
 	enum session_state state;
 	unsigned served;         /* requests in this run */
-	int64_t due_us;          /* SESSION_IDLE and SESSION_LINGERING: it ends then */
+	int64_t due_us;          /* of all states but SESSION_SERVING */
 	int64_t linger_until_us; /* SESSION_LINGERING: and not later than then, whatever comes */
-	bool resets;             /* when it has lingered */
+	/* SESSION_RESETTING: bytes of the answer that was cut off, all that have not arrived, and
+	 * until when fewer of them must be left. */
+	uint64_t own_bytes;
+	size_t unsent;
+	int64_t stalled_us;
 	struct net_addr peer;
 	char ip[NET_IP_TEXT_SIZE];
 	struct loop_task free_task;

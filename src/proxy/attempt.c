@@ -452,7 +452,7 @@ bool attempt_awaits_content(const struct attempt *attempt)
 
 	return attempt->link && attempt->upload == UPLOAD_RUNNING &&
 	       attempt->state != ATTEMPT_CONNECTING && relay_wants_read(up) &&
-	       !relay_wants_write(up);
+	       !relay_wants_write(up) && !may_await_continue(attempt);
 }
 
 /* ---- the head of the answer */

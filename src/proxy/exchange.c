@@ -1034,8 +1034,12 @@ static enum session_next exchange_run(void *request)
 		}
 	}
 	enum session_next next = exchange->client_next;
-	if (next == NEXT_RESET && is_behind_another(exchange))
+	if (next == NEXT_RESET && is_behind_another(exchange)) {
+		struct session *session = exchange->with.owner;
+
+		session->own_bytes = session->client.sent - exchange->client_sent;
 		next = NEXT_LATE_RESET;
+	}
 	destroy(exchange);
 	return next;
 }

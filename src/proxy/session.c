@@ -14,6 +14,10 @@ enum { DRAIN_IDLE_US = 1000 * 1000 };
 
 enum { LINGER_READ_BYTES = 64 * 1024 };
 
+/* How often a session looks whether an earlier answer has arrived, and how long it waits for a client
+ * that takes nothing of it. */
+enum { RESET_LOOK_US = 50 * 1000, RESET_STALL_US = 15 * 1000 * 1000 };
+
 enum step {
 	STEP_AGAIN, /* the state changed, or may go on at once */
 	STEP_WAIT   /* for what the state wants, or for its deadline */
@@ -29,11 +33,14 @@ static int64_t now_us(const struct session *session)
 static enum step step_idle(struct session *session);
 static enum step step_serving(struct session *session);
 static enum step step_lingering(struct session *session);
+static enum step step_resetting(struct session *session);
 static int64_t due_idle(const struct session *session);
 static int64_t due_lingering(const struct session *session);
+static int64_t due_resetting(const struct session *session);
 static void late_idle(struct session *session);
 static void late_serving(struct session *session);
 static void late_lingering(struct session *session);
+static void late_resetting(struct session *session);
 
 #define TO(state) (1U << SESSION_##state)
 
@@ -50,8 +57,10 @@ static const struct {
     [SESSION_IDLE] = {"idle", step_idle, LOOP_READ | LOOP_END, due_idle, late_idle,
 	TO(SERVING) | TO(ENDED)},
     [SESSION_SERVING] = {"serving", step_serving, 0, NULL, late_serving,
-	TO(IDLE) | TO(LINGERING) | TO(ENDED)},
+	TO(IDLE) | TO(LINGERING) | TO(RESETTING) | TO(ENDED)},
     [SESSION_LINGERING] = {"lingering", step_lingering, LOOP_READ, due_lingering, late_lingering,
+	TO(ENDED)},
+    [SESSION_RESETTING] = {"resetting", step_resetting, 0, due_resetting, late_resetting,
 	TO(ENDED)},
     [SESSION_ENDED] = {"ended", NULL, 0, NULL, NULL, 0},
 };
@@ -165,24 +174,33 @@ static void late_idle(struct session *session)
 
 /* ---- serving */
 
-/* One that is cut off must be seen to be, but a reset would destroy the end of an earlier answer
- * that is still on its way: it waits for that then. */
-static enum step linger(struct session *session, bool resets)
+static enum step linger(struct session *session)
 {
-	session->resets = resets;
 	session->linger_until_us = now_us(session) + session->sessions->linger_us;
 	session->due_us = now_us(session) + LINGER_SILENCE_US;
-	if (!resets)
-		conn_end_sending(&session->client);
+	conn_end_sending(&session->client);
 	enter(session, SESSION_LINGERING);
 	return STEP_WAIT;
 }
 
-/* A client that has ended its side, and of which all is read, sends nothing more that a reset would
- * answer. */
-static bool sends_no_more(const struct conn *client)
+static void look_for_earlier(struct session *session)
 {
-	return client->ended || (client->finished && !client->readable);
+	size_t unsent = conn_unacknowledged(&session->client);
+
+	if (unsent < session->unsent)
+		session->stalled_us = now_us(session) + RESET_STALL_US;
+	session->unsent = unsent;
+	session->due_us = now_us(session) + RESET_LOOK_US;
+}
+
+/* The client must see that the answer is cut off, but a reset would destroy the end of an earlier one
+ * that is still on its way. */
+static enum step reset_later(struct session *session)
+{
+	session->unsent = SIZE_MAX;
+	look_for_earlier(session);
+	enter(session, SESSION_RESETTING);
+	return STEP_WAIT;
 }
 
 static enum step step_serving(struct session *session)
@@ -199,10 +217,10 @@ static enum step step_serving(struct session *session)
 		enter(session, SESSION_IDLE);
 		return STEP_AGAIN;
 	case NEXT_CLOSE:
-		return sends_no_more(&session->client) ? ended(session, false)
-						       : linger(session, false);
+		/* Where the end was read, nothing is left that a close would answer with a reset. */
+		return session->client.ended ? ended(session, false) : linger(session);
 	case NEXT_LATE_RESET:
-		return linger(session, true);
+		return reset_later(session);
 	case NEXT_RESET:
 		break;
 	}
@@ -227,7 +245,7 @@ static enum step step_lingering(struct session *session)
 	if (io == IO_AGAIN)
 		return STEP_WAIT;
 	if (io != IO_OK || now_us(session) >= session->linger_until_us)
-		return ended(session, session->resets);
+		return ended(session, false);
 	session->due_us = now_us(session) + LINGER_SILENCE_US;
 	return STEP_WAIT;
 }
@@ -239,7 +257,26 @@ static int64_t due_lingering(const struct session *session)
 
 static void late_lingering(struct session *session)
 {
-	end(session, session->resets);
+	end(session, false);
+}
+
+/* What the client sends meanwhile is not read. */
+static enum step step_resetting(struct session *session)
+{
+	(void)session;
+	return STEP_WAIT;
+}
+
+static int64_t due_resetting(const struct session *session)
+{
+	return session->due_us;
+}
+
+static void late_resetting(struct session *session)
+{
+	look_for_earlier(session);
+	if (session->unsent <= session->own_bytes || now_us(session) >= session->stalled_us)
+		end(session, true);
 }
 
 /* ---- events */
@@ -343,6 +380,6 @@ void sessions_abort(struct sessions *sessions)
 
 		if (is_serving)
 			sessions->handler->abort(session->request);
-		end(session, is_serving || session->resets);
+		end(session, is_serving || session->state == SESSION_RESETTING);
 	}
 }
