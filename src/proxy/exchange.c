@@ -47,7 +47,8 @@ static void cancel(struct exchange *exchange);
 #define TO(state) (1U << EXCHANGE_##state)
 
 /* All that depends on the state: what to do, what to wait for and until when, what it means when
- * that time passes, whether it needs a client that still waits, and which states may follow. */
+ * that time passes (NULL: its step looks at the clock), whether it needs a client that still waits,
+ * and which states may follow. */
 static const struct {
 	const char *name;
 	enum step (*step)(struct exchange *exchange);
@@ -1049,7 +1050,8 @@ static void exchange_on_due(void *request)
 	struct exchange *exchange = request;
 
 	note_wait(exchange);
-	states[exchange->state].late(exchange);
+	if (states[exchange->state].late)
+		states[exchange->state].late(exchange);
 }
 
 /* A client that is gone does not need its answer. In a tunnel both sides may be ended while bytes
