@@ -53,10 +53,8 @@ static bool accept_one(struct listener *listener)
 {
 	struct net_addr peer;
 
-	if (sessions_are_full(listener->sessions)) {
-		pause_for_room(listener);
+	if (sessions_are_full(listener->sessions))
 		return false;
-	}
 	int fd = net_accept(listener->watch.fd, &peer);
 	if (fd == -EAGAIN)
 		return false;
@@ -77,6 +75,11 @@ static void on_event(struct watch *watch, unsigned events)
 	struct listener *listener = container_of(watch, struct listener, watch);
 
 	(void)events;
+	/* Only here: that another client waits is known. */
+	if (sessions_are_full(listener->sessions)) {
+		pause_for_room(listener);
+		return;
+	}
 	for (int i = 0; i < ACCEPTS_PER_EVENT; i++)
 		if (!accept_one(listener))
 			return;
@@ -103,7 +106,8 @@ void listener_accept_all(struct listener *listener)
 	net_listen_hold(listener->watch.fd);
 	for (size_t room = listener->sessions->slab.limit; room > 0; room--)
 		if (!accept_one(listener) &&
-		    (listener->paused || !net_listen_wait(listener->watch.fd, HANDSHAKE_MS)))
+		    (listener->paused || sessions_are_full(listener->sessions) ||
+			!net_listen_wait(listener->watch.fd, HANDSHAKE_MS)))
 			return;
 }
 

@@ -348,7 +348,9 @@ void sessions_make_room(struct sessions *sessions)
 	if (!sessions->idle_gives_way)
 		return;
 	DL_FOREACH (sessions->first, session) {
-		if (session->state == SESSION_IDLE && !has_request(session)) {
+		/* The request of one that was accepted just now may wait to be read. */
+		if (session->state == SESSION_IDLE && !has_request(session) &&
+		    conn_is_quiet(&session->client)) {
 			end(session, false);
 			return;
 		}
