@@ -2,7 +2,7 @@
  * loop - waits for descriptors and for time; the only file that knows epoll.
  *
  * One turn: wait, read the clock, call the watch of each ready descriptor, then run the timers that
- * are due, then the end-of-turn work, then bury what died. Input is handled before deadlines, so
+ * are due, then the end-of-turn work, then the tasks that free memory. Input is handled before deadlines, so
  * that a process that was stopped for a while does not take its own absence for its peers' silence.
  *
  * Readiness is level-triggered and interest is lazy: wanting less is only noted, and the kernel is
@@ -16,7 +16,7 @@
  * LOOP_END is as level-triggered as the others: once it came it is not to be wanted any more.
  *
  * Memory of a watch must stay valid until the end of the turn in which it was stopped: objects that
- * hold one die through loop_bury. The simulator in tests/sim has another body for this header.
+ * hold one die through loop_free_later. The simulator in tests/sim has another body for this header.
  */
 #ifndef RONDO_EVENT_LOOP_H
 #define RONDO_EVENT_LOOP_H
@@ -86,7 +86,7 @@ void loop_at_end_of_turn(struct loop *loop, struct loop_task *task);
 
 /* The same, after all tasks of loop_at_end_of_turn and once for each task: `run` may free its
  * owner. */
-void loop_bury(struct loop *loop, struct loop_task *task);
+void loop_free_later(struct loop *loop, struct loop_task *task);
 
 /* How late the loop comes to events: the longest turn of the last second, in microseconds. */
 int64_t loop_lag_us(const struct loop *loop);

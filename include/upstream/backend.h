@@ -155,7 +155,7 @@ struct backend_conn {
 	uint64_t exchanges;                 /* requests sent on it before this one: 0 = fresh */
 	size_t addr;        /* the address it is connected to, or tries; of backend->addrs then */
 	struct timer timer; /* the idle limit while it is in the pool */
-	struct loop_task grave;
+	struct loop_task free_task;
 };
 
 /* What all backends share. Lives as long as the daemon. */

@@ -24,7 +24,7 @@ struct loop {
 	int64_t now_us;
 	struct timers timers;
 	struct task_queue tasks;
-	struct task_queue burials;
+	struct task_queue free_tasks;
 	size_t watches;
 
 	/* Turns until all that was watched at its beginning, round_us, has had its turn. */
@@ -153,7 +153,7 @@ static void run_tasks(struct loop *loop)
 	do {
 		while (task_queue_run_first(&loop->tasks))
 			continue;
-	} while (task_queue_run_first(&loop->burials));
+	} while (task_queue_run_first(&loop->free_tasks));
 }
 
 void loop_at_end_of_turn(struct loop *loop, struct loop_task *task)
@@ -161,10 +161,10 @@ void loop_at_end_of_turn(struct loop *loop, struct loop_task *task)
 	task_queue_put(&loop->tasks, task);
 }
 
-void loop_bury(struct loop *loop, struct loop_task *task)
+void loop_free_later(struct loop *loop, struct loop_task *task)
 {
 	assert(!task_is_queued(task));
-	task_queue_put(&loop->burials, task);
+	task_queue_put(&loop->free_tasks, task);
 }
 
 /* ---- time */
@@ -221,7 +221,7 @@ static int wait_ms(const struct loop *loop)
 	int64_t next_us = timers_next(&loop->timers);
 	int64_t ms;
 
-	if (loop->tasks.first || loop->burials.first)
+	if (loop->tasks.first || loop->free_tasks.first)
 		return 0;
 	if (next_us == TIMER_NEVER)
 		return -1;
@@ -246,7 +246,7 @@ struct loop *loop_create(void)
 	}
 	timers_init(&loop->timers);
 	task_queue_init(&loop->tasks);
-	task_queue_init(&loop->burials);
+	task_queue_init(&loop->free_tasks);
 	loop->window_us = loop_refresh_us(loop);
 	return loop;
 }

@@ -16,12 +16,12 @@ static const char RESOLV_CONF[] = "/etc/resolv.conf";
 
 struct resolver {
 	struct loop *loop;
-	ares_channel channel; /* NULL when it is destroyed and waits for its burial */
+	ares_channel channel; /* NULL when it is destroyed and not yet freed */
 	char *servers;
 	int timeout_ms;
 	struct stat resolv_conf; /* as it was when the channel was opened */
 	struct timer timer;
-	struct loop_task grave;
+	struct loop_task free_task;
 	struct resolve_lookup *asked; /* c-ares has them, oldest first */
 	struct resolve_lookup *done;  /* to be told to their queries */
 	struct resolve_socket *sockets;
@@ -43,7 +43,7 @@ struct resolve_socket {
 	struct watch watch;
 	struct resolve_socket *prev, *next;
 	struct resolver *resolver;
-	struct loop_task grave;
+	struct loop_task free_task;
 };
 
 /* ---- answers */
@@ -225,17 +225,17 @@ static void on_socket_event(struct watch *watch, unsigned events)
 	settle(resolver);
 }
 
-static void on_socket_burial(struct loop_task *task)
+static void on_socket_free(struct loop_task *task)
 {
-	free(container_of(task, struct resolve_socket, grave));
+	free(container_of(task, struct resolve_socket, free_task));
 }
 
 static void forget_socket(struct resolver *resolver, struct resolve_socket *sock)
 {
 	loop_unwatch(resolver->loop, &sock->watch);
 	DL_DELETE(resolver->sockets, sock);
-	sock->grave.run = on_socket_burial;
-	loop_bury(resolver->loop, &sock->grave);
+	sock->free_task.run = on_socket_free;
+	loop_free_later(resolver->loop, &sock->free_task);
 }
 
 /* A socket that cannot be watched is not heard of: its question is asked again or times out. */
@@ -327,9 +327,9 @@ static void resolver_free(struct resolver *resolver)
 	ares_library_cleanup();
 }
 
-static void on_burial(struct loop_task *task)
+static void on_free(struct loop_task *task)
 {
-	resolver_free(container_of(task, struct resolver, grave));
+	resolver_free(container_of(task, struct resolver, free_task));
 }
 
 struct resolver *resolver_create(struct loop *loop, const struct resolver_options *options)
@@ -346,7 +346,7 @@ struct resolver *resolver_create(struct loop *loop, const struct resolver_option
 	}
 	resolver->loop = loop;
 	resolver->timeout_ms = options->timeout_ms ? options->timeout_ms : RESOLVE_TIMEOUT_MS;
-	resolver->grave.run = on_burial;
+	resolver->free_task.run = on_free;
 	timer_init(&resolver->timer, on_timer);
 	stat_resolv_conf(&resolver->resolv_conf);
 	if (options->servers)
@@ -378,7 +378,7 @@ void resolver_destroy(struct resolver *resolver)
 	tell_done(resolver);
 	timer_remove(loop_timers(resolver->loop), &resolver->timer);
 	/* This may be inside an on_done that it called. */
-	loop_bury(resolver->loop, &resolver->grave);
+	loop_free_later(resolver->loop, &resolver->free_task);
 }
 
 /* ---- queries */

@@ -26,7 +26,7 @@ struct access_log {
 
 	struct watch watch;    /* waits for room while a pipe is full */
 	struct loop_task task; /* writes at the end of the turn */
-	struct loop_task grave;
+	struct loop_task free_task;
 
 	/* Bytes [begin, end) of `bytes` are yet to be written; they end with a whole line. */
 	char *bytes;
@@ -303,9 +303,9 @@ fail:
 	return error;
 }
 
-static void on_burial(struct loop_task *grave)
+static void on_free(struct loop_task *task)
 {
-	struct access_log *log = container_of(grave, struct access_log, grave);
+	struct access_log *log = container_of(task, struct access_log, free_task);
 
 	free(log->bytes);
 	free(log->path);
@@ -325,7 +325,7 @@ struct access_log *access_log_create(struct loop *loop, const struct access_log_
 	log->watch.fd = -1;
 	log->watch.on_event = on_room;
 	log->task.run = on_end_of_turn;
-	log->grave.run = on_burial;
+	log->free_task.run = on_free;
 	error = access_log_configure(log, options);
 	if (error) {
 		free(log);
@@ -340,5 +340,5 @@ void access_log_destroy(struct access_log *log)
 	flush(log);
 	close_target(log);
 	log->begin = log->end = 0;
-	loop_bury(log->loop, &log->grave);
+	loop_free_later(log->loop, &log->free_task);
 }

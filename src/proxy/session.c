@@ -114,7 +114,7 @@ static void end(struct session *session, bool reset)
 	timer_remove(loop_timers(sessions->loop), &session->timer);
 	DL_DELETE(sessions->first, session);
 	session->free_task.run = free_session;
-	loop_bury(sessions->loop, &session->free_task);
+	loop_free_later(sessions->loop, &session->free_task);
 }
 
 static enum step ended(struct session *session, bool reset)

@@ -371,9 +371,9 @@ static void backend_conn_on_idle_limit(struct timer *timer)
 	backend_close(container_of(timer, struct backend_conn, timer), false);
 }
 
-static void backend_conn_on_burial(struct loop_task *task)
+static void backend_conn_on_free(struct loop_task *task)
 {
-	struct backend_conn *connection = container_of(task, struct backend_conn, grave);
+	struct backend_conn *connection = container_of(task, struct backend_conn, free_task);
 	struct backend_env *env = connection->env;
 
 	timer_remove(loop_timers(env->loop), &connection->timer);
@@ -408,7 +408,7 @@ static int backend_open(
 		return error;
 	}
 	timer_init(&connection->timer, backend_conn_on_idle_limit);
-	connection->grave.run = backend_conn_on_burial;
+	connection->free_task.run = backend_conn_on_free;
 	env->open++;
 	*opened = connection;
 	return 0;
@@ -539,5 +539,5 @@ void backend_close(struct backend_conn *connection, bool reset)
 	connection->env->open--;
 	conn_close(&connection->conn, reset);
 	timer_cancel(&connection->timer);
-	loop_bury(connection->env->loop, &connection->grave);
+	loop_free_later(connection->env->loop, &connection->free_task);
 }

@@ -18,7 +18,7 @@ struct checked {
 	enum purpose purpose;
 	int64_t periodic_us;   /* when the next periodic check is due */
 	int64_t not_before_us; /* after a shortage */
-	struct loop_task grave;
+	struct loop_task free_task;
 };
 
 struct checker {
@@ -150,9 +150,9 @@ static void arm(struct checker *checker)
 
 /* ---- for whom */
 
-static void on_burial(struct loop_task *task)
+static void on_free(struct loop_task *task)
 {
-	free(container_of(task, struct checked, grave));
+	free(container_of(task, struct checked, free_task));
 }
 
 static void checked_destroy(struct checked *checked)
@@ -161,8 +161,8 @@ static void checked_destroy(struct checked *checked)
 		return;
 	check_stop(&checked->check);
 	backend_drop(checked->backend);
-	checked->grave.run = on_burial;
-	loop_bury(checked->checker->env->loop, &checked->grave);
+	checked->free_task.run = on_free;
+	loop_free_later(checked->checker->env->loop, &checked->free_task);
 }
 
 static struct checked *checked_create(struct checker *checker, struct backend *backend)

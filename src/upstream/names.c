@@ -19,7 +19,7 @@ struct name {
 	bool is_wanted;          /* seen by the refresh under way */
 	bool is_unsettled;       /* its lookup of the last refresh has not ended */
 	struct name *prev, *next;
-	struct loop_task grave;
+	struct loop_task free_task;
 };
 
 struct names {
@@ -27,7 +27,7 @@ struct names {
 	struct name *first;
 	size_t unsettled; /* lookups of the last refresh that have not ended */
 	struct loop_task task;
-	struct loop_task grave;
+	struct loop_task free_task;
 };
 
 /* ---- telling that a refresh has ended */
@@ -115,9 +115,9 @@ static void on_due(struct timer *timer)
 	ask(container_of(timer, struct name, timer));
 }
 
-static void on_name_burial(struct loop_task *task)
+static void on_name_free(struct loop_task *task)
 {
-	free(container_of(task, struct name, grave));
+	free(container_of(task, struct name, free_task));
 }
 
 static void forget(struct names *names, struct name *name)
@@ -127,8 +127,8 @@ static void forget(struct names *names, struct name *name)
 	timer_remove(loop_timers(names->with.loop), &name->timer);
 	backend_drop(name->backend);
 	DL_DELETE(names->first, name);
-	name->grave.run = on_name_burial;
-	loop_bury(names->with.loop, &name->grave);
+	name->free_task.run = on_name_free;
+	loop_free_later(names->with.loop, &name->free_task);
 }
 
 static struct name *find(const struct names *names, const struct backend *backend)
@@ -266,9 +266,9 @@ struct names *names_create(const struct names_start *start)
 	return names;
 }
 
-static void on_burial(struct loop_task *task)
+static void on_free(struct loop_task *task)
 {
-	free(container_of(task, struct names, grave));
+	free(container_of(task, struct names, free_task));
 }
 
 void names_destroy(struct names *names)
@@ -280,6 +280,6 @@ void names_destroy(struct names *names)
 	DL_FOREACH_SAFE (names->first, name, next)
 		forget(names, name);
 	names->with.on_settled = NULL;
-	names->grave.run = on_burial;
-	loop_bury(names->with.loop, &names->grave);
+	names->free_task.run = on_free;
+	loop_free_later(names->with.loop, &names->free_task);
 }

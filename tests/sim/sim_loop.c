@@ -20,7 +20,7 @@ struct loop {
 	int64_t now_us;
 	int64_t judged_us;
 	struct timers timers;
-	struct task_queue tasks, burials;
+	struct task_queue tasks, free_tasks;
 	size_t watches;
 	size_t round_turns, round_watches; /* as in the real one */
 	int64_t round_us;
@@ -98,7 +98,7 @@ static void run_tasks(struct loop *loop)
 	do {
 		while (task_queue_run_first(&loop->tasks))
 			continue;
-	} while (task_queue_run_first(&loop->burials));
+	} while (task_queue_run_first(&loop->free_tasks));
 }
 
 void loop_at_end_of_turn(struct loop *loop, struct loop_task *task)
@@ -106,10 +106,10 @@ void loop_at_end_of_turn(struct loop *loop, struct loop_task *task)
 	task_queue_put(&loop->tasks, task);
 }
 
-void loop_bury(struct loop *loop, struct loop_task *task)
+void loop_free_later(struct loop *loop, struct loop_task *task)
 {
 	assert(!task_is_queued(task));
-	task_queue_put(&loop->burials, task);
+	task_queue_put(&loop->free_tasks, task);
 }
 
 /* ---- time */
@@ -157,7 +157,7 @@ struct loop *loop_create(void)
 		return NULL;
 	timers_init(&loop->timers);
 	task_queue_init(&loop->tasks);
-	task_queue_init(&loop->burials);
+	task_queue_init(&loop->free_tasks);
 	/* A clock that had been running for a while. */
 	set_clock(loop, 1000000000);
 	return loop;
@@ -185,7 +185,7 @@ static int64_t wake_us(const struct loop *loop)
 {
 	int64_t next_us = timers_next(&loop->timers);
 
-	if (loop->tasks.first || loop->burials.first || next_us <= loop->now_us)
+	if (loop->tasks.first || loop->free_tasks.first || next_us <= loop->now_us)
 		return loop->now_us;
 	if (next_us == TIMER_NEVER)
 		return TIMER_NEVER;

@@ -767,7 +767,7 @@ struct chore {
 	struct loop *loop;
 	char name;
 	struct chore *then_task;
-	struct chore *then_burial;
+	struct chore *then_free;
 };
 
 static void on_chore(struct loop_task *task)
@@ -777,8 +777,8 @@ static void on_chore(struct loop_task *task)
 	strncat(done, &chore->name, 1);
 	if (chore->then_task)
 		loop_at_end_of_turn(chore->loop, &chore->then_task->task);
-	if (chore->then_burial)
-		loop_bury(chore->loop, &chore->then_burial->task);
+	if (chore->then_free)
+		loop_free_later(chore->loop, &chore->then_free->task);
 }
 
 static struct chore chore(struct loop *loop, char name)
@@ -786,7 +786,7 @@ static struct chore chore(struct loop *loop, char name)
 	return (struct chore){.task.run = on_chore, .loop = loop, .name = name};
 }
 
-static void tasks_come_in_order_and_burials_last(void **state)
+static void tasks_come_in_order_and_free_tasks_last(void **state)
 {
 	struct loop *loop = *state;
 	struct chore a = chore(loop, 'a');
@@ -796,9 +796,9 @@ static void tasks_come_in_order_and_burials_last(void **state)
 	struct chore y = chore(loop, 'Y');
 
 	a.then_task = &c;
-	b.then_burial = &y;
+	b.then_free = &y;
 	done[0] = '\0';
-	loop_bury(loop, &x.task);
+	loop_free_later(loop, &x.task);
 	loop_at_end_of_turn(loop, &a.task);
 	loop_at_end_of_turn(loop, &b.task);
 	/* Both wait already. */
@@ -812,7 +812,7 @@ static void tasks_come_in_order_and_burials_last(void **state)
 	assert_string_equal(done, "abcXYa");
 }
 
-static void a_burial_may_leave_work_behind(void **state)
+static void a_free_task_may_queue_more_tasks(void **state)
 {
 	struct loop *loop = *state;
 	struct chore a = chore(loop, 'a');
@@ -821,8 +821,8 @@ static void a_burial_may_leave_work_behind(void **state)
 
 	x.then_task = &a;
 	done[0] = '\0';
-	loop_bury(loop, &x.task);
-	loop_bury(loop, &y.task);
+	loop_free_later(loop, &x.task);
+	loop_free_later(loop, &y.task);
 	one_turn(loop);
 	assert_string_equal(done, "XaY");
 }
@@ -832,7 +832,7 @@ static void on_free_task(struct loop_task *task)
 	free(task);
 }
 
-static void the_buried_may_free_themselves(void **state)
+static void free_tasks_may_free_themselves(void **state)
 {
 	struct loop *loop = *state;
 
@@ -841,7 +841,7 @@ static void the_buried_may_free_themselves(void **state)
 
 		assert_non_null(task);
 		task->run = on_free_task;
-		loop_bury(loop, task);
+		loop_free_later(loop, task);
 	}
 	one_turn(loop);
 }
@@ -853,7 +853,7 @@ static void destroying_finishes_what_is_queued(void **state)
 	struct chore x = chore(loop, 'X');
 
 	done[0] = '\0';
-	loop_bury(loop, &x.task);
+	loop_free_later(loop, &x.task);
 	loop_at_end_of_turn(loop, &a.task);
 	loop_destroy(loop);
 	*state = NULL;
@@ -900,9 +900,9 @@ int main(void)
 	    loop_test(who_leaves_within_a_round_of_turns_does_not_shorten_it),
 	    loop_test(now_is_read_once_a_turn),
 	    loop_test(lag_is_the_longest_turn_of_the_last_second),
-	    loop_test(tasks_come_in_order_and_burials_last),
-	    loop_test(a_burial_may_leave_work_behind),
-	    loop_test(the_buried_may_free_themselves),
+	    loop_test(tasks_come_in_order_and_free_tasks_last),
+	    loop_test(a_free_task_may_queue_more_tasks),
+	    loop_test(free_tasks_may_free_themselves),
 	    loop_test(destroying_finishes_what_is_queued),
 	    loop_test(a_stop_before_the_run_is_not_lost),
 	    loop_test(no_descriptor_is_no_loop),

@@ -203,11 +203,11 @@ static void a_refresh_is_settled_once_when_all_lookups_have_ended(void **state)
 	open_stage(&stage, 2, two);
 	names_refresh(stage.names);
 	answer(0, "127.0.0.2", 30);
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 0);
 	answer(1, NULL, 0);
 	assert_int_equal(stage.settled, 0);
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 1);
 
 	/* A second one while the first is under way: nobody is asked twice. */
@@ -216,7 +216,7 @@ static void a_refresh_is_settled_once_when_all_lookups_have_ended(void **state)
 	assert_int_equal(resolver.started, 4);
 	answer(2, "127.0.0.2", 30);
 	answer(3, "127.0.0.3", 30);
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 2);
 	close_stage(&stage);
 }
@@ -230,7 +230,7 @@ static void without_names_a_refresh_is_settled_too(void **state)
 	open_stage(&stage, 2, literals);
 	names_refresh(stage.names);
 	assert_int_equal(stage.settled, 0);
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 1);
 	assert_int_equal(resolver.started, 0);
 	close_stage(&stage);
@@ -275,10 +275,10 @@ static void who_leaves_the_ring_is_forgotten(void **state)
 	assert_int_equal(stage.backends[1]->holders, 1);
 	assert_int_equal(resolver.started, 3);
 	assert_string_equal(resolver.hosts[2], "a.test");
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 0);
 	answer(2, NULL, 0);
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 1);
 	close_stage(&stage);
 }
@@ -304,17 +304,17 @@ static void who_shall_come_into_the_ring_is_waited_for(void **state)
 	names_refresh(stage.names);
 	answer(0, "127.0.0.2", 30);
 	answer(1, NULL, 0); /* who is in the ring already is not, whatever became of its name */
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	struct backend *coming[] = {
 	    stage.backends[0], stage.backends[1], newcomer(&stage, "c.test", 80)};
 	assert_false(names_prepare(stage.names, coming, 2));
 	assert_true(names_prepare(stage.names, coming, COUNT(coming)));
 	assert_int_equal(resolver.started, 3);
 	assert_string_equal(resolver.hosts[2], "c.test");
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 1);
 	answer(2, "127.0.0.3", 30);
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 2);
 	assert_false(coming[2]->unresolved);
 	assert_true(ring_set(&stage.ring, coming, COUNT(coming)));
@@ -335,14 +335,14 @@ static void of_several_preparations_only_the_last_one_counts(void **state)
 	open_stage(&stage, 1, two);
 	names_refresh(stage.names);
 	answer(0, "127.0.0.2", 30);
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	struct backend *first = newcomer(&stage, "c.test", 80);
 	struct backend *second = newcomer(&stage, "d.test", 80);
 	assert_true(names_prepare(stage.names, &first, 1));
 	assert_true(names_prepare(stage.names, &second, 1));
 	assert_int_equal(resolver.cancelled, 1);
 	assert_int_equal(first->holders, 1);
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 1);
 	assert_false(names_prepare(stage.names, NULL, 0));
 	assert_int_equal(resolver.cancelled, 2);
@@ -401,7 +401,7 @@ static void without_memory_for_a_name_it_waits_for_the_next_refresh(void **state
 	assert_null(names_create(&(struct names_start){.loop = stage.world.loop}));
 	names_refresh(stage.names);
 	out_of_memory = false;
-	world_bury(&stage.world);
+	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 1);
 	assert_int_equal(resolver.started, 0);
 	names_refresh(stage.names);

@@ -46,7 +46,7 @@ static void place_init(struct place *place)
 static void place_finish(struct place *place)
 {
 	pool_finish(&place->pool);
-	world_bury(&place->world);
+	world_finish_turn(&place->world);
 	world_finish(&place->world);
 }
 

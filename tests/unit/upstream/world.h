@@ -58,7 +58,7 @@ static inline void world_end_turn(struct loop_task *task)
 }
 
 /* One turn, in which what is closed already dies. */
-static inline void world_bury(struct world *world)
+static inline void world_finish_turn(struct world *world)
 {
 	world->turn_end.run = world_end_turn;
 	loop_at_end_of_turn(world->loop, &world->turn_end);
@@ -69,7 +69,7 @@ static inline void world_bury(struct world *world)
 static inline void world_finish(struct world *world)
 {
 	timer_remove(loop_timers(world->loop), &world->tick);
-	world_bury(world);
+	world_finish_turn(world);
 	assert_int_equal(loop_timers(world->loop)->count, 0);
 	loop_destroy(world->loop);
 	assert_int_equal(world->blocks.in_use, 0);
