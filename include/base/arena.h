@@ -1,9 +1,10 @@
 /*
  * arena - memory that is given back all at once.
  *
- * A configuration consists of many small pieces with one life: they are taken from an arena and go
- * when it is finished. Pieces never move and are zeroed. When the system has no memory the answer
- * is NULL, and arena->failed stays set, so that whoever took many pieces may look once at the end.
+ * A configuration consists of many small pieces that are freed together: they are taken from an
+ * arena, and arena_finish frees all of them. Pieces never move and are zeroed. When the system has
+ * no memory, the functions return NULL and arena->failed stays set, so that a caller that takes
+ * many pieces can check once at the end.
  */
 #ifndef RONDO_BASE_ARENA_H
 #define RONDO_BASE_ARENA_H

@@ -1,12 +1,12 @@
 /*
- * buf - bytes between the one who brings them and the one who takes them away.
+ * buf - bytes that were received or composed and are not sent yet.
  *
  *        storage           begin                 end              size
  *           |  already gone  |   the content      |   room          |
  *
- * Storage comes from a slab of blocks when the first byte is about to arrive (buf_reserve) and goes
- * back when the content is gone (buf_release), so that a silent connection holds none. The content
- * never moves by itself: only buf_compact moves it.
+ * Storage is taken from a slab of blocks when the first byte is about to arrive (buf_reserve) and
+ * given back when the content is gone (buf_release), so that a silent connection holds none. The
+ * content never moves by itself: only buf_compact moves it.
  *
  * Invariant: begin <= end <= size, and all are 0 without storage.
  */
@@ -52,7 +52,7 @@ static inline struct str buf_content(const struct buf *buf)
 	return (struct str){buf->data ? buf->data + buf->begin : NULL, buf_len(buf)};
 }
 
-/* Counts `len` bytes as arrived that were written behind the content. */
+/* Adds `len` bytes, which the caller has written behind the content, to the content. */
 void buf_filled(struct buf *buf, size_t len);
 
 /* Drops `len` bytes from the front. Storage stays; when the content is gone it starts at 0
@@ -64,7 +64,7 @@ void buf_consume(struct buf *buf, size_t len);
 bool buf_append(struct buf *buf, struct str bytes);
 
 /* Appends formatted text under the same conditions; there must be room for one byte more than the
- * text, the terminator that printf writes and nobody counts. */
+ * text, because printf writes a terminator. */
 bool buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

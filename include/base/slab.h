@@ -2,10 +2,10 @@
  * slab - same-size objects with a hard limit and a count in use.
  *
  * One slab for each kind of run-time object. Its limit is the admission control for that kind: when
- * it is reached, slab_take answers NULL and the caller refuses or waits. Memory comes from the
- * system in steps as it is needed and is kept for reuse; the object given back last is taken first,
- * so that it is still in the processor's cache. Objects are not cleared. A slab must outlive its
- * objects.
+ * it is reached, slab_take returns NULL and the caller refuses or waits. Memory is taken from the
+ * system in steps when it is needed and is kept for reuse; the object given back last is taken
+ * first, because it is probably still in the processor's cache. Objects are not cleared. A slab
+ * must outlive its objects.
  */
 #ifndef RONDO_BASE_SLAB_H
 #define RONDO_BASE_SLAB_H
@@ -35,7 +35,7 @@ void slab_finish(struct slab *slab);
  * memory. */
 void *slab_take(struct slab *slab);
 
-/* Gives back what slab_take answered; NULL is allowed and does nothing. */
+/* Gives back an object of slab_take; NULL is allowed and does nothing. */
 void slab_give(struct slab *slab, void *object);
 
 #endif

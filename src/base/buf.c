@@ -55,7 +55,7 @@ bool buf_append(struct buf *buf, struct str bytes)
 {
 	if (bytes.len == 0)
 		return true;
-	/* Storage for bytes that cannot fit would be held for nothing. */
+	/* Take no storage for bytes that cannot fit. */
 	if (bytes.len > buf->blocks->object_size || !buf_reserve(buf) || bytes.len > buf_room(buf))
 		return false;
 	memcpy(buf->data + buf->end, bytes.data, bytes.len);

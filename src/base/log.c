@@ -53,7 +53,7 @@ static bool is_journal(void)
 	return strcmp(stream, own) == 0;
 }
 
-/* NO_COLOR counts when it is set to anything. */
+/* NO_COLOR counts when it is set and not empty. */
 static bool is_colour_welcome(void)
 {
 	const char *refused = getenv("NO_COLOR");
@@ -87,7 +87,7 @@ uint64_t log_dropped(void)
 	return out.dropped;
 }
 
-/* What stands before the text; always fits. */
+/* Writes the part of a line before the text; always fits. */
 static size_t write_prefix(char prefix[static LOG_PREFIX_BYTES], enum log_level level)
 {
 	struct timespec now;
@@ -110,8 +110,8 @@ static size_t write_prefix(char prefix[static LOG_PREFIX_BYTES], enum log_level 
 	return (size_t)len;
 }
 
-/* Appends `text` to a line of `len` bytes and ends it; bytes other than printable ASCII are
- * escaped. What does not fit is cut off and marked. Returns the length of the whole line. */
+/* Appends `text` to a line of `len` bytes and ends it; bytes other than printable ASCII are written
+ * as \xNN. Text that does not fit is cut off and marked. Returns the length of the whole line. */
 static size_t write_text(char line[static LOG_LINE_BYTES], size_t len, const char *text)
 {
 	struct text rest = text_begin(line + len, LOG_LINE_BYTES - len);
@@ -122,7 +122,7 @@ static size_t write_text(char line[static LOG_LINE_BYTES], size_t len, const cha
 	return (size_t)(rest.at - line);
 }
 
-/* O_NONBLOCK would be shared with every other process that has this stderr; asking first is not. */
+/* Setting O_NONBLOCK would affect every other process with the same stderr, so poll first. */
 static bool write_line(const char *line, size_t len)
 {
 	struct pollfd stderr_room = {.fd = STDERR_FILENO, .events = POLLOUT};

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Under AddressSanitizer an object that was given back is poisoned, so that its use is seen. */
+/* AddressSanitizer reports every use of an object that was given back. */
 #if defined(__SANITIZE_ADDRESS__)
 #define SLAB_POISON 1
 #elif defined(__has_feature)
@@ -27,7 +27,7 @@ struct slab_chunk {
 	_Alignas(max_align_t) char objects[];
 };
 
-/* What an object is while nobody has it. */
+/* The content of an object that is not in use. */
 struct slab_free {
 	struct slab_free *next;
 };

@@ -13,7 +13,7 @@ bool str_equals(struct str a, struct str b)
 
 bool str_same_letters(const char *a, const char *b, size_t len)
 {
-	/* Most names differ in their first letter, or are written alike everywhere. */
+	/* Most names differ in the first letter, or are the same in every byte. */
 	if (lower(a[0]) != lower(b[0]))
 		return false;
 	if (memcmp(a, b, len) == 0)
