@@ -1,9 +1,9 @@
 /*
- * net - addresses and sockets; with loop, the only file with network system calls.
+ * net - addresses and sockets; only this file and loop make network system calls.
  *
  * Descriptors are non-blocking and close-on-exec, and belong to the caller. Nothing here waits,
- * logs or keeps state. Functions that can fail answer a negative errno; EINTR never comes out.
- * SIGPIPE is never raised, but by net_splice. The simulator in tests/sim has another body for this
+ * logs or keeps state. Functions that can fail return a negative errno, never EINTR. Only
+ * net_splice can raise SIGPIPE. The simulator in tests/sim has its own implementation of this
  * header.
  */
 #ifndef RONDO_EVENT_NET_H
@@ -45,12 +45,12 @@ bool net_authority_split(struct net_authority *authority, struct str text);
 bool net_port_parse(uint16_t *port, struct str text);
 
 /*
- * Reads an address without asking a resolver: "127.0.0.1:80", "[::1]:80", "unix:/path". False when
- * it is not one (a host name, a bad port).
+ * Reads an address without a resolver: "127.0.0.1:80", "[::1]:80", "unix:/path". False for anything
+ * else (a host name, a bad port).
  */
 bool net_addr_parse(struct net_addr *addr, struct str text);
 
-/* From an address in text without port ("127.0.0.1", "::1"); false when it is a name. */
+/* Reads an address without a port ("127.0.0.1", "::1"); false when it is a name. */
 bool net_addr_from_ip(struct net_addr *addr, struct str ip, uint16_t port);
 
 /* A Unix address; false when the path is not absolute or too long. */
@@ -59,8 +59,8 @@ bool net_addr_from_path(struct net_addr *addr, struct str path);
 /* Writes "127.0.0.1:80", "[::1]:80" or "unix:/path" (always terminated). Returns `text`. */
 const char *net_addr_format(const struct net_addr *addr, char text[static NET_ADDR_TEXT_SIZE]);
 
-/* The same without the port and brackets, as it goes into logs and X-Forwarded-For; "unix:" for a
- * Unix address. An IPv4 address mapped into IPv6 is written as IPv4. */
+/* The same without port and brackets, for logs and X-Forwarded-For; "unix:" for a Unix address. An
+ * IPv4 address mapped into IPv6 is written as IPv4. */
 const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET_IP_TEXT_SIZE]);
 
 bool net_addr_equals(const struct net_addr *a, const struct net_addr *b);
@@ -83,43 +83,43 @@ struct net_listen_options {
 	bool dual_stack; /* for "::": take IPv4 as well */
 };
 
-/* A listening socket. A stale Unix socket in the way (nobody listens) is removed. */
+/* A listening socket. A Unix socket file on which no process listens any more is removed first. */
 int net_listen(const struct net_addr *addr, const struct net_listen_options *options);
 
 /*
- * Makes a listening socket that came from another process one like those of net_listen. Negative
- * errno when it is no socket for streams that listens (ENOTSOCK, EPROTOTYPE, EINVAL).
+ * Sets the options of net_listen on a listening socket that came from another process. Negative
+ * errno when it is not a listening stream socket (ENOTSOCK, EPROTOTYPE, EINVAL).
  */
 int net_listen_inherited(int fd);
 
 /*
- * Lets nobody new into the queue of a listening TCP socket, without refusing anybody: first packets
- * are dropped, and are sent again in a second. Handshakes under way go on. For the moment before it
- * is closed, when others listen on the same port.
+ * Keeps new connections out of the queue of a listening TCP socket without refusing them: their
+ * SYNs are dropped, and clients send them again after a second. Handshakes under way go on. To be
+ * called just before the socket is closed, when other sockets listen on the same port.
  */
 void net_listen_hold(int fd);
 
-/* Waits so long for a connection in the queue; the one call here that blocks. False when none
- * came. */
+/* Waits at most `ms` milliseconds for a connection in the queue; the only call here that blocks.
+ * False when none came. */
 bool net_listen_wait(int fd, int ms);
 
-/* SO_REUSEPORT of a listening socket, on or off: while it is on, others of this user who share too
- * may bind to its port. 0 or a negative errno. */
+/* Turns SO_REUSEPORT of a listening socket on or off: while it is on, other processes of this user
+ * that set it too may bind to the same port. 0 or a negative errno. */
 int net_share_port(int fd, bool on);
 
 /* The address a socket is bound to. 0 or a negative errno. */
 int net_local_addr(int fd, struct net_addr *addr);
 
 /*
- * The next waiting connection, which has TCP_NODELAY, where it is TCP, from its listener. -EAGAIN
- * when none waits. The errors of a connection that died in the queue (ECONNABORTED, EPROTO and the
- * network errors of accept(2)) are skipped here.
+ * The next waiting connection; a TCP connection has TCP_NODELAY from its listener. -EAGAIN when
+ * none waits. Connections that failed in the queue (ECONNABORTED, EPROTO and the network errors of
+ * accept(2)) are skipped.
  */
 int net_accept(int listener, struct net_addr *peer);
 
 /*
- * Starts to connect. Answers a descriptor; *connecting tells whether it still goes on (then
- * LOOP_WRITE comes, and net_connect_result says how it ended).
+ * Starts to connect. Returns a descriptor; *connecting is true when the connect still goes on
+ * (LOOP_WRITE comes when it ends, and net_connect_result returns its result).
  */
 int net_connect(const struct net_addr *addr, bool *connecting);
 int net_connect_result(int fd);
@@ -134,28 +134,28 @@ ssize_t net_write(int fd, const struct iovec *parts, int count);
 bool net_is_quiet(int fd);
 
 /* Bytes that were accepted for sending and that the peer has not acknowledged; 0 where the system
- * does not tell. */
+ * cannot count them. */
 size_t net_unsent(int fd);
 
-/* No more bytes will be sent (shutdown(SHUT_WR)). Errors do not matter to anybody. */
+/* No more bytes will be sent (shutdown(SHUT_WR)). Errors are ignored. */
 void net_shutdown_write(int fd);
 
 /* Closes; with `reset` the peer gets a RST rather than an orderly end (SO_LINGER 0). */
 void net_close(int fd, bool reset);
 
-/* A socket for datagrams to Unix addresses, and one datagram that is sent whole or not at all. */
+/* A socket for datagrams to Unix addresses. A datagram is sent whole or not at all. */
 int net_datagram_open(void);
 int net_datagram_send(int fd, const struct net_addr *to, struct str data);
 
 enum { NET_PIPE_BYTES = 256 * 1024 };
 
-/* A pipe for net_splice, made to hold NET_PIPE_BYTES if the system lets us. Answers how many bytes
- * it holds, or a negative errno. */
+/* A pipe for net_splice that holds NET_PIPE_BYTES if the system allows it. Returns how many bytes
+ * it can hold, or a negative errno. */
 int net_pipe_open(int ends[2]);
 void net_pipe_close(int ends[2]);
 
 /* splice(2) with move and non-block: bytes moved, 0 at the end of the stream, or a negative errno.
- * One end is a pipe. It has no MSG_NOSIGNAL: the process must ignore SIGPIPE. */
+ * One end must be a pipe. splice has no MSG_NOSIGNAL: the process must ignore SIGPIPE. */
 ssize_t net_splice(int from, int to, size_t len);
 
 #endif

@@ -1,14 +1,14 @@
 /*
- * pipes - pipes through which bytes go from socket to socket without touching user space.
+ * pipes - kernel pipes that carry bytes from socket to socket without a copy to user space.
  *
- * splice(2) wants a pipe between two sockets. Opening one costs more than it saves, so they are
- * kept: the pool hands out first what was given back last. It has a limit, because pipes cost
- * descriptors and kernel memory, and the kernel gives a user no more than small ones beyond a limit
- * of its own; where there is none, or only a small one, bytes are copied.
+ * splice(2) needs a pipe between two sockets. Opening one costs more than it saves, so pipes are
+ * kept for reuse: the one given back last is taken first. Their number is limited, because pipes
+ * cost descriptors and kernel memory. Beyond a limit of its own the kernel gives a user only small
+ * pipes. Without a large pipe, bytes are copied.
  *
- * A pipe is taken when there is something to be moved and given back when that is gone, so their
- * number is that of receivers that are slower than their senders, not that of connections. The pool
- * outlives its pipes.
+ * A pipe is taken when there are bytes to move and given back when it is empty, so the number of
+ * pipes is the number of receivers that are slower than their senders, not the number of
+ * connections. The pool must outlive its pipes.
  */
 #ifndef RONDO_EVENT_PIPES_H
 #define RONDO_EVENT_PIPES_H
@@ -17,7 +17,7 @@
 
 enum { PIPES_MAX = 128 }; /* open at the same time */
 
-/* Copying is faster than a pipe that holds less. */
+/* Copying is faster than a pipe that holds less than this. */
 enum { PIPES_LEAST_BYTES = 64 * 1024 };
 
 struct pipe {
@@ -30,18 +30,19 @@ struct pipe {
 struct pipes {
 	struct slab slab;
 	struct pipe *idle; /* open and empty */
-	unsigned skips;    /* calls that do not ask the kernel, because it gave a small pipe last */
+	unsigned skips;    /* opens still to be skipped, after the kernel gave a small pipe */
 };
 
 void pipes_init(struct pipes *pipes);
 
-/* Closes them. All must have been given back. */
+/* Closes all pipes. Each must have been given back. */
 void pipes_finish(struct pipes *pipes);
 
-/* An empty pipe, or NULL: the limit is reached, or the system has none that is large enough. */
+/* An empty pipe, or NULL when the limit is reached or the system gives none that is large
+ * enough. */
 struct pipe *pipes_take(struct pipes *pipes);
 
-/* Gives it back; bytes that are still in it are lost. NULL is allowed. */
+/* Gives a pipe back; bytes that are still in it are lost. NULL is allowed. */
 void pipes_give(struct pipes *pipes, struct pipe *pipe);
 
 #endif

@@ -1,15 +1,15 @@
 /*
  * resolve - names to addresses without waiting; the only file that knows c-ares.
  *
- * A resolver looks into the hosts file and asks the name servers, as the system is configured; when
- * resolv.conf changes it is read again. Nobody is asked for localhost and the names below it: they
- * are ::1 and 127.0.0.1 (RFC 6761, 6.3). Its sockets and deadlines are in the loop like all others.
+ * A resolver reads the hosts file and asks the name servers, as the system is configured; when
+ * resolv.conf changes it is read again. localhost and the names below it are always ::1 and
+ * 127.0.0.1, without a query (RFC 6761, 6.3). Its sockets and deadlines are in the loop like all
+ * others.
  *
  * A query is embedded in its owner. It is idle until resolve_start, and again when on_done is
  * called, exactly once and never from within resolve_start, or when it is cancelled. A lookup ends
- * after RESOLVE_TIMEOUT_MS at the latest. It fails with a few words for the log; nothing is
- * remembered between lookups here: who keeps the last good answer, and for how long, is the owner's
- * business.
+ * after RESOLVE_TIMEOUT_MS at the latest. It fails with a few words for the log. Nothing is
+ * remembered between lookups: the owner decides whether and how long to keep the last good answer.
  */
 #ifndef RONDO_EVENT_RESOLVE_H
 #define RONDO_EVENT_RESOLVE_H
@@ -24,21 +24,22 @@ struct resolver;
 struct resolve_lookup;
 
 struct resolver_options {
-	/* Instead of the system's: "127.0.0.1:5353,[::1]:53"; NULL for those. */
+	/* Name servers to use, "127.0.0.1:5353,[::1]:53"; NULL: those of the system. */
 	const char *servers;
 	int timeout_ms; /* for one query, at most RESOLVE_TIMEOUT_MS; 0 means that */
 };
 
-/* Good until on_done returns. */
+/* Valid until on_done returns. */
 struct resolve_answer {
-	const struct net_addr *addrs; /* none twice, in the order in which to try them (RFC 6724) */
-	size_t count;                 /* at most RESOLVE_ADDRS_MAX; 0 only with an error */
-	uint32_t ttl_seconds; /* how long they are good for; 0 when nobody said (hosts file) */
-	const char *error;    /* what went wrong, a literal; NULL when nothing did */
+	const struct net_addr
+	    *addrs;           /* without duplicates, in the order in which to try them (RFC 6724) */
+	size_t count;         /* at most RESOLVE_ADDRS_MAX; 0 only with an error */
+	uint32_t ttl_seconds; /* how long they are valid; 0 when unknown (hosts file) */
+	const char *error;    /* the reason of a failure, a literal; NULL on success */
 };
 
 struct resolve_query {
-	/* The owner's. It may start, cancel and destroy whatever it likes. */
+	/* Set by the owner. It may start or cancel queries and destroy the resolver. */
 	void (*on_done)(struct resolve_query *query, const struct resolve_answer *answer);
 	struct resolve_lookup *lookup; /* NULL when idle */
 };
@@ -49,16 +50,16 @@ struct resolver *resolver_create(struct loop *loop, const struct resolver_option
 /* Cancels all queries. Must come before the loop is destroyed; NULL is allowed. */
 void resolver_destroy(struct resolver *resolver);
 
-/* Idle. */
+/* Makes the query idle. */
 void resolve_init(struct resolve_query *query,
     void (*on_done)(struct resolve_query *query, const struct resolve_answer *answer));
 
 /* Looks `host` up, a name or an address; `port` goes into every address of the answer. The query
- * must be idle. False, and no answer will come, when there is no memory. */
+ * must be idle. False when there is no memory: on_done will not be called then. */
 bool resolve_start(
     struct resolver *resolver, struct resolve_query *query, struct str host, uint16_t port);
 
-/* No answer will come. Does nothing when the query is idle. */
+/* Cancels the query: on_done will not be called. Does nothing when it is idle. */
 void resolve_cancel(struct resolve_query *query);
 
 #endif

@@ -1,11 +1,11 @@
 /*
  * timer - deadlines embedded in their owners.
  *
- * A binary heap of timers by due time. Pushing a deadline further away, and cancelling one, cost
- * nothing but a store: the heap learns of it when the old time comes. So a deadline that moves with
- * every byte is free as long as it moves forward. Times are microseconds of the loop's monotonic
- * clock. Due timers are gathered first and run then, so one that is armed again while timers run
- * waits for the next round. Nothing here knows what time it is: now is an argument.
+ * A binary heap of timers by due time. Postponing or cancelling a deadline costs one store: the
+ * heap is updated when the old time comes. So a deadline may move forward with every byte at no
+ * cost. Times are microseconds of the loop's monotonic clock. Due timers are gathered first and
+ * then run, so a timer that is armed again meanwhile waits for the next round. No clock is read
+ * here: the current time is an argument.
  */
 #ifndef RONDO_EVENT_TIMER_H
 #define RONDO_EVENT_TIMER_H
@@ -18,10 +18,10 @@
 #define TIMER_NEVER INT64_MAX
 
 struct timer {
-	int64_t due_us;            /* what the owner wants; TIMER_NEVER when cancelled */
-	int64_t heap_us;           /* what the heap was told; never later than due_us */
-	size_t position;           /* in the heap, counted from 1; 0 when it is not there */
-	struct timer *next, *prev; /* among the gathered; null when it is not */
+	int64_t due_us;  /* what the owner wants; TIMER_NEVER when cancelled */
+	int64_t heap_us; /* the time by which the heap is ordered; never later than due_us */
+	size_t position; /* in the heap, counted from 1; 0 when it is not there */
+	struct timer *next, *prev; /* in the list of gathered timers; else null */
 	void (*on_due)(struct timer *timer);
 };
 
@@ -37,19 +37,19 @@ void timers_finish(struct timers *timers);
 
 /*
  * Makes room for `count` timers in all, so that timer_arm cannot fail. False when there is no
- * memory. Whoever creates timed objects reserves for as many as its slab allows. Beyond what was
- * reserved the heap grows by itself, and to be out of memory then is a broken promise.
+ * memory. A module that creates objects with timers reserves as many as its slab allows. Beyond the
+ * reserved count the heap grows by itself, and asserts that there is memory.
  */
 bool timers_reserve(struct timers *timers, size_t count);
 
-/* Not armed. The callback finds its owner from the timer (container_of). */
+/* The timer is not armed. The callback finds its owner with container_of. */
 void timer_init(struct timer *timer, void (*on_due)(struct timer *timer));
 
 /* (Re)arms: on_due is called once, not before `due_us`; TIMER_NEVER cancels. */
 void timer_arm(struct timers *timers, struct timer *timer, int64_t due_us);
 
-/* The timer will not run. It may stay known to the heap: before its memory goes, timer_remove
- * it. */
+/* The timer will not run, but it may stay in the heap: call timer_remove before its memory is
+ * freed. */
 static inline void timer_cancel(struct timer *timer)
 {
 	timer->due_us = TIMER_NEVER;
@@ -63,12 +63,11 @@ static inline bool timer_is_armed(const struct timer *timer)
 	return timer->due_us != TIMER_NEVER;
 }
 
-/* The time at which timers_run has something to look at, or TIMER_NEVER. May be early, never
- * late. */
+/* The time of the next call of timers_run, or TIMER_NEVER. It may be too early, never too late. */
 int64_t timers_next(const struct timers *timers);
 
-/* Runs every timer due at `now_us`. A callback may arm, cancel or remove any timer, itself too, and
- * may give its own memory away: when it runs, its timer is neither armed nor in the heap. */
+/* Runs every timer due at `now_us`. A callback may arm, cancel or remove any timer, its own too,
+ * and may free its own timer: when it runs, that timer is neither armed nor in the heap. */
 void timers_run(struct timers *timers, int64_t now_us);
 
 #endif

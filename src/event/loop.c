@@ -12,8 +12,7 @@ enum { LOOP_EVENTS = 512 };
 
 static const int64_t LOOP_LAG_WINDOW_US = 1000000;
 
-/* In watch->registered: the descriptor was taken from the kernel, until something is wanted of it
- * again. */
+/* In watch->registered: the descriptor is not in epoll until the owner wants something again. */
 enum { LOOP_PARKED = 16 };
 
 static const unsigned LOOP_WANTABLE = LOOP_READ | LOOP_WRITE | LOOP_END;
@@ -27,7 +26,8 @@ struct loop {
 	struct task_queue free_tasks;
 	size_t watches;
 
-	/* Turns until all that was watched at its beginning, round_us, has had its turn. */
+	/* A round lasts until every descriptor that was watched at its beginning, round_us, has
+	 * been looked at. */
 	size_t round_turns; /* so far */
 	size_t round_watches;
 	int64_t round_us;
@@ -37,7 +37,8 @@ struct loop {
 	int64_t longest_us;
 	int64_t longest_before_us;
 
-	/* What the running turn has still to hand out; a watch that is stopped vanishes from it. */
+	/* Events that the running turn has not delivered yet; those of a stopped watch are
+	 * removed. */
 	int next;
 	int ready;
 	struct epoll_event events[LOOP_EVENTS];
@@ -108,14 +109,14 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
 	watch->fd = -1;
 	watch->wanted = watch->registered = 0;
 	loop->watches--;
-	/* It may be started again for another descriptor within this turn, and must not get what
-	 * came for the old one. */
+	/* The watch may be started again for another descriptor within this turn, and must not get
+	 * events of the old one. */
 	for (int i = loop->next; i < loop->ready; i++)
 		if (loop->events[i].data.ptr == watch)
 			loop->events[i].data.ptr = NULL;
 }
 
-/* Errors and hang-ups cannot be masked: where nothing is wanted they would be reported for ever. */
+/* epoll cannot mask errors and hang-ups: where nothing is wanted, every wait would report them. */
 static void park(struct loop *loop, struct watch *watch)
 {
 	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
@@ -142,7 +143,7 @@ static void dispatch(struct loop *loop, struct watch *watch, uint32_t arrived)
 		watch->on_event(watch, events);
 		return;
 	}
-	/* Should it fail, the same event comes again and so does this. */
+	/* If this fails, the same event comes again, and it is tried again. */
 	tell_kernel(loop, watch, EPOLL_CTL_MOD, watch->wanted);
 }
 
@@ -270,12 +271,12 @@ static void round_begin(struct loop *loop, int64_t waited_us)
 }
 
 /*
- * Until when silence counts: all input that was there by then has been handed out. That is the
- * wait, when it brought less than fits; or, with so many busy descriptors that it never does, the
- * first wait of a round in which each had its turn (the kernel goes around, and what comes
- * meanwhile comes behind).
+ * All input that arrived before the returned time has been delivered, so deadlines up to it count.
+ * If the wait returned fewer events than fit, this is the time before the wait. If so many
+ * descriptors are busy that the list is always full, it is the first wait of a round in which the
+ * kernel has reported each of them (epoll goes round, and newly ready descriptors go to the end).
  */
-static int64_t judge_until_us(struct loop *loop, int64_t waited_us)
+static int64_t input_seen_until_us(struct loop *loop, int64_t waited_us)
 {
 	bool is_full = loop->ready == LOOP_EVENTS;
 
@@ -305,9 +306,10 @@ static int turn(struct loop *loop)
 		if (event->data.ptr)
 			dispatch(loop, event->data.ptr, event->events);
 	}
-	/* Deadlines are judged by the clock before the wait: a process that was stopped since must
-	 * look at its input first. One that passed during the wait comes with the next turn. */
-	timers_run(&loop->timers, judge_until_us(loop, waited_us));
+	/* Deadlines are compared with the time before the wait: a process that was stopped since
+	 * then must read its input first. A deadline that passed during the wait is handled in the
+	 * next turn. */
+	timers_run(&loop->timers, input_seen_until_us(loop, waited_us));
 	run_tasks(loop);
 	loop_refresh_us(loop);
 	note_turn(loop, began_us);

@@ -11,10 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Dead connections that one net_accept steps over; the loop comes back for more. */
+/* Failed connections that one net_accept skips; the loop calls it again for the next ones. */
 enum { NET_ACCEPT_SKIPS = 64 };
 
-/* Up to so many bytes are joined faster than the kernel takes a message apart. */
+/* Up to this size, joining the parts is faster than passing a list of parts to the kernel. */
 enum { JOINED_BYTES = 2048 };
 
 /* ---- listening */
@@ -40,7 +40,7 @@ static int set_listener_options(int fd, int family, const struct net_listen_opti
 	return error;
 }
 
-/* Removes a Unix socket nobody listens on; anything else of that name is left alone. */
+/* Removes a Unix socket file on which no process listens; leaves any other file of that name. */
 static bool remove_stale(const struct net_addr *addr)
 {
 	struct stat status;
@@ -109,14 +109,14 @@ int net_listen_inherited(int fd)
 		return error ? error : -EINVAL;
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK))
 		return -errno;
-	/* A Unix socket has no such option, and no need of it. */
+	/* Unix sockets do not have this option and do not need it: ignore the error. */
 	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return 0;
 }
 
 void net_listen_hold(int fd)
 {
-	/* Drops what has the flag SYN, which is in byte 13 of the TCP header. */
+	/* Drops packets with the flag SYN, in byte 13 of the TCP header. */
 	struct sock_filter steps[] = {
 	    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
 	    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x02, 0, 1),
@@ -240,7 +240,7 @@ static ssize_t write_part(int fd, const void *data, size_t len)
 
 static ssize_t write_parts(int fd, const struct iovec *parts, int count)
 {
-	/* sendmsg does not write to the parts, only its interface does not say so. */
+	/* sendmsg does not write to the parts, but its interface has no const. */
 	const union {
 		const struct iovec *given;
 		struct iovec *wanted;

@@ -2,7 +2,8 @@
 
 #include "event/net.h"
 
-/* After a small pipe the kernel gives small ones again: so many calls do not ask it. */
+/* After the kernel gave a small pipe, this many opens are skipped: it would give small ones
+ * again. */
 enum { SKIPS = 1000 };
 
 void pipes_init(struct pipes *pipes)

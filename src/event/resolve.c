@@ -16,22 +16,22 @@ static const char RESOLV_CONF[] = "/etc/resolv.conf";
 
 struct resolver {
 	struct loop *loop;
-	ares_channel channel; /* NULL when it is destroyed and not yet freed */
+	ares_channel channel; /* NULL when destroyed and not yet freed */
 	char *servers;
 	int timeout_ms;
 	struct stat resolv_conf; /* as it was when the channel was opened */
 	struct timer timer;
 	struct loop_task free_task;
-	struct resolve_lookup *asked; /* c-ares has them, oldest first */
-	struct resolve_lookup *done;  /* to be told to their queries */
+	struct resolve_lookup *asked; /* in c-ares, oldest first */
+	struct resolve_lookup *done;  /* answered; their on_done is to be called */
 	struct resolve_socket *sockets;
 };
 
-/* What c-ares holds on to, longer than the owner of the query may. */
+/* Separate from the query, because c-ares keeps it longer than the owner may keep the query. */
 struct resolve_lookup {
 	struct resolve_lookup *prev, *next;
 	struct resolver *resolver;
-	struct resolve_query *query; /* NULL when it was cancelled or told that time is up */
+	struct resolve_query *query; /* NULL when it was cancelled or has timed out */
 	int64_t due_us;
 	uint16_t port;
 	struct resolve_answer answer;
@@ -100,7 +100,7 @@ static void add_node(struct resolve_lookup *lookup, const struct ares_addrinfo_n
 	add_addr(lookup, addr);
 }
 
-/* An answer is as good as the first of its records to go. */
+/* An answer is valid as long as its shortest-lived record. */
 static uint32_t answer_ttl(const struct ares_addrinfo *info)
 {
 	int ttl = INT32_MAX;
@@ -124,7 +124,7 @@ static void read_info(struct resolve_lookup *lookup, const struct ares_addrinfo 
 		lookup->answer.ttl_seconds = answer_ttl(info);
 }
 
-/* Called by c-ares, which must not be left for the owner from here: it is not done with itself. */
+/* Called by c-ares in the middle of its own work: do not call the owner from here. */
 static void on_answer(void *argument, int status, int timeouts, struct ares_addrinfo *info)
 {
 	struct resolve_lookup *lookup = argument;
@@ -162,8 +162,8 @@ static void tell_done(struct resolver *resolver)
 	}
 }
 
-/* Tells those whose time is up; c-ares may go on for a while. An owner may change the list, so it
- * is read from its start after each. */
+/* Answers the queries that have timed out; c-ares may go on for a while. An owner may change the
+ * list, so start again from its head after each call. */
 static void tell_late(struct resolver *resolver)
 {
 	const struct resolve_answer late = {.error = error_words(ARES_ETIMEOUT)};
@@ -186,7 +186,8 @@ static void arm_timer(struct resolver *resolver)
 	struct timeval left;
 	struct resolve_lookup *lookup;
 
-	/* c-ares has a clock of its own; a millisecond more and both agree that it is time. */
+	/* c-ares reads a clock of its own; with one more millisecond both agree that the time has
+	 * come. */
 	if (ares_timeout(resolver->channel, NULL, &left))
 		due_us = now_us + left.tv_sec * 1000000 + left.tv_usec + 1000;
 	DL_FOREACH (resolver->asked, lookup)
@@ -238,7 +239,7 @@ static void forget_socket(struct resolver *resolver, struct resolve_socket *sock
 	loop_free_later(resolver->loop, &sock->free_task);
 }
 
-/* A socket that cannot be watched is not heard of: its question is asked again or times out. */
+/* If a socket cannot be watched, ignore it: c-ares sends the question again, or it times out. */
 static void add_socket(struct resolver *resolver, int fd, unsigned wanted)
 {
 	struct resolve_socket *sock = calloc(1, sizeof(*sock));
@@ -254,7 +255,7 @@ static void add_socket(struct resolver *resolver, int fd, unsigned wanted)
 	DL_APPEND(resolver->sockets, sock);
 }
 
-/* Called by c-ares when it wants something else of a socket; nothing when it will be closed. */
+/* Called by c-ares when the events that it wants of a socket change; none when it will close it. */
 static void on_socket_state(void *data, ares_socket_t fd, int readable, int writable)
 {
 	struct resolver *resolver = data;
@@ -276,8 +277,8 @@ static bool open_channel(struct resolver *resolver, ares_channel *channel)
 {
 	struct ares_options options = {
 	    .tries = RESOLVE_TRIES,
-	    /* Each try waits twice as long as the one before it: two servers that are silent twice
-	     * fit into the time of a query. */
+	    /* Each try waits twice as long as the one before: two servers that are silent twice fit
+	     * into the time of a query. */
 	    .timeout = resolver->timeout_ms / 6 + 1,
 	    .sock_state_cb = on_socket_state,
 	    .sock_state_cb_data = resolver,
@@ -299,7 +300,7 @@ static void stat_resolv_conf(struct stat *status)
 		*status = (struct stat){0};
 }
 
-/* A machine often gets its name servers after its daemons have started. */
+/* A machine often gets its name servers only after its daemons have started. */
 static void follow_resolv_conf(struct resolver *resolver)
 {
 	const struct stat *then = &resolver->resolv_conf;
@@ -373,11 +374,11 @@ void resolver_destroy(struct resolver *resolver)
 		return;
 	detach_all(resolver->asked);
 	detach_all(resolver->done);
-	ares_destroy(resolver->channel); /* which answers all that was asked */
+	ares_destroy(resolver->channel); /* this answers all open queries */
 	resolver->channel = NULL;
 	tell_done(resolver);
 	timer_remove(loop_timers(resolver->loop), &resolver->timer);
-	/* This may be inside an on_done that it called. */
+	/* The caller may be an on_done that this resolver called. */
 	loop_free_later(resolver->loop, &resolver->free_task);
 }
 
@@ -406,7 +407,7 @@ static void ask(struct resolver *resolver, struct resolve_lookup *lookup, struct
 	ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_answer, lookup);
 }
 
-/* They mean this machine, whatever the hosts file and the name servers say. RFC 6761, 6.3. */
+/* localhost and names below it always mean this machine. RFC 6761, 6.3. */
 static bool is_localhost(struct str host)
 {
 	static const struct str name = STR("localhost");

@@ -98,7 +98,7 @@ static void heap_take(struct timers *timers, struct timer *timer)
 	sift_down(timers, last);
 }
 
-/* Is it in the list of a round, waiting for its callback? */
+/* Is it in the list of gathered timers, with its callback still to run? */
 static bool is_gathered(const struct timer *timer)
 {
 	return timer->prev != NULL;

@@ -334,31 +334,31 @@ static void server_close(struct name_server *server)
 
 /* ---- the ones who ask */
 
-struct asker {
+struct caller {
 	struct resolve_query query;
 	struct loop *loop;
 	struct resolver *resolver;
 	int calls;
 	struct resolve_answer answer;
 	struct net_addr addrs[RESOLVE_ADDRS_MAX];
-	void (*then)(struct asker *asker);
-	struct asker *other;
+	void (*then)(struct caller *caller);
+	struct caller *other;
 };
 
 static void on_done(struct resolve_query *query, const struct resolve_answer *answer)
 {
-	struct asker *asker = container_of(query, struct asker, query);
+	struct caller *caller = container_of(query, struct caller, query);
 
 	assert_null(query->lookup);
 	assert_true(answer->count <= RESOLVE_ADDRS_MAX);
 	assert_int_equal(answer->count == 0, answer->error != NULL);
-	asker->calls++;
-	asker->answer = *answer;
+	caller->calls++;
+	caller->answer = *answer;
 	for (size_t i = 0; i < answer->count; i++)
-		asker->addrs[i] = answer->addrs[i];
-	if (asker->then)
-		asker->then(asker);
-	loop_stop(asker->loop);
+		caller->addrs[i] = answer->addrs[i];
+	if (caller->then)
+		caller->then(caller);
+	loop_stop(caller->loop);
 }
 
 struct world {
@@ -397,30 +397,30 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void asker_init(struct asker *asker, struct world *world)
+static void caller_init(struct caller *caller, struct world *world)
 {
-	*asker = (struct asker){.loop = world->loop, .resolver = world->resolver};
-	resolve_init(&asker->query, on_done);
+	*caller = (struct caller){.loop = world->loop, .resolver = world->resolver};
+	resolve_init(&caller->query, on_done);
 }
 
-static void start(struct asker *asker, const char *name)
+static void start(struct caller *caller, const char *name)
 {
-	int calls = asker->calls;
+	int calls = caller->calls;
 
-	assert_true(resolve_start(asker->resolver, &asker->query, str_from(name), 8080));
-	assert_int_equal(asker->calls, calls);
-	assert_non_null(asker->query.lookup);
+	assert_true(resolve_start(caller->resolver, &caller->query, str_from(name), 8080));
+	assert_int_equal(caller->calls, calls);
+	assert_non_null(caller->query.lookup);
 }
 
-static struct asker ask(struct world *world, const char *name)
+static struct caller ask(struct world *world, const char *name)
 {
-	struct asker asker;
+	struct caller caller;
 
-	asker_init(&asker, world);
-	start(&asker, name);
+	caller_init(&caller, world);
+	start(&caller, name);
 	assert_int_equal(loop_run(world->loop), 0);
-	assert_int_equal(asker.calls, 1);
-	return asker;
+	assert_int_equal(caller.calls, 1);
+	return caller;
 }
 
 /* Lets what is on its way arrive: a question asked now is answered later than all before it. */
@@ -434,15 +434,15 @@ static void wait_until_all_has_come(struct world *world)
 }
 
 /* The addresses as one line. */
-static const char *addresses(const struct asker *asker)
+static const char *addresses(const struct caller *caller)
 {
 	static char line[RESOLVE_ADDRS_MAX * (NET_ADDR_TEXT_SIZE + 1)];
 	char text[NET_ADDR_TEXT_SIZE];
 
 	line[0] = '\0';
-	for (size_t i = 0; i < asker->answer.count; i++) {
+	for (size_t i = 0; i < caller->answer.count; i++) {
 		strcat(line, i ? " " : "");
-		strcat(line, net_addr_format(&asker->addrs[i], text));
+		strcat(line, net_addr_format(&caller->addrs[i], text));
 	}
 	return line;
 }
@@ -465,32 +465,32 @@ static void names_get_what_their_servers_say(void **state)
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct asker asker = ask(*state, cases[i].name);
+		struct caller caller = ask(*state, cases[i].name);
 
-		assert_string_equal(addresses(&asker), cases[i].addresses);
-		assert_int_equal(asker.answer.ttl_seconds, cases[i].ttl_seconds);
+		assert_string_equal(addresses(&caller), cases[i].addresses);
+		assert_int_equal(caller.answer.ttl_seconds, cases[i].ttl_seconds);
 		if (cases[i].error)
-			assert_string_equal(asker.answer.error, cases[i].error);
+			assert_string_equal(caller.answer.error, cases[i].error);
 		else
-			assert_null(asker.answer.error);
+			assert_null(caller.answer.error);
 	}
 }
 
 static void both_families_are_asked(void **state)
 {
-	struct asker asker = ask(*state, "both.test");
-	const char *got = addresses(&asker);
+	struct caller caller = ask(*state, "both.test");
+	const char *got = addresses(&caller);
 
 	/* Which comes first is for RFC 6724 and the routes of this machine. */
 	if (strcmp(got, "127.0.0.3:8080 [::1]:8080") != 0)
 		assert_string_equal(got, "[::1]:8080 127.0.0.3:8080");
-	assert_int_equal(asker.answer.ttl_seconds, 200);
+	assert_int_equal(caller.answer.ttl_seconds, 200);
 }
 
 static void failing_servers_are_an_error(void **state)
 {
-	struct asker broken = ask(*state, "broken.test.");
-	struct asker garbage = ask(*state, "garbage.test.");
+	struct caller broken = ask(*state, "broken.test.");
+	struct caller garbage = ask(*state, "garbage.test.");
 
 	assert_non_null(broken.answer.error);
 	assert_non_null(garbage.answer.error);
@@ -498,20 +498,20 @@ static void failing_servers_are_an_error(void **state)
 
 static void more_addresses_than_fit_are_left_out(void **state)
 {
-	struct asker asker = ask(*state, "many.test");
+	struct caller caller = ask(*state, "many.test");
 
-	assert_int_equal(asker.answer.count, RESOLVE_ADDRS_MAX);
+	assert_int_equal(caller.answer.count, RESOLVE_ADDRS_MAX);
 }
 
 static void addresses_need_no_name_server(void **state)
 {
 	struct world *world = *state;
-	struct asker asker = ask(world, "127.0.0.7");
+	struct caller caller = ask(world, "127.0.0.7");
 
-	assert_string_equal(addresses(&asker), "127.0.0.7:8080");
-	assert_int_equal(asker.answer.ttl_seconds, 0);
-	asker = ask(world, "2001:db8::1");
-	assert_string_equal(addresses(&asker), "[2001:db8::1]:8080");
+	assert_string_equal(addresses(&caller), "127.0.0.7:8080");
+	assert_int_equal(caller.answer.ttl_seconds, 0);
+	caller = ask(world, "2001:db8::1");
+	assert_string_equal(addresses(&caller), "[2001:db8::1]:8080");
 	assert_int_equal(world->server.questions, 0);
 }
 
@@ -524,11 +524,11 @@ static void localhost_is_this_machine_and_nobody_is_asked(void **state)
 	struct world *world = *state;
 
 	for (size_t i = 0; i < COUNT(names); i++) {
-		struct asker asker = ask(world, names[i]);
+		struct caller caller = ask(world, names[i]);
 
-		assert_string_equal(addresses(&asker), "[::1]:8080 127.0.0.1:8080");
-		assert_int_equal(asker.answer.ttl_seconds, 0);
-		assert_null(asker.answer.error);
+		assert_string_equal(addresses(&caller), "[::1]:8080 127.0.0.1:8080");
+		assert_int_equal(caller.answer.ttl_seconds, 0);
+		assert_null(caller.answer.error);
 	}
 	assert_int_equal(world->server.questions, 0);
 	for (size_t i = 0; i < COUNT(others); i++)
@@ -539,7 +539,7 @@ static void what_is_no_name_is_an_error(void **state)
 {
 	struct world *world = *state;
 	char longer[300];
-	struct asker asker;
+	struct caller caller;
 
 	memset(longer, 'a', sizeof(longer));
 	longer[299] = '\0';
@@ -547,27 +547,27 @@ static void what_is_no_name_is_an_error(void **state)
 	assert_string_equal(ask(world, longer).answer.error, "not a name");
 	longer[255] = '\0';
 	assert_non_null(ask(world, longer).answer.error);
-	asker_init(&asker, world);
-	assert_true(resolve_start(world->resolver, &asker.query, STR("two.test\0.x"), 1));
+	caller_init(&caller, world);
+	assert_true(resolve_start(world->resolver, &caller.query, STR("two.test\0.x"), 1));
 	assert_int_equal(loop_run(world->loop), 0);
-	assert_string_equal(asker.answer.error, "not a name");
+	assert_string_equal(caller.answer.error, "not a name");
 	assert_int_equal(world->server.questions, 0);
 }
 
 /* A resolver of its own, for other servers or another limit. */
-static struct asker ask_others(
+static struct caller ask_others(
     struct world *world, const struct resolver_options *options, const char *name)
 {
-	struct asker asker;
+	struct caller caller;
 
-	asker_init(&asker, world);
-	asker.resolver = resolver_create(world->loop, options);
-	assert_non_null(asker.resolver);
-	start(&asker, name);
+	caller_init(&caller, world);
+	caller.resolver = resolver_create(world->loop, options);
+	assert_non_null(caller.resolver);
+	start(&caller, name);
 	assert_int_equal(loop_run(world->loop), 0);
-	assert_int_equal(asker.calls, 1);
-	resolver_destroy(asker.resolver);
-	return asker;
+	assert_int_equal(caller.calls, 1);
+	resolver_destroy(caller.resolver);
+	return caller;
 }
 
 static void nobody_at_the_port_of_the_server_is_an_error(void **state)
@@ -596,11 +596,11 @@ static void silence_ends_in_time(void **state)
 static void a_cancelled_query_hears_nothing(void **state)
 {
 	struct world *world = *state;
-	struct asker asked, known, idle;
+	struct caller asked, known, idle;
 
-	asker_init(&asked, world);
-	asker_init(&known, world);
-	asker_init(&idle, world);
+	caller_init(&asked, world);
+	caller_init(&known, world);
+	caller_init(&idle, world);
 	resolve_cancel(&idle.query);
 	start(&asked, "two.test");
 	start(&known, "127.0.0.1");
@@ -617,18 +617,18 @@ static void a_cancelled_query_hears_nothing(void **state)
 	assert_int_equal(asked.answer.count, 2);
 }
 
-static void cancel_other(struct asker *asker)
+static void cancel_other(struct caller *caller)
 {
-	resolve_cancel(&asker->other->query);
+	resolve_cancel(&caller->other->query);
 }
 
 static void an_answer_may_cancel_another(void **state)
 {
 	struct world *world = *state;
-	struct asker a, b;
+	struct caller a, b;
 
-	asker_init(&a, world);
-	asker_init(&b, world);
+	caller_init(&a, world);
+	caller_init(&b, world);
 	a.then = b.then = cancel_other;
 	a.other = &b;
 	b.other = &a;
@@ -639,30 +639,30 @@ static void an_answer_may_cancel_another(void **state)
 	assert_int_equal(a.calls + b.calls, 1);
 }
 
-static void ask_again(struct asker *asker)
+static void ask_again(struct caller *caller)
 {
-	asker->then = NULL;
-	start(asker, "half.test");
+	caller->then = NULL;
+	start(caller, "half.test");
 }
 
 static void an_answer_may_start_the_next_query(void **state)
 {
 	struct world *world = *state;
-	struct asker asker;
+	struct caller caller;
 
-	asker_init(&asker, world);
-	asker.then = ask_again;
-	start(&asker, "two.test");
+	caller_init(&caller, world);
+	caller.then = ask_again;
+	start(&caller, "two.test");
 	assert_int_equal(loop_run(world->loop), 0);
-	assert_int_equal(asker.calls, 1);
+	assert_int_equal(caller.calls, 1);
 	assert_int_equal(loop_run(world->loop), 0);
-	assert_int_equal(asker.calls, 2);
-	assert_string_equal(addresses(&asker), "127.0.0.5:8080");
+	assert_int_equal(caller.calls, 2);
+	assert_string_equal(addresses(&caller), "127.0.0.5:8080");
 }
 
-static void destroy_resolver(struct asker *asker)
+static void destroy_resolver(struct caller *caller)
 {
-	resolver_destroy(asker->resolver);
+	resolver_destroy(caller->resolver);
 }
 
 static void an_answer_may_destroy_the_resolver(void **state)
@@ -672,22 +672,22 @@ static void an_answer_may_destroy_the_resolver(void **state)
 
 	for (size_t i = 0; i < COUNT(names); i++) {
 		struct resolver_options options = {world->server.address, 50};
-		struct asker asker, others[3];
+		struct caller caller, others[3];
 
-		asker_init(&asker, world);
-		asker.resolver = resolver_create(world->loop, &options);
-		asker.then = destroy_resolver;
-		assert_non_null(asker.resolver);
-		start(&asker, names[i]);
+		caller_init(&caller, world);
+		caller.resolver = resolver_create(world->loop, &options);
+		caller.then = destroy_resolver;
+		assert_non_null(caller.resolver);
+		start(&caller, names[i]);
 		for (size_t j = 0; j < COUNT(others); j++) {
-			others[j] = asker;
+			others[j] = caller;
 			resolve_init(&others[j].query, on_done);
 			start(&others[j], j ? "silent.test" : names[i]);
 		}
 		assert_int_equal(loop_run(world->loop), 0);
 		wait_until_all_has_come(world);
 		assert_int_equal(
-		    asker.calls + others[0].calls + others[1].calls + others[2].calls, 1);
+		    caller.calls + others[0].calls + others[1].calls + others[2].calls, 1);
 		assert_null(others[2].query.lookup);
 	}
 }
@@ -695,10 +695,10 @@ static void an_answer_may_destroy_the_resolver(void **state)
 static void destroying_cancels_all(void **state)
 {
 	struct world *world = *state;
-	struct asker asked, known;
+	struct caller asked, known;
 
-	asker_init(&asked, world);
-	asker_init(&known, world);
+	caller_init(&asked, world);
+	caller_init(&known, world);
 	start(&asked, "two.test");
 	start(&known, "127.0.0.1");
 	resolver_destroy(world->resolver);
@@ -713,22 +713,22 @@ static void destroying_cancels_all(void **state)
 static void many_at_once_are_all_answered(void **state)
 {
 	struct world *world = *state;
-	struct asker askers[100];
+	struct caller callers[100];
 	int calls = 0;
 
-	for (size_t i = 0; i < COUNT(askers); i++) {
-		asker_init(&askers[i], world);
-		start(&askers[i], i % 2 ? "two.test" : "half.test");
+	for (size_t i = 0; i < COUNT(callers); i++) {
+		caller_init(&callers[i], world);
+		start(&callers[i], i % 2 ? "two.test" : "half.test");
 	}
 	while (calls < 100) {
 		calls = 0;
 		assert_int_equal(loop_run(world->loop), 0);
-		for (size_t i = 0; i < COUNT(askers); i++)
-			calls += askers[i].calls;
+		for (size_t i = 0; i < COUNT(callers); i++)
+			calls += callers[i].calls;
 	}
-	for (size_t i = 0; i < COUNT(askers); i++) {
-		assert_int_equal(askers[i].calls, 1);
-		assert_int_equal(askers[i].answer.count, i % 2 ? 2 : 1);
+	for (size_t i = 0; i < COUNT(callers); i++) {
+		assert_int_equal(callers[i].calls, 1);
+		assert_int_equal(callers[i].answer.count, i % 2 ? 2 : 1);
 	}
 }
 
@@ -736,14 +736,14 @@ static void without_memory_no_lookup_begins(void **state)
 {
 	struct world *world = *state;
 	struct resolver_options options = {0};
-	struct asker asker;
+	struct caller caller;
 
-	asker_init(&asker, world);
+	caller_init(&caller, world);
 	out_of_memory = true;
-	assert_false(resolve_start(world->resolver, &asker.query, STR("two.test"), 1));
+	assert_false(resolve_start(world->resolver, &caller.query, STR("two.test"), 1));
 	assert_null(resolver_create(world->loop, &options));
 	out_of_memory = false;
-	assert_null(asker.query.lookup);
+	assert_null(caller.query.lookup);
 	assert_int_equal(ask(world, "two.test").answer.count, 2);
 }
 
@@ -760,7 +760,7 @@ static void a_changed_resolv_conf_is_read_again(void **state)
 	struct world *world = *state;
 	struct resolver_options options = {0};
 	struct resolver *own = world->resolver;
-	struct asker asker, other;
+	struct caller caller, other;
 
 	resolv_conf_time = 2;
 	ask(world, "half.test");
@@ -778,15 +778,15 @@ static void a_changed_resolv_conf_is_read_again(void **state)
 	assert_int_equal(channels_opened, 1);
 
 	/* Not under a query that is on its way. */
-	asker_init(&asker, world);
-	start(&asker, "half.test");
+	caller_init(&caller, world);
+	start(&caller, "half.test");
 	resolv_conf_time = 0;
 	assert_int_equal(ask(world, "127.0.0.1").answer.count, 1);
-	asker_init(&other, world);
+	caller_init(&other, world);
 	start(&other, "half.test");
-	while (asker.calls == 0 || other.calls == 0)
+	while (caller.calls == 0 || other.calls == 0)
 		assert_int_equal(loop_run(world->loop), 0);
-	assert_null(asker.answer.error);
+	assert_null(caller.answer.error);
 	assert_null(other.answer.error);
 	assert_int_equal(ask(world, "two.test").answer.count, 2);
 	assert_int_equal(channels_opened, 2);
