@@ -1,15 +1,15 @@
 /*
- * guard - the byte checks that no parser version is trusted with, before it sees a head.
+ * guard - checks the bytes of a head before the parser sees them, since parser versions differ.
  *
  * A resumable table-driven scan from the first byte of a message to the empty line that ends its
- * head. It takes what RFC 9112 allows a sender to produce and nothing that recipients are known
- * to read differently: no bare CR or LF, no NUL or control bytes, no folded lines, no space
+ * head. It accepts what RFC 9112 allows a sender to produce, and nothing that recipients are known
+ * to read in different ways: no bare CR or LF, no NUL or control bytes, no folded lines, no space
  * before a colon, single spaces in the start line, HTTP/1.0 and HTTP/1.1 only. It counts bytes,
  * fields and the target against the limits. The result does not depend on how the bytes were cut
  * into reads.
  *
- * It also rewrites HTABs at the ends of field values into spaces: the same OWS, which all parser
- * versions strip alike.
+ * It also rewrites HTABs at the ends of field values into spaces: both are OWS, and all parser
+ * versions strip spaces in the same way.
  */
 #ifndef RONDO_HTTP_GUARD_H
 #define RONDO_HTTP_GUARD_H
@@ -36,17 +36,18 @@ struct guard {
 	size_t target_length;
 	size_t fields;
 	enum http_fault fault; /* after GUARD_BAD */
-	size_t ows;            /* length of the run of OWS that the scan of a field value is in */
+	size_t ows; /* length of the run of OWS at the current position in a field value */
 };
 
 void guard_init(struct guard *guard, enum guard_kind kind);
 
 /*
- * Scans on over `data`, the bytes that follow those of earlier calls, in memory too: the tail of
- * a field value is rewritten when its end is seen. *used tells how many belong to the head. After
- * GUARD_DONE the head is guard->length bytes long and starts guard->skipped bytes after the first
- * byte ever given. Stops at the first bad byte, and as soon as the head cannot end within the
- * limits. A target over its limit is told before a head over its own.
+ * Scans `data`, the bytes that follow those of earlier calls. They must also follow them in memory,
+ * since the tail of a field value is rewritten when its end is seen. *used is the number of bytes
+ * that belong to the head. After GUARD_DONE the head is guard->length bytes long and starts
+ * guard->skipped bytes after the first byte ever given. Stops at the first bad byte, and as soon as
+ * the head cannot end within the limits. A target over its limit is reported before a head over its
+ * limit.
  */
 enum guard_result guard_scan(
     struct guard *guard, const struct http_limits *limits, char *data, size_t len, size_t *used);

@@ -1,10 +1,10 @@
 /*
  * head - one parsed HTTP/1.1 message head, as slices.
  *
- * A request line or status line and the fields in the order they came, pointing into the buffer
- * the head was read into; they are good as long as that buffer is neither moved nor given back.
- * What decides over framing, routing and connection is extracted once by http_head_classify_* and
- * kept as plain values, so that nobody else looks into raw fields for it.
+ * A request line or status line and the fields in the order of arrival. They point into the buffer
+ * that the head was read into, and are valid as long as that buffer is neither moved nor given
+ * back. http_head_classify_* extracts framing, routing and connection options once and keeps them
+ * as plain values, so that no other code needs to search the raw fields for them.
  */
 #ifndef RONDO_HTTP_HEAD_H
 #define RONDO_HTTP_HEAD_H
@@ -18,7 +18,7 @@ struct http_field {
 };
 
 enum http_method {
-	HTTP_METHOD_OTHER, /* known to the parser, nothing special to rondo */
+	HTTP_METHOD_OTHER, /* known to the parser; rondo has no special rule for it */
 	HTTP_METHOD_GET,
 	HTTP_METHOD_HEAD,
 	HTTP_METHOD_OPTIONS,
@@ -50,23 +50,22 @@ struct http_head {
 
 	/* Framing and connection, set by http_head_classify_*. */
 	enum http_framing framing;
-	/* What Content-Length says: with HTTP_FRAMING_LENGTH, for answers to HEAD and for 304.
+	/* The value of Content-Length: with HTTP_FRAMING_LENGTH, for answers to HEAD and for 304.
 	 * Never with 1xx and 204, which must not have one. RFC 9110, 8.6. */
 	bool has_content_length;
 	uint64_t content_length;
-	bool keep_alive; /* this message lets the connection go on. RFC 9112, 9.3 */
+	bool keep_alive; /* the connection may be used after this message. RFC 9112, 9.3 */
 
 	/* Request: the authority to forward, from the target or Host; may be empty in HTTP/1.0. */
 	struct str host;
-	/* Request: the target in origin-form or "*". A target "http://a?q" has no path, and this
-	 * begins with the "?" then: the "/" before it is for the writer to put. */
+	/* Request: the target in origin-form or "*". A target "http://a?q" has no path; this begins
+	 * with the "?" then, and the writer puts the "/" before it. */
 	struct str path;
 	bool expects_continue; /* request: Expect: 100-continue */
 	bool accepts_trailers; /* request: TE: trailers */
-	/* Response without content: bytes may follow all the same, because it has a
-	 * Transfer-Encoding or, as 1xx or 204, a Content-Length above 0. */
+	/* Response: the rules say that it has no content, but its fields say that it has. */
 	bool may_be_followed;
-	/* A websocket upgrade is asked for, or granted by a 101. RFC 6455, 4. */
+	/* A request for a WebSocket upgrade, or a 101 that grants it. RFC 6455, 4. */
 	bool upgrades_websocket;
 
 	size_t field_count;
@@ -74,11 +73,11 @@ struct http_head {
 	struct http_field *fields;
 };
 
-/* Options that the Connection fields of a head may name, since each is looked for among all fields; a
- * head with more is refused. */
+/* The Connection fields of a head may name this many options, since each is searched for among all
+ * fields; a head with more is refused. */
 enum { HTTP_OPTIONS_MAX = 100 };
 
-/* What is wrong with a head; each request fault maps to one status (http_fault_status). */
+/* The faults of a head; each fault of a request maps to one status (http_fault_status). */
 enum http_fault {
 	HTTP_FAULT_NONE,
 	HTTP_FAULT_SYNTAX,            /* bytes that no rule allows: 400 */
@@ -89,27 +88,27 @@ enum http_fault {
 	HTTP_FAULT_HEAD_TOO_LARGE,    /* bytes or number of fields: 431 */
 	HTTP_FAULT_CONTENT_TOO_LARGE, /* 413 */
 	HTTP_FAULT_FRAMING,           /* Content-Length and Transfer-Encoding rules: 400 */
-	HTTP_FAULT_HOST,              /* missing, repeated or not a host: 400 */
-	HTTP_FAULT_TARGET,            /* not a form the method allows: 400 */
+	HTTP_FAULT_HOST,              /* missing, repeated or not valid: 400 */
+	HTTP_FAULT_TARGET,            /* a form that the method does not allow: 400 */
 	HTTP_FAULT_EXPECTATION,       /* 417 */
-	HTTP_FAULT_DISAGREEMENT       /* the parser frames it otherwise: 400, worth a log line */
+	HTTP_FAULT_DISAGREEMENT       /* the parser finds other framing: 400, and a log line */
 };
 
-/* The status for a request with this fault, and a sentence for its detail. */
+/* The status for a request with this fault, and a sentence for the detail of the answer. */
 unsigned http_fault_status(enum http_fault fault);
 const char *http_fault_text(enum http_fault fault);
 
-/* Forgets the last message but keeps `fields` and its room. */
+/* Clears the head but keeps `fields` and its room. */
 void http_head_reset(struct http_head *head);
 
-/* The first field of this name (case does not matter), or NULL. */
+/* The first field with this name (case does not matter), or NULL. */
 const struct http_field *http_head_find(const struct http_head *head, struct str name);
 
-/* How many more hops an OPTIONS may take, if this field of it says so. RFC 9110, 7.6.2. */
+/* How many more hops an OPTIONS may take; true if `field` is its Max-Forwards. RFC 9110, 7.6.2. */
 bool http_head_hops_left(
     const struct http_head *head, const struct http_field *field, uint64_t *hops);
 
-/* An OPTIONS that may go no further: whoever has it answers it. */
+/* Is it an OPTIONS without hops left? The recipient answers it and does not forward it. */
 bool http_head_ends_here(const struct http_head *head);
 
 /* Takes the next element that is not empty off a comma-separated list; false when none is left. RFC
@@ -120,32 +119,32 @@ bool http_list_next(struct str *list, struct str *element);
  * 9110, 5.6.1. */
 bool http_list_has(struct str list, struct str token);
 
-/* May this byte stand in a token? RFC 9110, 5.6.2. */
+/* Is this byte allowed in a token? RFC 9110, 5.6.2. */
 bool http_is_token_byte(char byte);
 
-/* What a hexadecimal digit stands for, or -1. */
+/* The value of a hexadecimal digit, or -1. */
 int http_hex_digit(char byte);
 
 /*
  * Extracts framing, connection, host and path of a request whose start line and fields are set, and
- * marks hop-by-hop fields. Fills everything that struct http_head says is set by it. An Expect that
- * HTTP/1.0 ignores, and the second of two alike, are marked too, so that they go no further. What
- * Connection names is marked but for the fields that rondo itself sets or extends; more than 100
- * options are HTTP_FAULT_HEAD_TOO_LARGE.
+ * marks hop-by-hop fields. Sets all members that struct http_head says it sets. An Expect in
+ * HTTP/1.0, which must be ignored, and the second of two equal ones are marked too, so that they
+ * are not forwarded. Fields that Connection names are marked, except those that rondo itself sets
+ * or extends; more than HTTP_OPTIONS_MAX options are HTTP_FAULT_HEAD_TOO_LARGE.
  */
 enum http_fault http_head_classify_request(struct http_head *head);
 
 /*
- * The same for a response. `request` is the head it answers: HEAD, and what was asked to be
- * upgraded, decide over it. RFC 9112, 6.3. A 101 that was not asked for, or names another
- * protocol, is HTTP_FAULT_SYNTAX. 1xx, 204, 304 and answers to HEAD have HTTP_FRAMING_NONE
- * whatever they say.
+ * The same for a response. `request` is the head that it answers: the framing depends on HEAD and
+ * on a requested upgrade. RFC 9112, 6.3. A 101 without a requested upgrade, or with another
+ * protocol, is HTTP_FAULT_SYNTAX. 1xx, 204, 304 and answers to HEAD have HTTP_FRAMING_NONE,
+ * whatever their fields say.
  */
 enum http_fault http_head_classify_response(
     struct http_head *head, const struct http_head *request);
 
-/* May this field stand in a trailer section and be passed on? Not what frames, routes,
- * authenticates or controls the connection. RFC 9110, 6.5.1. */
+/* May this field be passed on in a trailer section? Not when it frames, routes, authenticates or
+ * controls the connection. RFC 9110, 6.5.1. */
 bool http_trailer_is_allowed(struct str name);
 
 #endif

@@ -1,13 +1,12 @@
 /*
  * parse - heads through llhttp; the only file that knows it.
  *
- * The guard scans bytes as they come; when the head is complete llhttp reads it once, its
- * callbacks record slices, and http_head_classify_* decides over framing. Then both views are
- * compared: when llhttp would frame the message otherwise, it is refused
- * (HTTP_FAULT_DISAGREEMENT). Content is never given to llhttp (see body), so that framing does
- * not depend on its version.
+ * The guard scans the bytes as they come. When the head is complete, llhttp reads it once, its
+ * callbacks record slices, and http_head_classify_* finds the framing. Then both results are
+ * compared: when llhttp finds other framing, the message is refused (HTTP_FAULT_DISAGREEMENT).
+ * Content is never given to llhttp (see body), so that framing does not depend on its version.
  *
- * The caller asks, nothing calls back: more, done or bad.
+ * There are no callbacks to the caller: it calls a function and gets more, done or bad.
  */
 #ifndef RONDO_HTTP_PARSE_H
 #define RONDO_HTTP_PARSE_H
@@ -17,7 +16,8 @@
 
 enum parse_result { PARSE_MORE, PARSE_DONE, PARSE_BAD };
 
-/* One message's head being read. Lives with the connection; says nothing about content. */
+/* The state of reading one head. Embedded in the owner of the connection; knows nothing of
+ * content. */
 struct parse {
 	struct guard guard;
 	size_t scanned;        /* bytes of the buffer's content the guard has seen */
@@ -29,11 +29,11 @@ void parse_init(struct parse *parse, enum guard_kind kind);
 /*
  * Looks at the content of `in`, of which the first parse->scanned bytes were seen before. On
  * PARSE_DONE the head's slices point into `in`, empty lines before it are consumed, and the head
- * itself is the first head->length bytes of the content: consuming them is the caller's.
- * `head->fields` must have room for limits->headers fields.
+ * itself is the first head->length bytes of the content: the caller consumes them. `head->fields`
+ * must have room for limits->headers fields.
  *
- * With PARSE_MORE the head is empty. With PARSE_BAD it is empty too, or, where only what it says is
- * wrong, holds the start line and the fields that were told apart.
+ * With PARSE_MORE the head is empty. With PARSE_BAD it is empty too, or, when its syntax is right
+ * but its meaning is wrong, it holds the start line and the fields.
  */
 enum parse_result parse_request(
     struct parse *parse, const struct http_limits *limits, struct buf *in, struct http_head *head);
@@ -46,7 +46,7 @@ struct parse_response_rules {
 enum parse_result parse_response(struct parse *parse, const struct parse_response_rules *rules,
     struct buf *in, struct http_head *head);
 
-/* "9.2.1", as compiled in. */
+/* "9.2.1": the version that was compiled in. */
 const char *parse_llhttp_version(void);
 
 #endif

@@ -8,7 +8,7 @@ enum {
 	DIGITS_MAX = 16,
 };
 
-/* Where the decoder stands in a chunked message. The states up to LINE_LF are those of a chunk
+/* The states of the decoder in a chunked message. The states up to LINE_LF are those of a chunk
  * line. */
 enum state {
 	BROKEN,
@@ -31,7 +31,7 @@ enum state {
 	STATE_COUNT
 };
 
-/* What the bytes of a chunk line are to its grammar. RFC 9112, 7.1 and 7.1.1. */
+/* Classes of bytes in the grammar of a chunk line. RFC 9112, 7.1 and 7.1.1. */
 enum byte_class {
 	CTL,
 	LF,
@@ -52,7 +52,7 @@ enum byte_class {
 #define QUOTING(next) \
 	[SPACE] = (next), NAMING(next), [SEMICOLON] = (next), [EQUALS] = (next), [TEXT] = (next)
 
-/* What is not listed is BROKEN. */
+/* All other pairs lead to BROKEN. */
 static const unsigned char next_state[LINE_LF][CLASS_COUNT] = {
 	[SIZE_START] = {[DIGIT] = SIZE},
 	[SIZE] = {[CR] = LINE_LF, [SPACE] = LINE_END, [DIGIT] = SIZE, [SEMICOLON] = EXTENSION},
@@ -181,7 +181,7 @@ static enum body_result take_framing(struct body *body, char byte)
 	return ++body->extensions > EXTENSIONS_MAX_BYTES ? BODY_BAD : BODY_MORE;
 }
 
-/* Moves payload that begins at `from` down behind that which is ready. */
+/* Moves payload that begins at `from` to the end of the payload before it. */
 static void take_payload(struct body *body, char *data, struct body_span *span, size_t from)
 {
 	size_t n = span->raw - from;
@@ -195,7 +195,7 @@ static void take_payload(struct body *body, char *data, struct body_span *span, 
 		body->state = DATA_CR;
 }
 
-/* `section` is all there is of the trailers; the guard has seen the first bytes of it before. */
+/* `section` holds all trailer bytes so far; the guard has seen the first of them before. */
 static enum body_result take_trailers(
     struct body *body, const struct http_limits *limits, char *section, size_t len)
 {
@@ -239,7 +239,7 @@ static enum body_result decode_chunked(struct body *body, const struct http_limi
 	return result;
 }
 
-/* Content that is payload as it stands. */
+/* Content without chunks: the bytes are the payload. */
 static enum body_result decode_plain(struct body *body, size_t len, struct body_span *span)
 {
 	bool counted = body->framing == HTTP_FRAMING_LENGTH;

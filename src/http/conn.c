@@ -97,8 +97,8 @@ static enum io conn_failed(struct conn *conn, ssize_t negative)
 	return negative == -ENOMEM || negative == -ENOBUFS ? IO_SHORTAGE : IO_ERROR;
 }
 
-/* What reading met is decisive, whatever sending had met before: it must not look like an end when
- * it is read again. */
+/* Keep the error of reading, whatever error sending had before: the next read must not report an
+ * end of the stream. */
 static enum io conn_read_failed(struct conn *conn, ssize_t negative)
 {
 	enum io result = conn_failed(conn, negative);
@@ -108,8 +108,8 @@ static enum io conn_read_failed(struct conn *conn, ssize_t negative)
 	return result;
 }
 
-/* A failed send takes away the error that reading would have met: what looks like an end then is
- * none. EPIPE tells that the peer had ended before. */
+/* A failed send clears the socket error, so a later read returns 0. That is not the end of the
+ * stream. EPIPE means that the peer had ended before. */
 static enum io conn_end(struct conn *conn)
 {
 	switch (conn->error) {
@@ -191,7 +191,7 @@ enum io conn_drain(struct conn *conn, struct pipe *pipe)
 
 static struct iovec conn_part(struct str bytes)
 {
-	/* An iovec serves reading as well as sending and has no const. */
+	/* iovec is used for reading too and so has no const. */
 	union {
 		const char *from;
 		void *to;

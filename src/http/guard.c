@@ -4,8 +4,8 @@
 #include <endian.h>
 
 /*
- * Classes of bytes, ordered so that what may stand in a name, a target and a value are tails of the
- * order: one look-up and one comparison tell whether a byte goes on with a run.
+ * Classes of bytes, in an order in which the bytes of a name, of a target and of a value are each a
+ * tail of the list: one look-up and one comparison show whether a byte continues a run.
  */
 enum byte_class {
 	CTL, /* and DEL: nowhere */
@@ -15,7 +15,7 @@ enum byte_class {
 	SP,
 	OBS, /* 0x80 and up; from here to TAB only in values and reasons */
 	COLON,
-	PRINT, /* printable, but in no token */
+	PRINT, /* printable, but not allowed in a token */
 	TOKEN,
 	ZERO, /* 0, 6 to 9 */
 	ONE,  /* 1 to 5: a status begins with it */
@@ -61,7 +61,7 @@ enum state {
 #define VISIBLE(next) [COLON] = (next), [PRINT] = (next), NAMING(next)
 #define TEXT(next)    [TAB] = (next), [SP] = (next), [OBS] = (next), VISIBLE(next)
 
-/* What is not listed is BAD. */
+/* All other pairs lead to BAD. */
 static const unsigned char next_state[STATE_COUNT][CLASS_COUNT] = {
 	[START] = {[CR] = EMPTY_LF, NAMING(METHOD)},
 	[EMPTY_LF] = {[LF] = START},
@@ -84,13 +84,13 @@ static const unsigned char next_state[STATE_COUNT][CLASS_COUNT] = {
 	[LAST_LF] = {[LF] = DONE},
 };
 
-/* The lowest class of the bytes that leave a state as it is. */
+/* For each state, the lowest class of the bytes that do not change it. */
 static const unsigned char run_of[STATE_COUNT] = {
 	[METHOD] = TOKEN, [TARGET] = COLON, [REASON] = TAB, [NAME] = TOKEN, [VALUE] = TAB,
 };
 /* clang-format on */
 
-/* No method that anyone has registered is longer. RFC 9112, 3 wants 501 for one. */
+/* No registered method is longer. RFC 9112, 3 asks for 501 for a longer one. */
 enum { METHOD_MAX = 32 };
 
 static const char version[] = "HTTP/1.";
@@ -120,7 +120,7 @@ static unsigned char fail(struct guard *guard, enum http_fault fault)
 	return BAD;
 }
 
-/* A version from HTTP/2.0 on is well-formed and gets another answer than nonsense does. */
+/* A version from HTTP/2.0 on is well-formed: the answer is 505, not 400. */
 static unsigned char step_version_ahead(struct guard *guard, char byte)
 {
 	bool matches;
@@ -185,14 +185,14 @@ static unsigned char step(struct guard *guard, const struct http_limits *limits,
 	return next;
 }
 
-/* Sixteen bytes that are looked at together; a mark is all bits of a byte. */
+/* Sixteen bytes that are examined together; a marked byte has all bits set. */
 typedef unsigned char block __attribute__((vector_size(16)));
 
 /* Marks the bytes that are of a lower class, and some that may be of this one. */
 static inline block mark_lower(block bytes, unsigned lowest)
 {
 	switch (lowest) {
-	case TOKEN: /* what is no letter, digit or "-" */
+	case TOKEN: /* all but letters, digits and "-" */
 		return (block)(((bytes | 0x20) - 'a' >= 26) & (bytes - '0' >= 10) & (bytes != '-'));
 	case COLON:
 		return (block)((bytes <= ' ') | (bytes >= 0x7f));
@@ -202,7 +202,7 @@ static inline block mark_lower(block bytes, unsigned lowest)
 	}
 }
 
-/* How many bytes are before the first mark. */
+/* The number of bytes before the first mark. */
 static inline size_t find_mark(block marks)
 {
 	uint64_t halves[2];
@@ -215,7 +215,7 @@ static inline size_t find_mark(block marks)
 	return sizeof(halves);
 }
 
-/* How many bytes at the front are of this class or a higher one. */
+/* The number of bytes at the front that are of this class or a higher one. */
 static inline size_t run_length(const char *data, size_t len, unsigned lowest)
 {
 	size_t n = 0, unmarked = sizeof(block);
@@ -238,9 +238,8 @@ static bool has_at(const char *data, size_t len, size_t at, struct str wanted)
 }
 
 /*
- * Nearly all lines are of these kinds, and are taken whole. The takers return 0 for a line that is
- * of another kind, breaks a limit, or is not here to its end: the table decides over it, byte by
- * byte.
+ * Nearly all lines are of these kinds, and are taken whole. These functions return 0 for a line
+ * that is of another kind, breaks a limit or is incomplete: the table checks it byte by byte.
  */
 
 /* A method, a target and a version, single spaces between them. */
@@ -301,7 +300,7 @@ static size_t take_field_line(
 	return n + 2;
 }
 
-/* Takes what is there of "HTTP/1.". */
+/* Takes the bytes of "HTTP/1." that are there. */
 static size_t take_literal(struct guard *guard, const char *data, size_t len)
 {
 	size_t n = 0;
@@ -314,7 +313,7 @@ static size_t take_literal(struct guard *guard, const char *data, size_t len)
 	return n;
 }
 
-/* Takes the bytes of one class, and counts them where that matters. */
+/* Takes a run of bytes that do not change the state, and counts them where a limit needs it. */
 static size_t take_class(
     struct guard *guard, const struct http_limits *limits, const char *data, size_t len)
 {
@@ -339,8 +338,8 @@ static size_t take_class(
 	return n;
 }
 
-/* Takes a whole line, or all bytes that leave the state as it is; 0 when the next byte is one for
- * the table. */
+/* Takes a whole line, or all bytes that do not change the state; 0 when the table must check the
+ * next byte. */
 static size_t run(
     struct guard *guard, const struct http_limits *limits, const char *data, size_t len)
 {
@@ -361,7 +360,7 @@ static size_t run(
 	return run_of[guard->state] ? take_class(guard, limits, data, len) : 0;
 }
 
-/* Takes the empty lines before a request line; returns how many bytes that was. */
+/* Takes the empty lines before a request line; returns their size in bytes. */
 static size_t skip_empty_lines(struct guard *guard, const char *data, size_t len)
 {
 	size_t n = 0;

@@ -41,25 +41,25 @@ const char *http_fault_text(enum http_fault fault)
 	case HTTP_FAULT_SYNTAX:
 		return "The message head is not valid HTTP/1.1.";
 	case HTTP_FAULT_VERSION:
-		return "Only HTTP/1.0 and HTTP/1.1 are spoken here.";
+		return "Only HTTP/1.0 and HTTP/1.1 are supported.";
 	case HTTP_FAULT_METHOD_UNKNOWN:
-		return "The request method is not known here.";
+		return "The request method is not supported.";
 	case HTTP_FAULT_METHOD_FORBIDDEN:
-		return "The request method is not allowed here.";
+		return "The request method is not allowed.";
 	case HTTP_FAULT_TARGET_TOO_LONG:
 		return "The request target is longer than allowed.";
 	case HTTP_FAULT_HEAD_TOO_LARGE:
-		return "The header fields are larger or more than allowed.";
+		return "The header fields are too large or too many.";
 	case HTTP_FAULT_CONTENT_TOO_LARGE:
 		return "The content is larger than allowed.";
 	case HTTP_FAULT_FRAMING:
-		return "Content-Length or Transfer-Encoding do not tell where the message ends.";
+		return "Content-Length and Transfer-Encoding do not define the end of the message.";
 	case HTTP_FAULT_HOST:
-		return "The Host field is missing, repeated or not a host.";
+		return "The Host field is missing, repeated or not valid.";
 	case HTTP_FAULT_TARGET:
 		return "The request target has a form that the method does not allow.";
 	case HTTP_FAULT_EXPECTATION:
-		return "The only expectation that can be met is 100-continue.";
+		return "The only supported expectation is 100-continue.";
 	case HTTP_FAULT_DISAGREEMENT:
 		return "The message head can be read in more than one way.";
 	}
@@ -76,7 +76,7 @@ void http_head_reset(struct http_head *head)
 	head->field_limit = limit;
 }
 
-/* More hops than that are never told to anybody. */
+/* A larger number of hops is reported as this one. */
 enum { HOPS_MAX = 1000000 };
 
 bool http_head_hops_left(
@@ -153,7 +153,7 @@ int http_hex_digit(char byte)
 	return -1;
 }
 
-/* The fields that decide over a message, and those that Connection has power or no power over. */
+/* The fields that control a message, and those that Connection can or cannot remove. */
 enum field_kind {
 	FIELD_OTHER,
 	FIELD_CONNECTION,
@@ -164,13 +164,13 @@ enum field_kind {
 	FIELD_TRANSFER_ENCODING,
 	FIELD_UPGRADE,
 	FIELD_HOP,  /* always belongs to one connection */
-	FIELD_KEPT, /* whatever Connection names: rondo sets or extends it */
+	FIELD_KEPT, /* Connection cannot remove it: rondo sets or extends it */
 };
 
 enum { KNOWN_LENGTH_MAX = 19 };
 
-/* By the length of their names: most names are of none of these lengths, or of one that a single
- * other has. */
+/* Ordered by the length of their names: most names have a length that none or only one of these
+ * has. */
 static const struct known_field {
 	struct str name;
 	enum field_kind kind;
@@ -204,7 +204,7 @@ static enum field_kind kind_of(struct str name)
 	return FIELD_OTHER;
 }
 
-/* What one pass over the fields found. */
+/* The results of one pass over the fields. */
 struct findings {
 	unsigned hosts, lengths, codings, upgrades, options;
 	struct str host, length, coding;
@@ -219,7 +219,8 @@ struct findings {
 static void find_expectation(struct findings *found, struct http_field *field, unsigned minor)
 {
 	if (minor == 0) {
-		/* To be ignored in HTTP/1.0, and we speak 1.1 to the backend. RFC 9110, 10.1.1. */
+		/* HTTP/1.0 ignores it, and the request to the backend is HTTP/1.1. RFC 9110,
+		 * 10.1.1. */
 		field->hop_by_hop = true;
 	} else if (!str_equals_nocase(field->value, STR("100-continue"))) {
 		found->expects_other = true;
@@ -287,13 +288,14 @@ static void find_field(struct findings *found, struct http_field *field, unsigne
 	field->hop_by_hop = true;
 }
 
-/* Marks the fields that Connection names, but for those that it must not take away. */
+/* Marks the fields that Connection names, except those that it cannot remove. */
 static void mark_named_fields(struct http_head *head, struct str options)
 {
 	struct str option;
 
 	while (http_list_next(&options, &option)) {
-		/* These are no field names, even if a field has the name. RFC 9112, 9.6. */
+		/* These options are not field names, even if a field has the same name. RFC 9112,
+		 * 9.6. */
 		if (str_equals_nocase(option, STR("close")) ||
 		    str_equals_nocase(option, STR("keep-alive")))
 			continue;
@@ -322,8 +324,8 @@ static bool find_all(struct findings *found, struct http_head *head)
 	return true;
 }
 
-/* What both directions have in common: at most one of the two, once, and well-formed. HTTP/1.0 has
- * no codings: others on the way may have read on to the end of the stream. RFC 9112, 6 and 6.1. */
+/* The rules for both directions: at most one of the two fields, once, and well-formed. HTTP/1.0 has
+ * no codings: other recipients may have read on to the end of the stream. RFC 9112, 6 and 6.1. */
 static bool framing_is_sound(const struct findings *found, unsigned minor, uint64_t *length)
 {
 	if (found->lengths + found->codings > 1 || (found->codings && minor == 0))
@@ -348,7 +350,7 @@ static bool is_port(struct str text)
 	return port <= 65535;
 }
 
-/* "%41" and the like; what would be a control byte or a space decoded is no name. */
+/* "%41" and the like; a name must not decode to a control byte or a space. */
 static bool is_percent_encoded(struct str s)
 {
 	if (s.len < 3 || http_hex_digit(s.data[1]) < 0 || http_hex_digit(s.data[2]) < 0)
@@ -360,7 +362,7 @@ static bool is_percent_encoded(struct str s)
 }
 
 /* clang-format off */
-/* What may stand in a label: unreserved and sub-delims without the comma. RFC 3986, 2. */
+/* The bytes of a label: unreserved and sub-delims without the comma. RFC 3986, 2. */
 static const bool is_label_byte[256] = {
 	['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true,
 	['-'] = true, ['_'] = true, ['~'] = true,
@@ -368,7 +370,7 @@ static const bool is_label_byte[256] = {
 };
 /* clang-format on */
 
-/* How many bytes at the front are those of a label; what is percent-encoded counts as it stands. */
+/* The number of bytes at the front that belong to a label; "%41" counts as three. */
 static size_t label_length(struct str name)
 {
 	size_t n = 0;
@@ -383,8 +385,8 @@ static size_t label_length(struct str name)
 	}
 }
 
-/* A name or IPv4 address as RFC 3986, 3.2.2 has it, but without commas and empty labels; one dot at
- * the end is the root of the domain names. */
+/* A name or IPv4 address as in RFC 3986, 3.2.2, but without commas and empty labels; one dot at the
+ * end stands for the root of the domain names. */
 static bool is_name(struct str name)
 {
 	do {
@@ -449,7 +451,7 @@ static bool split_target(struct http_head *head)
 	return target.data[0] == '/' || head->method == HTTP_METHOD_OPTIONS;
 }
 
-/* The authority of an absolute-form target overrides Host, which must be good all the same. */
+/* The authority of an absolute-form target overrides Host, but Host must be valid too. */
 static enum http_fault settle_host(struct http_head *head, const struct findings *found)
 {
 	if (found->hosts > 1 || (found->hosts == 0 && head->minor == 1))

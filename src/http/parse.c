@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <llhttp.h>
 
-/* 8.x built loose ends lines at a bare CR (CVE-2023-30589). */
+/* In loose mode llhttp 8.x ends lines at a bare CR (CVE-2023-30589). */
 #if LLHTTP_VERSION_MAJOR < 9
 #if !LLHTTP_STRICT_MODE
 #error "llhttp 8 must be compiled, and included, with -DLLHTTP_STRICT_MODE=1"
@@ -13,14 +13,14 @@
 #define TEXT(x)    #x
 #define VERSION(x) TEXT(x)
 
-/* What the callbacks of one llhttp run share. */
+/* The state that the callbacks of one llhttp run share. */
 struct recorder {
 	struct http_head *head;
 	bool in_name;  /* the last field's name is not complete */
 	bool complete; /* llhttp has seen the end of the head */
 };
 
-/* llhttp may tell a token in several pieces, which are neighbours in memory. */
+/* llhttp may report a token in several pieces, which are adjacent in memory. */
 static int join(struct str *piece, const char *at, size_t len)
 {
 	if (!piece->data)
@@ -78,7 +78,7 @@ static int on_value(llhttp_t *parser, const char *at, size_t len)
 	return join(&head->fields[head->field_count - 1].value, at, len);
 }
 
-/* The run ends here: llhttp is not asked what it thinks of content. */
+/* Stop llhttp here: it never reads content. */
 static int on_head_complete(llhttp_t *parser)
 {
 	recorder_of(parser)->complete = true;
@@ -108,7 +108,7 @@ static enum parse_result bad(struct parse *parse, enum http_fault fault)
 	return PARSE_BAD;
 }
 
-/* Lets the guard see what is new, and drops empty lines before the head. */
+/* Passes new bytes to the guard, and drops empty lines before the head. */
 static enum parse_result scan(struct parse *parse, const struct http_limits *limits, struct buf *in)
 {
 	size_t skipped = parse->guard.skipped;
@@ -134,7 +134,7 @@ static enum parse_result scan(struct parse *parse, const struct http_limits *lim
 	return bad(parse, parse->guard.fault);
 }
 
-/* Which fault is it that llhttp found in a head the guard let through? */
+/* The fault for an error of llhttp in a head that the guard accepted. */
 static enum http_fault fault_of(llhttp_errno_t error)
 {
 	/* Not all versions have the same errors. */
@@ -201,7 +201,7 @@ static enum http_method method_of(const llhttp_t *parser)
 	return HTTP_METHOD_OTHER;
 }
 
-/* Would llhttp frame the content as we do? Without content there is nothing to frame. */
+/* Does llhttp find the same framing? Without content there is nothing to compare. */
 static bool agrees(const llhttp_t *parser, const struct http_head *head)
 {
 	bool chunked = parser->flags & F_CHUNKED;
