@@ -1,13 +1,13 @@
 /*
- * config - everything the operator chose, in the form in which it is used.
+ * config - all settings, in the form in which the program uses them.
  *
- * It is read and checked whole by config_load, owns every string in it and does not change
- * afterwards. It is counted through its `rules`: the loader gets it with one holder, requests in
- * flight hold it too (rules_hold), and the last rules_drop frees all of it.
+ * config_load reads and checks it as a whole. It owns all its strings and does not change
+ * afterwards. It is reference-counted through its `rules`: config_load returns it with one
+ * reference, requests in flight hold it too (rules_hold), and the last rules_drop frees it.
  *
- * Each module has its own options struct, filled in here; no module below knows struct config. What
- * can be set, with types, ranges and defaults, is the table in settings. Names are not resolved
- * here.
+ * Each module has its own options struct, which is filled in here; no module below knows struct
+ * config. The table in settings lists the settings with types, ranges and defaults. Names are not
+ * resolved here.
  */
 #ifndef RONDO_CONFIG_CONFIG_H
 #define RONDO_CONFIG_CONFIG_H
@@ -28,14 +28,14 @@ struct config_listen {
 struct config_backend {
 	struct backend_options options; /* host without brackets; a literal address or a name */
 	const char *origin;             /* "FILE:LINE" or "command line" */
-	bool own_delay;                 /* its max_delay_response was given for itself */
+	bool own_delay;                 /* it has a max_delay_response of its own */
 };
 
-/* The value of one setting: what it is and where it comes from. For showing and comparing. */
+/* The value of one setting and its origin, to be shown and compared. */
 struct config_value {
 	const char *text;   /* as it would be written in a file: "\"5s\"", "3", "[ 500, 502 ]" */
 	const char *origin; /* "default", "FILE:LINE" or "command line" */
-	bool is_default;    /* nobody gave one */
+	bool is_default;    /* it was not set */
 };
 
 struct config {
@@ -44,7 +44,7 @@ struct config {
 	struct check_options check;
 	struct access_log_options access_log;
 	enum log_level log_level;
-	/* Of backends that have none of their own; each has it in its options. */
+	/* For backends without one of their own; it is copied into their options. */
 	int64_t max_delay_response_us;
 
 	const struct config_listen *listen;
@@ -57,9 +57,9 @@ struct config {
 	const char *admin_socket;               /* "": none */
 	const char *include;                    /* the glob as written; "": none */
 
-	const char *warning; /* what is allowed and hardly meant; NULL: nothing */
+	const char *warning; /* about a value that is allowed but probably a mistake; NULL: none */
 
-	const char *const *files; /* every file that was read */
+	const char *const *files; /* all files that were read */
 	size_t file_count;
 
 	struct config_value *values; /* one for each row of the table of settings, in its order */

@@ -1,8 +1,8 @@
 /*
- * errors - the faults of a configuration, each with the line it was found on.
+ * errors - the faults of a configuration, each with its line.
  *
- * A list that grows while a configuration is read, and is printed whole. When memory is short some
- * faults are missing, and the list says so.
+ * The list grows while a configuration is read, and is printed at the end. When memory runs out
+ * some faults are missing, and the list says so.
  */
 #ifndef RONDO_CONFIG_ERRORS_H
 #define RONDO_CONFIG_ERRORS_H
@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-/* A line of a file, for pointing at it. */
+/* A line of a file, to be named in messages. */
 struct config_line {
 	const char *file; /* or "--set retry.tries=2" */
 	unsigned number;  /* 0: no line of a file */
@@ -22,14 +22,14 @@ struct config_line {
 struct config_error {
 	char *message; /* "rondo.conf:31: unknown setting `wieght`" */
 	char *source;  /* the line of the file, or NULL */
-	char *hint;    /* what to do about it, or NULL */
+	char *hint;    /* how to correct it, or NULL */
 };
 
 struct config_errors {
 	struct config_error *items;
 	size_t count;
 	size_t capacity;
-	bool incomplete; /* memory was short: some are missing */
+	bool incomplete; /* out of memory: some are missing */
 };
 
 /* Frees the list; it is empty afterwards. A list of all zeroes is empty. */
@@ -38,7 +38,7 @@ void config_errors_finish(struct config_errors *errors);
 /* Prints every fault: message, source line, hint. */
 void config_errors_write(const struct config_errors *errors, FILE *out);
 
-/* Remembers a fault on `line`; `hint` may be NULL. */
+/* Adds a fault on `line`; `hint` may be NULL. */
 struct config_fault {
 	const struct config_line *line;
 	const char *hint;

@@ -1,7 +1,9 @@
 /*
  * help - the table of settings, for people: the answers of --explain.
  *
- * conf/rondo.conf and the list in conf/rondo.conf.5 are written from the same table by a test.
+ * The answers of --explain, the example file and the list in the manual are all written from the
+ * table, so that none of them can differ from the program. A test compares the two files with the
+ * output of these functions.
  */
 #ifndef RONDO_CONFIG_HELP_H
 #define RONDO_CONFIG_HELP_H
@@ -12,7 +14,8 @@
 
 /*
  * Explains a setting ("retry.tries"), a member of a backend ("backends.weight"), or lists those of
- * a group ("retry") or "all", a line each. False, and nothing written, when nothing is called so.
+ * a group ("retry") or "all", a line each. False, and nothing written, when there is no such
+ * setting or group.
  */
 bool help_explain(const char *key, FILE *out);
 

@@ -1,8 +1,8 @@
 /*
  * load - a configuration from a file and the command line.
  *
- * It is read and checked whole: the answer is a configuration without a fault, or none and the list
- * of all its faults.
+ * It is read and checked as a whole: the result is a configuration without a fault, or NULL and the
+ * list of all faults.
  */
 #ifndef RONDO_CONFIG_LOAD_H
 #define RONDO_CONFIG_LOAD_H
@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "config/errors.h"
 
-/* Where a configuration comes from. Later ones win: file, listens and backends, sets. */
+/* The sources of a configuration. Later ones win: file, listens and backends, sets. */
 struct config_source {
 	const char *file;           /* NULL: none is read */
 	const char *const *listens; /* replace those of the file */
@@ -21,11 +21,11 @@ struct config_source {
 	size_t set_count;
 };
 
-/* Reads and checks. NULL when anything is wrong: `errors` then has all the faults, or is
+/* Reads and checks it. NULL when there is a fault: `errors` has all of them, or is marked
  * incomplete. */
 struct config *config_load(const struct config_source *source, struct config_errors *errors);
 
-/* Lets go of it; the same as rules_drop(&config->rules). */
+/* Gives up a reference; the same as rules_drop(&config->rules). */
 void config_drop(struct config *config);
 
 #endif

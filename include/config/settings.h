@@ -1,11 +1,11 @@
 /*
- * settings - the one table of what can be set.
+ * settings - the table of all settings.
  *
- * Each row says what a setting is called, its type, range and default, where its value goes,
- * whether a reload applies it, and what it is for. Reading a file, checking, -T, --explain, --set,
- * the example file and the manual's list all work from it; by name a setting is known elsewhere
- * only where it is checked against others or replaced by the command line. A second, small table
- * has the members of a backend's group.
+ * Each row has the name of a setting, its type, range and default, where its value is stored,
+ * whether a reload applies it, and a help text. Reading a file, checking, -T, --explain, --set, the
+ * example file and the list in the manual all use it. Other code names a setting only where it is
+ * checked against others or replaced by the command line. A second, small table has the members of
+ * a backend's group.
  */
 #ifndef RONDO_CONFIG_SETTINGS_H
 #define RONDO_CONFIG_SETTINGS_H
@@ -51,13 +51,13 @@ struct settings {
 /* All of a configuration: offsets are into struct config. */
 struct settings settings_all(void);
 
-/* Those of a backend's group: offsets are into struct backend_options. */
+/* The members of a backend's group: offsets are into struct backend_options. */
 struct settings settings_of_backend(void);
 
-/* The row called `path`, or NULL. */
+/* The row with this path, or NULL. */
 const struct setting *settings_find(struct settings settings, struct str path);
 
-/* Which row of settings_all is called `path`; there is one. */
+/* The index of this path in settings_all; it must exist. */
 size_t settings_row(const char *path);
 
 /* "retry" for "retry.tries"; empty for a setting outside of groups. */
@@ -66,16 +66,16 @@ struct str setting_group(const struct setting *setting);
 /* "tries" for "retry.tries". */
 const char *setting_name(const struct setting *setting);
 
-/* Is there a setting in a group of that name? */
+/* Does this group exist? */
 bool settings_has_group(struct settings settings, struct str group);
 
-/* The path that was probably meant by `path`; NULL when nothing is near. */
+/* The existing path that is most similar to `path`; NULL when none is similar. */
 const char *settings_suggest(struct settings settings, const char *path);
 
-/* The group that was probably meant by `name`; empty when nothing is near. */
+/* The existing group that is most similar to `name`; empty when none is similar. */
 struct str settings_suggest_group(struct settings settings, const char *name);
 
-/* Number of single-character edits, swaps of neighbours among them, that make `a` into `b`. */
+/* Number of single-character edits (swaps of neighbours included) that turn `a` into `b`. */
 size_t settings_distance(struct str a, struct str b);
 
 /* "duration", "size", ... */

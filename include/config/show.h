@@ -1,5 +1,5 @@
 /*
- * show - a configuration as a file has it.
+ * show - writes a configuration in the syntax of its file.
  */
 #ifndef RONDO_CONFIG_SHOW_H
 #define RONDO_CONFIG_SHOW_H
@@ -8,7 +8,8 @@
 
 #include <stdio.h>
 
-/* Prints every setting with its effective value and, in a comment, its origin; a valid file itself.
+/* Prints every setting with its effective value and, in a comment, its origin. The output is a
+ * valid configuration file.
  */
 void config_show(const struct config *config, FILE *out);
 

@@ -18,7 +18,7 @@ static bool is_host_name(struct str host)
 			return false;
 		numeric &= host.data[i] == '.' || (host.data[i] >= '0' && host.data[i] <= '9');
 	}
-	/* What looks like an IPv4 address is one, or a slip. */
+	/* A numeric name must be a valid IPv4 address: anything else is a typing mistake. */
 	return !numeric || net_addr_from_ip(&addr, host, 0);
 }
 
@@ -33,7 +33,7 @@ static bool split_authority(struct net_authority *authority, struct str text)
 	       (net_addr_from_ip(&addr, authority->host, 0) && addr.any.sa_family == AF_INET6);
 }
 
-/* The host and port of a URL whose scheme is gone. `port` is what goes without saying; 0: nothing.
+/* Reads host and port of a URL without its scheme. `port` is the default port; 0: there is none.
  */
 static const char *read_authority(
     struct backend_options *options, struct str text, struct arena *arena)
@@ -64,7 +64,7 @@ static const char *read_authority(
 	return NULL;
 }
 
-/* Takes the URL in options->url apart. NULL when it is fine, else what is wrong. */
+/* Splits the URL in options->url. NULL on success, else a message. */
 static const char *read_url(struct backend_options *options, struct arena *arena)
 {
 	struct str text = str_from(options->url);
@@ -102,7 +102,7 @@ static void fault(const struct config_load *load, const struct config_node *node
 	config_errors_add(load->errors, (struct config_fault){node->line, hint}, "%s", text);
 }
 
-/* A name is typed in commands and stands in metrics. */
+/* A name is typed in commands and used in metrics. */
 static bool is_name(const char *name)
 {
 	for (const char *c = name; *c; c++)
@@ -111,7 +111,7 @@ static bool is_name(const char *name)
 	return *name != '\0';
 }
 
-/* Reads one member of a group. False when something was wrong with it. */
+/* Reads one member of a group. False when it had a fault. */
 static bool read_member(
     struct config_load *load, const struct config_node *member, struct config_listed *listed)
 {
@@ -186,7 +186,7 @@ static bool is_same_server(const struct backend_options *a, const struct backend
 	return a->port == b->port && str_equals_nocase(str_from(a->host), str_from(b->host));
 }
 
-/* Is it listed already, or its name? Says where. */
+/* Is the backend or its name listed already? Reports it, with the place. */
 static bool is_duplicate(const struct config_load *load, const struct config_listed *listed)
 {
 	const struct backend_options *options = &listed->backend.options;

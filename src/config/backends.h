@@ -1,8 +1,8 @@
 /*
  * backends - reads the lists of backends: URLs, and groups with a URL.
  *
- * They come from the main file, from included files and from the command line. Faults go to
- * load->errors; a backend with a fault is left out.
+ * The lists come from the main file, from included files and from the command line. Faults are
+ * added to load->errors; a backend with a fault is left out.
  */
 #ifndef RONDO_CONFIG_BACKENDS_H
 #define RONDO_CONFIG_BACKENDS_H
@@ -12,7 +12,7 @@
 /* Reads a value of `backends` and appends to load->backends. */
 void config_backends_read(struct config_load *load, const struct config_node *node);
 
-/* load->backends become those of the configuration. */
+/* Stores load->backends in the configuration. */
 void config_backends_store(struct config_load *load);
 
 #endif

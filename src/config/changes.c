@@ -2,7 +2,7 @@
 
 #include "values.h"
 
-/* One comparison, while it lasts. */
+/* The state of one comparison. */
 struct comparison {
 	const struct config *old, *new;
 	config_say *say;
@@ -11,14 +11,14 @@ struct comparison {
 	struct arena arena;
 };
 
-/* The caller has formatted it; without memory there is a line all the same. */
+/* `line` was formatted by the caller. It is NULL without memory; say something all the same. */
 static void say(struct comparison *comparison, const char *line)
 {
 	comparison->say(comparison->context, line ? line : "a change (no memory to describe it)");
 	comparison->count++;
 }
 
-/* "5s" rather than "\"5s\"": lines are for people. */
+/* Without its quotes, for people: "5s" rather than "\"5s\"". */
 static struct str bare(const char *text)
 {
 	struct str s = str_from(text);
@@ -53,7 +53,7 @@ static const struct config_backend *find_url(const struct config *config, const 
 	return NULL;
 }
 
-/* A backend that is in both: what is said is said under its old name. */
+/* Compares a backend that is in both configurations. Lines use its old name. */
 static void compare_backend(struct comparison *comparison, const struct config_backend *old,
     const struct config_backend *new)
 {
@@ -65,7 +65,8 @@ static void compare_backend(struct comparison *comparison, const struct config_b
 		const char *before = value_format(member, &old->options, arena);
 		const char *after = value_format(member, &new->options, arena);
 
-		/* Who follows the general limit is covered by what is said about that. */
+		/* Backends without a limit of their own follow the general one, which has its own
+		 * line. */
 		if (member->type == SETTING_DURATION && !old->own_delay && !new->own_delay)
 			continue;
 		if (!before || !after)
@@ -77,7 +78,7 @@ static void compare_backend(struct comparison *comparison, const struct config_b
 	}
 }
 
-/* Do those that are in both stand in another order? */
+/* Do the backends that are in both have another order? */
 static bool is_reordered(const struct config *old, const struct config *new)
 {
 	const struct config_backend *last = NULL;
@@ -116,7 +117,7 @@ static void compare_backends(struct comparison *comparison)
 					    backend->options.name, backend->options.url));
 	}
 	if (is_reordered(old, new))
-		say(comparison, "backends stand in another order");
+		say(comparison, "backends are in another order");
 }
 
 size_t config_describe_changes(
@@ -144,7 +145,7 @@ void config_keep_sizes(struct config *config, const struct config *running)
 	}
 	if (head->uri_bytes > head->header_bytes)
 		head->uri_bytes = head->header_bytes;
-	/* What is shown, and compared at the next reload, is what is in force. */
+	/* Show, and compare at the next reload, the values that are in force. */
 	for (size_t i = 0; i < all.count; i++) {
 		const char *text = all.items[i].type == SETTING_BACKENDS
 				       ? NULL

@@ -5,7 +5,7 @@ static const struct config_line *line_of(const struct config_load *load, const c
 	return load->lines[settings_row(path)];
 }
 
-/* Where a fault of two settings is shown: at the one that was given, the first when both were. */
+/* The line for a fault of two settings: that of the one that was set, the first when both were. */
 static const struct config_line *line_of_two(
     const struct config_load *load, const char *first, const char *second)
 {
@@ -22,7 +22,7 @@ static const char *format(struct config_load *load, const char *path)
 	return text ? text : "?";
 }
 
-/* A default gives way to what was set; two that were set must fit. */
+/* A default is adapted to a value that was set; two values that were set must fit. */
 static void check_order(struct config_load *load)
 {
 	struct config *config = load->config;
@@ -82,7 +82,7 @@ static void check_admin(struct config_load *load)
 	if (!net_addr_from_path(&addr, str_from(config->admin_socket)))
 		config_errors_add(load->errors,
 		    (struct config_fault){line_of(load, "admin.socket"), NULL},
-		    "admin.socket: \"%s\" is no absolute path of at most 107 bytes",
+		    "admin.socket: \"%s\" is not an absolute path of at most 107 bytes",
 		    config->admin_socket);
 }
 
@@ -94,15 +94,15 @@ static void check_backends(struct config_load *load)
 	const char *hint = load->main_file ? "write backends = ( \"http://localhost:8001\" );"
 					   : "add --backend http://localhost:8001";
 
-	/* Those that are wrong were reported. */
+	/* Backends with faults were reported already. */
 	if (load->config->backend_count == 0 && load->errors->count == 0)
 		config_errors_add(
 		    load->errors, (struct config_fault){line ? line : &whole, hint}, "no backends");
 }
 
 /*
- * A try that ends with the request says nothing about its backend: one that hangs would stay in
- * turn. The defaults leave time enough, so one of the two was given.
+ * A try that the deadline of the request ends is no evidence against its backend, so a backend that
+ * hangs would never go down. The defaults leave enough time, so one of the two was set.
  */
 static void check_deadline(struct config_load *load)
 {
@@ -118,7 +118,7 @@ static void check_deadline(struct config_load *load)
 			continue;
 		config->warning = arena_printf(&config->arena,
 		    "%s: retry.deadline, %s, is not more than max_delay_response, %s%s%s: "
-		    "a backend that hangs will never be taken for one that does",
+		    "a backend that hangs will not be detected",
 		    backend->own_delay ? backend->origin : config_line_origin(line, &load->scratch),
 		    format(load, "retry.deadline"),
 		    value_format(delay, &backend->options, &load->scratch),

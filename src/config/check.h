@@ -6,8 +6,9 @@
 
 #include "load_state.h"
 
-/* For a configuration that is filled. Faults go to load->errors; what is allowed and hardly meant
- * becomes its warning. A default that does not fit what was set gives way. */
+/* Checks a filled configuration. Faults are added to load->errors; a value that is allowed but
+ * probably a mistake becomes its warning. A default that contradicts a value that was set is
+ * adapted to it. */
 void config_check(struct config_load *load);
 
 #endif

@@ -31,7 +31,7 @@ void config_errors_write(const struct config_errors *errors, FILE *out)
 	}
 }
 
-/* The line as it is shown below a message; control bytes cannot play with the terminal. */
+/* The line to show below a message, without control bytes, which could disturb the terminal. */
 static char *show_source(const struct config_line *line)
 {
 	enum { MARGIN = 24 };

@@ -8,7 +8,7 @@
 
 struct building {
 	const struct config_syntax *syntax;
-	size_t values; /* that were built */
+	size_t values; /* built so far */
 	struct arena *arena;
 };
 
@@ -22,7 +22,8 @@ static struct str variable_name(struct str text)
 	return (struct str){text.data, len < text.len ? len : text.len};
 }
 
-/* The value of what stands between "${" and "}"; NULL when there is none, and then *wrong says why.
+/* The value for the text between "${" and "}"; NULL when there is none, and then *wrong is the
+ * reason.
  */
 static const char *variable_value(struct arena *arena, struct str inside, const char **wrong)
 {
@@ -33,7 +34,7 @@ static const char *variable_value(struct arena *arena, struct str inside, const 
 
 	if (name.len == 0 || (rest.len && !str_starts_with(rest, STR(":-")))) {
 		*wrong = arena_printf(arena,
-		    "${%.*s} names no variable; write ${NAME} or ${NAME:-default}",
+		    "${%.*s} is not a variable; write ${NAME} or ${NAME:-default}",
 		    STR_ARGS(inside));
 		return NULL;
 	}
@@ -41,13 +42,14 @@ static const char *variable_value(struct arena *arena, struct str inside, const 
 		return arena_copy(arena, (struct str){rest.data + 2, rest.len - 2});
 	if (!value)
 		*wrong = arena_printf(arena,
-		    "the environment has no variable %.*s; \"${%.*s:-default}\" goes without one",
+		    "the environment has no variable %.*s; \"${%.*s:-default}\" would use a "
+		    "default",
 		    STR_ARGS(name), STR_ARGS(name));
 	return value;
 }
 
-/* The text with its variables replaced; values are not looked through again. NULL when something is
- * *wrong. */
+/* The text with its variables replaced; variables inside values are not. NULL on failure, with the
+ * reason in *wrong. */
 static const char *expand(struct arena *arena, const char *text, const char **wrong)
 {
 	const char *done = "";

@@ -124,7 +124,7 @@ static void take_included_tree(struct config_load *load, const struct config_nod
 			    "an included file cannot include others");
 		else
 			config_errors_add(load->errors, (struct config_fault){node->line, NULL},
-			    "an included file holds `backends` and nothing else; `%s` belongs into "
+			    "an included file holds `backends` and nothing else; `%s` belongs in "
 			    "%s",
 			    node->name, load->main_file ? load->main_file : "the command line");
 	}
@@ -143,8 +143,8 @@ static const struct config_node *open_file(struct config_load *load, const char 
 	return good ? &opened->file.root : NULL;
 }
 
-/* A pipe or a device would keep whoever reads it waiting, and with a reload all clients. What
- * cannot be looked at cannot be opened either. */
+/* Reading a pipe or a device could block, and with a reload all clients would wait. True when stat
+ * fails: opening the file will report it. */
 static bool is_file(const char *path)
 {
 	struct stat status;
@@ -222,7 +222,7 @@ static void take_set(struct config_load *load, const char *set)
 		take_setting(load, (size_t)(setting - settings_all().items), &node);
 }
 
-/* --listen or --backend: together they are the whole list, whatever the files say. */
+/* --listen or --backend: all of them together replace the list of the files. */
 static void take_list(
     struct config_load *load, const char *path, const char *const *values, size_t count)
 {
@@ -276,7 +276,7 @@ static void read_source(struct config_load *load, const struct config_source *so
 	}
 	take_list(load, "backends", source->backends, source->backend_count);
 	config_backends_store(load);
-	/* Without a main file that can be read, everything else would only be its echo. */
+	/* If the main file could not be read, all other faults would only follow from that. */
 	if (root || !source->file)
 		config_check(load);
 }
@@ -298,7 +298,7 @@ static void store_files(struct config_load *load)
 			    arena_copy(&config->arena, str_from(opened->file.text.files[i]));
 }
 
-/* What is derived from settings, and what is remembered for showing them. */
+/* Sets derived values, and keeps the text and origin of every setting. */
 static void complete(struct config_load *load)
 {
 	struct config *config = load->config;

@@ -1,8 +1,8 @@
 /*
- * load_state - one load of a configuration, while it lasts.
+ * load_state - the state of loading one configuration.
  *
- * load, backends and check share it: the configuration being filled, the faults, and all that is
- * needed only until the end: nodes, lines, messages.
+ * load, backends and check share it. It has the configuration that is being filled, the faults, and
+ * all data that is needed only during the load: nodes, lines, messages.
  */
 #ifndef RONDO_CONFIG_LOAD_STATE_H
 #define RONDO_CONFIG_LOAD_STATE_H
@@ -11,7 +11,7 @@
 #include "files.h"
 #include "values.h"
 
-/* A backend that was read, and where. */
+/* A backend that was read, and its line. */
 struct config_listed {
 	struct config_listed *next;
 	struct config_backend backend;

@@ -1,9 +1,9 @@
 /*
- * node - what a file says, before anybody knows what it means.
+ * node - the content of a file, before it is interpreted.
  *
- * A tree of names and plain values with the line each stands on. Files, the command line and the
- * defaults in the table of settings all become nodes, so that one reader serves them. Nodes live in
- * the arena of one load.
+ * A tree of names and plain values, each with its line. Files, the command line and the defaults in
+ * the table of settings all become nodes, so that one reader is enough for all. Nodes are taken
+ * from the arena of one load.
  */
 #ifndef RONDO_CONFIG_NODE_H
 #define RONDO_CONFIG_NODE_H
@@ -17,7 +17,7 @@ enum config_node_kind {
 	NODE_BOOLEAN,
 	NODE_LIST, /* ( ) or [ ] */
 	NODE_GROUP,
-	NODE_FAULTY /* a string that cannot be used; `text` says why */
+	NODE_FAULTY /* a string that cannot be used; `text` is the reason */
 };
 
 struct config_node {
@@ -30,7 +30,7 @@ struct config_node {
 	const struct config_line *line;
 };
 
-/* Reports each NODE_FAULTY in it. True when there was one: then it is not to be read. */
+/* Reports each NODE_FAULTY in the node. True when there was one: the node must not be read then. */
 bool config_node_is_faulty(const struct config_node *node, struct config_errors *errors);
 
 /* "a string", "a list": for messages. */

@@ -24,7 +24,7 @@ static const char *const forwarded_words[] = {"x-forwarded", "rfc7239", "none", 
 static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_words[] = {"combined", "combined+", "json", NULL};
 
-/* Members of a group stand together, in the order of the manual. */
+/* Members of a group are adjacent, in the order of the manual. */
 static const struct setting config_rows[] = {
     {.path = "listen",
 	.type = SETTING_LISTEN,
@@ -44,15 +44,16 @@ static const struct setting config_rows[] = {
 	CONFIG(ring.balance),
 	.words = balance_words,
 	.fallback = "round_robin",
-	.help = "Who is next. round_robin: smooth turns by weight. adaptive: the same turns, with "
-		"weights that follow the response times of each backend."},
+	.help = "How the next backend is chosen. round_robin: smooth turns by weight. "
+		"adaptive: the same turns, with weights that follow the response times of each "
+		"backend."},
     {.path = "max_delay_response",
 	.type = SETTING_DURATION,
 	CONFIG(max_delay_response_us),
 	.min = MS,
 	.max = 24 * HOUR,
 	.fallback = "5s",
-	.help = "The longest a backend may stay silent after the whole request was handed to it. "
+	.help = "The longest time a backend may be silent after it got the whole request. "
 		"After that the request falls through to the next backend."},
     {.path = "retry_window",
 	.type = SETTING_DURATION,
@@ -87,10 +88,10 @@ static const struct setting config_rows[] = {
 	CONFIG(rules.retry.methods),
 	.words = method_words,
 	.fallback = "idempotent",
-	.help = "What may be sent a second time once bytes of it reached a backend. idempotent: "
-		"GET, HEAD, OPTIONS, TRACE, PUT and DELETE, and whatever carries "
-		"retry.idempotency_header. all: every method, when the backends can take it "
-		"twice. none: nothing, whatever it carries."},
+	.help = "Requests that may be sent again after bytes of them reached a backend. "
+		"idempotent: GET, HEAD, OPTIONS, TRACE, PUT and DELETE, and any request with "
+		"the field retry.idempotency_header. all: every request, if the backends can "
+		"take it twice. none: no request."},
     {.path = "retry.statuses",
 	.type = SETTING_STATUSES,
 	CONFIG_LIST(rules.retry.statuses, rules.retry.status_count),
@@ -104,8 +105,8 @@ static const struct setting config_rows[] = {
 	.needs_restart = true,
 	.max = 16 * MIB,
 	.fallback = "64k",
-	.help = "Content of a request up to this size is kept for a second try, and where its "
-		"length is announced it is awaited before a backend is picked, so that a slow "
+	.help = "Content of a request up to this size is kept for a second try. If its length "
+		"is announced, rondo waits for it before it picks a backend, so that a slow "
 		"client with a small form occupies no backend."},
     {.path = "retry.deadline",
 	.type = SETTING_DURATION,
@@ -113,9 +114,9 @@ static const struct setting config_rows[] = {
 	.min = MS,
 	.max = 24 * HOUR,
 	.fallback = "30s",
-	.help = "Limit for all tries of a request together, from its whole head to the first byte "
-		"of the answer. It begins anew when a client that had to be waited for has sent "
-		"all."},
+	.help = "Limit for all tries of a request together, from its whole head to the first "
+		"byte of the answer. It starts again when a client that rondo had to wait for "
+		"has sent the whole request."},
     {.path = "retry.budget",
 	.type = SETTING_INTEGER,
 	CONFIG(rules.retry.budget_percent),
@@ -128,7 +129,7 @@ static const struct setting config_rows[] = {
 	CONFIG(rules.retry.idempotency_header),
 	.fallback = "Idempotency-Key",
 	.help = "A request that carries this field counts as idempotent, whatever its method. "
-		"\"\": none does."},
+		"\"\": no such field."},
 
     {.path = "timeouts.connect",
 	.type = SETTING_DURATION,
@@ -246,9 +247,9 @@ static const struct setting config_rows[] = {
 	.type = SETTING_BOOLEAN,
 	CONFIG(rules.clients.half_close),
 	.fallback = "false",
-	.help = "Whether a client that has ended its sending side still waits for its answer. By "
-		"default it has gone: what it asked for is dropped, and nothing further is tried. "
-		"In a tunnel each side may end by itself in any case."},
+	.help = "Whether a client that has ended its sending side still waits for its answer. "
+		"By default it counts as gone: its request is dropped, and no other backend is "
+		"tried. In a tunnel each side may end by itself in any case."},
 
     {.path = "limits.connections",
 	.type = SETTING_INTEGER,
@@ -303,7 +304,7 @@ static const struct setting config_rows[] = {
 	.type = SETTING_FIELD,
 	CONFIG(rules.headers.request_id),
 	.fallback = "",
-	.help = "Field that carries a request id, \"X-Request-ID\": made where the client sent "
+	.help = "Field that carries a request id, \"X-Request-ID\": made if the client sent "
 		"none, passed on and logged. \"\": none."},
     {.path = "headers.forwarded",
 	.type = SETTING_CHOICE,
@@ -311,24 +312,25 @@ static const struct setting config_rows[] = {
 	.words = forwarded_words,
 	.fallback = "x-forwarded",
 	.help = "How backends learn about the client. x-forwarded: X-Forwarded-For, -Proto and "
-		"-Host. rfc7239: Forwarded. none: they do not. What a client says in these fields "
-		"is dropped either way, unless it is in headers.trusted_proxies."},
+		"-Host. rfc7239: Forwarded. none: they do not. These fields of a client are "
+		"dropped in any case, unless the client is in headers.trusted_proxies."},
     {.path = "headers.trusted_proxies",
 	.type = SETTING_BLOCKS,
 	CONFIG_LIST(rules.headers.trusted, rules.headers.trusted_count),
 	.fallback = "",
 	.help = "Address blocks, [ \"10.0.0.0/8\", \"::1\" ], of proxies in front whose "
-		"forwarding fields are kept and extended. From anybody else they are replaced."},
+		"forwarding fields are kept and extended. Those of all other clients are "
+		"replaced."},
 
     {.path = "log.level",
 	.type = SETTING_CHOICE,
 	CONFIG(log_level),
 	.words = level_words,
 	.fallback = "info",
-	.help = "What is told on stderr, which under systemd is the journal. error: what rondo "
+	.help = "Messages on stderr, which under systemd is the journal. error: what rondo "
 		"cannot do. warning: also backends that go down and requests that fail. info: "
-		"also start, stop, reloads and backends that come back. debug: also what helps to "
-		"find faults in rondo itself."},
+		"also start, stop, reloads and backends that come back. debug: also details "
+		"for finding faults in rondo itself."},
     {.path = "log.access",
 	.type = SETTING_TEXT,
 	CONFIG(access_log.path),
@@ -339,9 +341,9 @@ static const struct setting config_rows[] = {
 	CONFIG(access_log.format),
 	.words = format_words,
 	.fallback = "combined+",
-	.help = "The form of these lines. combined: what every log reader knows. combined+: the "
-		"same, followed by times, every try with its backend, and how it ended. json: an "
-		"object a line. rondo.conf(5) explains the fields."},
+	.help = "The form of these lines. combined: the form that log readers know. combined+: "
+		"the same, followed by times, every try with its backend, and how it ended. "
+		"json: an object a line. rondo.conf(5) explains the fields."},
 
     {.path = "admin.http",
 	.type = SETTING_ADDRESS,
@@ -365,7 +367,7 @@ static const struct setting backend_rows[] = {
     {.path = "name",
 	.type = SETTING_TEXT,
 	BACKEND(name),
-	.help = "What logs, metrics and rondoctl call it; HOST:PORT when nothing is given."},
+	.help = "Its name in logs, metrics and rondoctl; HOST:PORT when none is given."},
     {.path = "weight",
 	.type = SETTING_INTEGER,
 	BACKEND(weight),
@@ -378,7 +380,7 @@ static const struct setting backend_rows[] = {
 	BACKEND(max_connections),
 	.max = 1000000,
 	.fallback = "0",
-	.help = "When so many are in use it is passed over. 0: no limit."},
+	.help = "It is skipped when this many connections to it are in use. 0: no limit."},
     {.path = "max_delay_response",
 	.type = SETTING_DURATION,
 	BACKEND(max_delay_response_us),

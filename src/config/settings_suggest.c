@@ -9,7 +9,7 @@ static size_t least(size_t a, size_t b)
 
 size_t settings_distance(struct str a, struct str b)
 {
-	/* Three rows of the usual table are alive: two letters may have changed places. */
+	/* Three rows of the usual table are needed, since a swap of two letters is one edit. */
 	size_t rows[3][WORD_LENGTH + 1];
 	size_t *before = rows[0];
 	size_t *last = rows[1];
@@ -50,8 +50,8 @@ static struct str first_word(struct str path)
 	return (struct str){path.data, str_find(path, '.')};
 }
 
-/* How far `meant` is from what was written; more than DISTANCE_MEANT is too far. A short word must
- * be nearer: half of it is its own. */
+/* The distance of `meant` from the written word; more than DISTANCE_MEANT is too far. For a short
+ * word the limit is half of its length. */
 static size_t word_distance(struct str written, struct str meant)
 {
 	size_t distance = settings_distance(written, meant);
@@ -59,13 +59,13 @@ static size_t word_distance(struct str written, struct str meant)
 	return distance <= DISTANCE_MEANT && distance * 2 <= written.len ? distance : SIZE_MAX;
 }
 
-/* The whole path may be misspelt, or the setting stands in another group. */
+/* The path may be misspelt, or the setting belongs to another group. */
 static size_t path_distance(struct str written, struct str meant)
 {
 	size_t whole = word_distance(written, meant);
 	size_t word = word_distance(last_word(written), last_word(meant));
 
-	/* In the right place a slip is likelier than a wrong place. */
+	/* A misspelt name in the right group is likelier than a wrong group. */
 	if (word != SIZE_MAX && !str_equals(first_word(written), first_word(meant)))
 		word = 2 * word + 1;
 	return least(whole, word);

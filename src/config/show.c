@@ -4,7 +4,7 @@
 
 enum { ORIGIN_COLUMN = 48 };
 
-/* The origin as a comment; a file's name must not end the line. */
+/* The origin as a comment; a line feed in a file name must not end the comment. */
 static void write_origin(FILE *out, int column, const char *origin)
 {
 	fprintf(out, "%*s# ", column < ORIGIN_COLUMN ? ORIGIN_COLUMN - column : 2, "");
@@ -42,7 +42,8 @@ static void write_setting(
 	bool is_comment = strcmp(setting->path, "include") == 0 && strcmp(value->text, "\"\"") != 0;
 	int column = 0;
 
-	/* The backends of those files are listed: read again they would be there twice. */
+	/* The backends of the included files are in the output: with an active `include` they would
+	 * be read twice. */
 	if (is_comment)
 		column += fprintf(out, "# ");
 	if (setting_group(setting).len)

@@ -5,7 +5,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-/* A file with more faults than this is not a configuration; the rest says nothing new. */
+/* With more faults than this the file is probably not a configuration: more messages do not
+ * help. */
 enum { SYNTAX_FAULTS = 20 };
 
 /* A name that was set in a group. */
@@ -15,7 +16,7 @@ struct name {
 	const struct config_line *line;
 };
 
-/* A bracket that is open; the text itself is one without brackets. */
+/* An open bracket; the text itself counts as one. */
 struct bracket {
 	char closer;
 	const char *opener;
@@ -30,7 +31,7 @@ struct checker {
 	struct config_token token;        /* the next one */
 	const struct config_line *before; /* the line of the one before it */
 	struct bracket brackets[CONFIG_SYNTAX_DEPTH + 1];
-	size_t depth; /* of them are in use */
+	size_t depth; /* how many are in use */
 	struct config_syntax *found;
 	size_t faults;
 	const struct config_line *fault_line; /* of the last fault */
@@ -53,7 +54,7 @@ static void give_up(struct checker *checker)
 	checker->faults = SYNTAX_FAULTS + 1;
 }
 
-/* One fault a line: what follows on it is mostly its echo. */
+/* One fault for each line: others on it mostly follow from the first. */
 static void fault(struct checker *checker, struct config_fault fault, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static void fault(struct checker *checker, struct config_fault fault, const char *format, ...)
@@ -83,13 +84,13 @@ static void advance(struct checker *checker)
 	}
 }
 
-/* How much of a word goes into a message. */
+/* The length of a word in a message. */
 static int shown(struct str word)
 {
 	return word.len < 80 ? (int)word.len : 80;
 }
 
-/* A value begins: on the line of its name where it has one. */
+/* Records the line of a value, which is the line of its name if it has one. */
 static void note_value(struct checker *checker, const struct config_line *line)
 {
 	struct config_syntax *found = checker->found;
@@ -138,7 +139,7 @@ static bool open_bracket(struct checker *checker)
 	return true;
 }
 
-/* What stands is a closing bracket or the end. Is the innermost bracket over with it? */
+/* The current token is a closing bracket or the end. Does it close the innermost bracket? */
 static bool close_bracket(struct checker *checker)
 {
 	struct bracket *bracket = &checker->brackets[checker->depth];
@@ -155,7 +156,7 @@ static bool close_bracket(struct checker *checker)
 		    "this '%c' is never closed", bracket->opener[0]);
 		return true;
 	}
-	/* The wrong one of two keys, most likely: what is open goes on behind it. */
+	/* Probably a typing mistake: the open bracket goes on behind it. */
 	if (checker->depth && bracket->line == here(checker)) {
 		hint = arena_printf(&checker->arena, "write '%c'", bracket->closer);
 		fault(checker, (struct config_fault){bracket->line, hint},
@@ -187,7 +188,8 @@ static bool is_name(const struct checker *checker)
 	return checker->token.kind == TOKEN_NAME || checker->token.kind == TOKEN_DOTTED;
 }
 
-/* Does the name that stands begin a setting: is an assignment next, and not the colon of http://?
+/* Does the current name begin a setting? It does if an assignment is next that is not the colon of
+ * http://.
  */
 static bool begins_setting(const struct checker *checker)
 {
@@ -220,7 +222,7 @@ static void note_name(struct checker *checker, struct str text)
 			continue;
 		hint = arena_printf(&checker->arena, "it was set first on line %u%s",
 		    name->line->number,
-		    begins_group(checker) ? "; settings of a group stand together in one { }" : "");
+		    begins_group(checker) ? "; put all settings of a group into one { }" : "");
 		fault(checker, (struct config_fault){here(checker), hint}, "`%.*s` is set twice",
 		    shown(text), text.data);
 		return;
@@ -232,7 +234,7 @@ static void note_name(struct checker *checker, struct str text)
 	group->names = name;
 }
 
-/* name = value, and a semicolon or comma or none. */
+/* name = value, then a semicolon, a comma or nothing. */
 static void check_setting(struct checker *checker)
 {
 	struct str name = checker->token.text;
@@ -256,7 +258,7 @@ static void check_setting(struct checker *checker)
 		advance(checker);
 }
 
-/* "retry.tries = 3", as settings are called everywhere but in a file. */
+/* "retry.tries = 3": the form of a setting's name that is used everywhere except in a file. */
 static void check_dotted(struct checker *checker)
 {
 	struct str name = checker->token.text;
@@ -265,7 +267,7 @@ static void check_dotted(struct checker *checker)
 	    shown(group), group.data, shown(name), name.data);
 
 	fault(checker, (struct config_fault){here(checker), hint},
-	    "a name in a file has no point: `%.*s` stands in the group `%.*s`", shown(name),
+	    "a name in a file has no dot: `%.*s` belongs in the group `%.*s`", shown(name),
 	    name.data, shown(group), group.data);
 	advance(checker);
 	if (checker->token.kind != TOKEN_ASSIGN)
@@ -276,7 +278,7 @@ static void check_dotted(struct checker *checker)
 		advance(checker);
 }
 
-/* Something in a group that is no name. */
+/* A token in a group that is not a name. */
 static void check_misplaced(struct checker *checker)
 {
 	struct str text = checker->token.text;
@@ -284,13 +286,14 @@ static void check_misplaced(struct checker *checker)
 	const char *hint = NULL;
 
 	if (checker->token.kind == TOKEN_STRAY && text.data[0] == '@') {
-		hint = "@include \"FILE\" stands alone on its line";
+		hint = "write @include \"FILE\" on a line of its own";
 		checker->lexer.at += strcspn(checker->lexer.at, "\n");
-		fault(checker, (struct config_fault){line, hint}, "not a proper @include");
+		fault(checker, (struct config_fault){line, hint}, "not a valid @include");
 	} else if (checker->token.kind == TOKEN_STRAY &&
 		   (text.data[0] & 0x80 || text.data[0] < ' ')) {
 		fault(checker, (struct config_fault){line, NULL},
-		    "the byte 0x%02x means nothing outside of quotes", (unsigned char)text.data[0]);
+		    "the byte 0x%02x is not allowed outside of quotes",
+		    (unsigned char)text.data[0]);
 	} else if (checker->token.kind == TOKEN_UNENDED) {
 		fault(checker, (struct config_fault){line, NULL}, "the second quote is missing");
 	} else {
@@ -306,7 +309,7 @@ static void check_misplaced(struct checker *checker)
 static void check_group(struct checker *checker)
 {
 	for (;;) {
-		/* Exhaustive: all the rest is misplaced. */
+		/* All other tokens are misplaced. */
 		if (checker->token.kind == TOKEN_NAME) {
 			check_setting(checker);
 		} else if (checker->token.kind == TOKEN_DOTTED) {
@@ -344,7 +347,7 @@ static bool check_name_in_list(struct checker *checker, bool is_first)
 	hint = arena_printf(&checker->arena, "write { %.*s = ...; }", shown(checker->token.text),
 	    checker->token.text.data);
 	fault(checker, (struct config_fault){here(checker), hint},
-	    "a setting inside of '%c' stands in a group of its own", list->opener[0]);
+	    "a setting inside of '%c' needs a group of its own", list->opener[0]);
 	while (is_name(checker) && begins_setting(checker)) {
 		advance(checker);
 		advance(checker);
@@ -368,7 +371,7 @@ static bool has_odd_quotes(struct str line)
 	return odd;
 }
 
-/* What stands behind an element: a comma, or what should have been one. */
+/* Checks the token behind an element, which should be a comma. */
 static void check_separator(struct checker *checker)
 {
 	switch ((int)checker->token.kind) {
@@ -400,8 +403,8 @@ static void check_separator(struct checker *checker)
 		    "a comma is missing after this element");
 }
 
-/* Is the list over with the token that stands? `comma` is the line of the comma before it, if there
- * is one. */
+/* Does the current token end the list? `comma` is the line of the comma before it, if there is
+ * one. */
 static bool ends_list(struct checker *checker, const struct config_line *comma)
 {
 	char closer = checker->brackets[checker->depth].closer;
@@ -435,8 +438,7 @@ static void check_list(struct checker *checker)
 	bool is_first = true;
 
 	while (!ends_list(checker, comma)) {
-		/* A bracket that closes nothing was stepped over: what follows may end the list as
-		 * well. */
+		/* A bracket that closes nothing was skipped: the next token may end the list. */
 		if (checker->token.kind == TOKEN_CLOSE || checker->token.kind == TOKEN_END)
 			continue;
 		if (!is_name(checker))
@@ -462,7 +464,7 @@ static void check_nested(struct checker *checker)
 	checker->depth--;
 }
 
-/* Strings that stand in a row are one in a setting, as in C; in a list that was a forgotten comma.
+/* In a setting, strings in a row are one string, as in C; in a list a comma was forgotten.
  */
 static void check_string(struct checker *checker)
 {

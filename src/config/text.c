@@ -7,7 +7,7 @@
 
 enum { FILE_BYTES = 4 << 20, FILE_STEP = 16384, INCLUDE_DEPTH = 10 };
 
-/* What a byte of the text belongs to. An @include inside a string or a comment is none. */
+/* The context of a byte. An @include inside a string or a comment is ignored. */
 enum place { PLACE_CODE, PLACE_STRING, PLACE_COMMENT };
 
 struct reading {
@@ -32,7 +32,7 @@ char *config_text_path(const char *file, struct str name)
 	return path;
 }
 
-/* Storage for `needed` items, moved when there was less; NULL, and nothing changed, without memory.
+/* Makes room for `needed` items, and may move them. NULL, and nothing changed, without memory.
  */
 static void *grown(void *items, size_t *size, size_t needed, size_t item)
 {
@@ -56,7 +56,8 @@ struct content {
 	size_t size;
 };
 
-/* Reads on to the end; 0 or an errno, EFBIG when it cannot be a configuration. */
+/* Reads up to the end of the file; 0 or an errno, EFBIG when it is too large for a
+ * configuration. */
 static int read_all(int fd, struct content *content)
 {
 	ssize_t got = 1;
@@ -78,7 +79,7 @@ static int read_all(int fd, struct content *content)
 	return 0;
 }
 
-/* Reads a whole file; content->data is to be freed either way. */
+/* Reads a whole file; the caller frees content->data in either case. */
 static int read_file(const char *file, struct content *content)
 {
 	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -109,12 +110,12 @@ static bool append_line(struct config_text *text, const struct config_line *line
 	text->len += s.len;
 	text->all[text->len++] = '\n';
 	text->all[text->len] = '\0';
-	/* `all` still moves: where it is said at the end. */
+	/* `all` may still move, so pointers into it are set at the end. */
 	text->lines[text->line_count++] = *line;
 	return true;
 }
 
-/* Follows strings and comments through a line, to know where the next one begins. */
+/* Tracks strings and comments through a line: the context at the start of the next line. */
 static enum place place_after(enum place place, struct str line)
 {
 	for (size_t i = 0; i < line.len; i++) {
@@ -139,12 +140,12 @@ static enum place place_after(enum place place, struct str line)
 			i++;
 		}
 	}
-	/* A string that a line does not end is a fault of its own, found later: it must not swallow
-	 * the file. */
+	/* A string without an end on its line is a fault, reported later: it must not hide the rest
+	 * of the file. */
 	return place == PLACE_STRING ? PLACE_CODE : place;
 }
 
-/* Is the line an @include? Then *name is the file. */
+/* Is the line an @include? Sets *name to the file then. */
 static bool is_include(struct str line, struct str *name)
 {
 	struct str directive = STR("@include");
@@ -220,7 +221,7 @@ static const char *keep_name(struct config_text *text, const char *file)
 	return files[text->file_count++] = name;
 }
 
-/* Takes the lines of `file`; `from` is the line that asked for it, NULL for the first file. */
+/* Adds the lines of `file`; `from` is the line that includes it, NULL for the first file. */
 static bool read_lines(struct reading *reading, const char *file, const struct config_line *from)
 {
 	struct config_line line = {.file = keep_name(reading->text, file)};
@@ -258,7 +259,7 @@ bool config_text_read(struct config_text *text, const char *file, struct config_
 	*text = (struct config_text){0};
 	if (!read_lines(&reading, file, NULL))
 		return false;
-	/* There is always a line to point at. */
+	/* Even an empty text has a line, for messages. */
 	if (text->line_count == 0 &&
 	    !append_line(text, &(struct config_line){.file = text->files[0], .number = 1})) {
 		errors->incomplete = true;

@@ -4,7 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
-/* The locale has no say in what a letter is. */
+/* Independent of the locale. */
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -62,7 +62,7 @@ static size_t string_length(const char *text, enum config_token_kind *kind)
 		*kind = TOKEN_STRING;
 		return len + 1;
 	}
-	/* What stands at the end of the line was hardly meant to be in the string. */
+	/* Punctuation at the end of the line probably does not belong to the string. */
 	while (len > 1 && strchr(" \t;,)]}", text[len - 1]))
 		len--;
 	*kind = TOKEN_UNENDED;
@@ -78,7 +78,7 @@ static size_t digits(const char *text)
 	return len;
 }
 
-/* How many follow a "0x". */
+/* The number of digits behind "0x". */
 static size_t hex_digits(const char *text)
 {
 	if (text[0] != '0' || (text[1] != 'x' && text[1] != 'X'))

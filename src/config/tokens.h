@@ -1,9 +1,8 @@
 /*
- * tokens - a configuration's text as words: names, values, brackets.
+ * tokens - splits the text of a configuration into names, values and brackets.
  *
- * The lexical rules of libconfig 1.5, with a few kinds of token more for what people write instead:
- * a word that needs quotes (500ms, 127.0.0.1:80), a string or a comment that has no end. Nothing
- * can fail.
+ * The lexical rules of libconfig 1.5, with a few more kinds of token for common mistakes: a word
+ * that needs quotes (500ms, 127.0.0.1:80), a string or a comment without an end. Nothing can fail.
  */
 #ifndef RONDO_CONFIG_TOKENS_H
 #define RONDO_CONFIG_TOKENS_H
@@ -21,13 +20,13 @@ enum config_token_kind {
 	TOKEN_TOO_LARGE, /* a number beyond its type */
 	TOKEN_FLOAT,
 	TOKEN_BOOLEAN,
-	TOKEN_WORD, /* begins like a number and is none */
+	TOKEN_WORD, /* begins like a number but is not one */
 	TOKEN_OPEN, /* ( [ { */
 	TOKEN_CLOSE,
 	TOKEN_COMMA,
 	TOKEN_SEMICOLON,
-	TOKEN_COMMENT, /* one that has no end */
-	TOKEN_STRAY    /* a byte that means nothing */
+	TOKEN_COMMENT, /* without an end */
+	TOKEN_STRAY    /* a byte without a meaning */
 };
 
 struct config_token {
@@ -43,8 +42,8 @@ struct config_lexer {
 
 struct config_token config_token_next(struct config_lexer *lexer);
 
-/* All that stands at `token` up to a space, quote, bracket, comma or semicolon: what was meant to
- * be a string. */
+/* The text from `token` up to a space, quote, bracket, comma or semicolon: probably a string
+ * without quotes. */
 struct str config_token_word(const struct config_token *token);
 
 #endif

@@ -135,7 +135,8 @@ static const char *read_ranges(const struct list *list)
 			return arena_printf(list->arena, "more than %d ranges", CHECK_RANGES);
 		if (!parse_range(part, &ranges[count++]))
 			return arena_printf(list->arena,
-			    "\"%.*s\" is no range of statuses between 100 and 599", STR_ARGS(part));
+			    "\"%.*s\" is not a range of statuses between 100 and 599",
+			    STR_ARGS(part));
 	}
 	store_count(list, count);
 	return NULL;
@@ -171,7 +172,7 @@ static const char *read_blocks(const struct list *list)
 			return "expected a list of address blocks, [ \"10.0.0.0/8\" ]";
 		if (!net_block_parse(&blocks[i], str_from(item->text)))
 			return arena_printf(list->arena,
-			    "\"%s\" is no address block; write \"10.0.0.0/8\" or \"::1\"",
+			    "\"%s\" is not an address block; write \"10.0.0.0/8\" or \"::1\"",
 			    item->text);
 	}
 	store_pointer(list, blocks);
@@ -211,7 +212,7 @@ static const char *format_blocks(
 
 /* ---- addresses to listen on */
 
-/* "*:8080" and ":8080" are all addresses of both families; the rest is as net has it. */
+/* "*:8080" and ":8080" are all addresses of both families; net_addr_parse reads the other forms. */
 static bool parse_listen(struct config_listen *listen, struct str text)
 {
 	struct net_authority authority;
@@ -232,7 +233,8 @@ static const char *read_listen_item(
 		return "expected addresses in quotes, \"*:8080\"";
 	if (!parse_listen(listen, str_from(node->text)))
 		return arena_printf(arena,
-		    "\"%s\" is no address; write \"*:8080\", \"127.0.0.1:8080\", \"[::1]:8080\" or "
+		    "\"%s\" is not an address; write \"*:8080\", \"127.0.0.1:8080\", "
+		    "\"[::1]:8080\" or "
 		    "\"unix:/path\"",
 		    node->text);
 	listen->text = arena_copy(arena, str_from(node->text));
@@ -252,7 +254,7 @@ static const char *read_listen(const struct list *list)
 
 		if (wrong)
 			return wrong;
-		/* Port 0 is another port each time. */
+		/* Port 0 means another port each time. */
 		for (size_t k = 0; k < i; k++)
 			if (net_addr_equals(&all[k].addr, &all[i].addr) &&
 			    (all[i].addr.any.sa_family == AF_UNIX || net_addr_port(&all[i].addr)))

@@ -65,7 +65,7 @@ static const char *format_units(
 {
 	size_t i = 0;
 
-	/* "60s" rather than "1m", but "2m" rather than "120s": as people write it. */
+	/* As people write it: "60s" rather than "1m", but "2m" rather than "120s". */
 	while (i + 1 < UNITS && (number % units[i].factor || number == 0 ||
 				    (units == time_units && i == 1 && number == units[i].factor)))
 		i++;
@@ -105,7 +105,8 @@ static const char *wrong_type(
 	    reading->arena, "expected %s, not %s", wanted, config_node_kind_text(node->kind));
 }
 
-/* A number and one of the units, and nothing else. Too much to hold becomes INT64_MAX. */
+/* Reads a number and one of the units, and nothing else. A value that does not fit becomes
+ * INT64_MAX. */
 static bool parse_units(const struct unit units[static UNITS], struct str text, int64_t *number)
 {
 	struct str count = text;
@@ -152,7 +153,7 @@ static const char *read_duration(const struct reading *reading, const struct con
 		return arena_printf(reading->arena, "%s has no unit; write \"%ss\" or \"%sms\"",
 		    node->text, node->text, node->text);
 	return arena_printf(reading->arena,
-	    "\"%s\" is no duration; write a whole number and ms, s, m or h: \"5s\"", node->text);
+	    "\"%s\" is not a duration; write a whole number and ms, s, m or h: \"5s\"", node->text);
 }
 
 static const char *read_size(const struct reading *reading, const struct config_node *node)
@@ -173,11 +174,11 @@ static const char *read_size(const struct reading *reading, const struct config_
 	if (parse_units(size_units, str_from(node->text), &number))
 		return store_in_range(reading, number, node->text);
 	return arena_printf(reading->arena,
-	    "\"%s\" is no size; write a whole number, then k, m, g or nothing: \"16k\"",
+	    "\"%s\" is not a size; write a whole number, then k, m, g or nothing: \"16k\"",
 	    node->text);
 }
 
-/* Digits in quotes are a number too: only strings can come from the environment. */
+/* Digits in quotes are a number too, since variables are replaced only in strings. */
 static bool as_integer(const struct config_node *node, int64_t *number)
 {
 	uint64_t value;
@@ -198,7 +199,7 @@ static const char *read_integer(const struct reading *reading, const struct conf
 	int64_t number;
 
 	if (node->kind == NODE_STRING && !as_integer(node, &number))
-		return arena_printf(reading->arena, "\"%s\" is no whole number", node->text);
+		return arena_printf(reading->arena, "\"%s\" is not a whole number", node->text);
 	if (!as_integer(node, &number))
 		return wrong_type(reading, node, "a whole number");
 	written = arena_printf(reading->arena, "%" PRId64, number);
@@ -240,8 +241,8 @@ static const char *load_string(const struct setting *setting, const void *base)
 	return text;
 }
 
-/* May a configuration put a field of this name into messages? Not one that frames, routes or
- * connects. */
+/* May a configuration add a field of this name to messages? Not one that controls framing, routing
+ * or the connection. */
 static bool is_free_field(struct str name)
 {
 	static const char *const taken[] = {"Connection", "Content-Length", "Date", "Expect",
@@ -258,7 +259,7 @@ static const char *check_field(const struct reading *reading, const char *text)
 {
 	for (const char *c = text; *c; c++)
 		if (!http_is_token_byte(*c))
-			return arena_printf(reading->arena, "\"%s\" is no field name", text);
+			return arena_printf(reading->arena, "\"%s\" is not a field name", text);
 	if (!is_free_field(str_from(text)))
 		return arena_printf(reading->arena, "the field %s has a meaning of its own", text);
 	return NULL;
@@ -272,8 +273,8 @@ static const char *check_target(const struct reading *reading, const char *text)
 		return arena_printf(reading->arena, "\"%s\" does not begin with '/'", text);
 	for (const char *c = text; *c; c++)
 		if (*c <= ' ' || *c >= 0x7f || *c == '#')
-			return arena_printf(
-			    reading->arena, "\"%s\" holds what no request path can hold", text);
+			return arena_printf(reading->arena,
+			    "\"%s\" has bytes that a request path cannot have", text);
 	return NULL;
 }
 
@@ -384,7 +385,7 @@ static const char *format_string(
 	return quote(load_string(setting, base), arena);
 }
 
-/* Backends have a reader of their own, elsewhere. */
+/* Backends have their own reader. */
 static const struct {
 	const char *(*read)(const struct reading *reading, const struct config_node *node);
 	const char *(*format)(const struct setting *setting, const void *base, struct arena *arena);
@@ -412,7 +413,7 @@ const char *value_read(
 
 	assert(types[setting->type].read);
 	if (holds_control_bytes(node))
-		return "the string holds control bytes";
+		return "the string has control bytes";
 	wrong = types[setting->type].read(&reading, node);
 	return arena->failed ? out_of_memory : wrong;
 }
@@ -428,7 +429,7 @@ static bool is_list(enum setting_type type)
 	return type == SETTING_STATUSES || type == SETTING_BLOCKS || type == SETTING_LISTEN;
 }
 
-/* "500", "\"10.0.0.0/8\"" without blanks and quotes. */
+/* Without blanks and quotes: "500", "10.0.0.0/8". */
 static struct str bare_element(struct str text)
 {
 	text = str_trim(text);

@@ -1,8 +1,9 @@
 /*
- * values - from what is written to the value, and back.
+ * values - converts text into values of settings, and back.
  *
- * A value goes to the place its setting names in a struct (`base`); lists and strings come from the
- * arena. What is written back reads as the same value again. Backends have a reader of their own.
+ * A value is stored in the struct `base`, at the offset of its setting; lists and strings are taken
+ * from the arena. A formatted value can be read again as the same value. Backends have their own
+ * reader.
  */
 #ifndef RONDO_CONFIG_VALUES_H
 #define RONDO_CONFIG_VALUES_H
@@ -10,12 +11,11 @@
 #include "config/settings.h"
 #include "node.h"
 
-/* Reads `node` into base. NULL when it is fine, else what is wrong, in words: "5 has no unit; write
- * \"5s\"". */
+/* Reads `node` into base. NULL on success, else a message: "5 has no unit; write \"5s\"". */
 const char *value_read(
     const struct setting *setting, const struct config_node *node, void *base, struct arena *arena);
 
-/* The value in base as a file has it: "\"5s\"", "3", "[ 500, 502 ]". NULL without memory. */
+/* The value in base in the syntax of a file: "\"5s\"", "3", "[ 500, 502 ]". NULL without memory. */
 const char *value_format(const struct setting *setting, const void *base, struct arena *arena);
 
 /* What a command line has behind KEY=, as a node: lists are separated by commas. False without

@@ -52,7 +52,7 @@ static void changes_are_said_line_by_line(void **state)
 		"backends = ( \"h:1\", { url = \"h:2\"; name = \"new\"; weight = 3; }, \"h:3\" );",
 		"app name app -> new\n"},
 	    {"backends = ( \"h:1\", \"h:2\", \"h:3\" );",
-		"backends = ( \"h:3\", \"h:2\", \"h:1\" );", "backends stand in another order\n"},
+		"backends = ( \"h:3\", \"h:2\", \"h:1\" );", "backends are in another order\n"},
 	    {"backends = ( \"h:1\", \"h:2\" );",
 		"backends = ( \"h:9\", \"h:1\", \"h:5\", \"h:2\" );",
 		"+h:9 http://h:9\n+h:5 http://h:5\n"},

@@ -42,8 +42,8 @@ static void explanations(void **state)
 		"  default  \"round_robin\"\n"
 		"  reload   applies a change\n"
 		"\n"
-		"Who is next. round_robin: smooth turns by weight. adaptive: the same turns,\n"
-		"with weights that follow the response times of each backend.\n"},
+		"How the next backend is chosen. round_robin: smooth turns by weight. adaptive:\n"
+		"the same turns, with weights that follow the response times of each backend.\n"},
 	    {"retry.statuses",
 		"retry.statuses\n"
 		"  type     list of statuses, 400 to 599\n"

@@ -316,12 +316,12 @@ static void faults_of_the_command_line(void **state)
 	    "        hint: did you mean `retry.tries`?\n"
 	    "--set retry.tries: write --set KEY=VALUE, as in --set retry.tries=2\n"
 	    "--set backends=x: write --backend URL instead\n"
-	    "--set retry.tries=x: retry.tries: \"x\" is no whole number\n"
+	    "--set retry.tries=x: retry.tries: \"x\" is not a whole number\n"
 	    "--set =: unknown setting ``\n"
 	    "--set tries=1: unknown setting `tries`\n"
 	    "        hint: did you mean `retry.tries`?\n"
 	    "--set retry=3: unknown setting `retry`\n"
-	    "--listen localhost:80: listen: \"localhost:80\" is no address; write \"*:8080\", "
+	    "--listen localhost:80: listen: \"localhost:80\" is not an address; write \"*:8080\", "
 	    "\"127.0.0.1:8080\", \"[::1]:8080\" or \"unix:/path\"\n"
 	    "--backend https://x: backend \"https://x\": https is not supported: write "
 	    "http://HOST:PORT\n"
@@ -564,24 +564,24 @@ static void a_default_gives_way_to_what_was_set(void **state)
 
 static void a_deadline_that_leaves_no_time_to_judge_is_a_warning(void **state)
 {
-#define NOT_MORE    "is not more than max_delay_response, "
-#define NEVER_TAKEN ": a backend that hangs will never be taken for one that does"
+#define NOT_MORE     "is not more than max_delay_response, "
+#define NOT_DETECTED ": a backend that hangs will not be detected"
 	static const struct {
 		const char *text, *warning;
 	} rows[] = {
 	    {"backends = \"" URL "\";", NULL},
 	    {"backends = \"" URL "\";\nretry = { deadline = \"5001ms\"; };", NULL},
 	    {"backends = \"" URL "\";\nretry = { deadline = \"5s\"; };",
-		"rondo.conf:2: retry.deadline, \"5s\", " NOT_MORE "\"5s\"" NEVER_TAKEN},
+		"rondo.conf:2: retry.deadline, \"5s\", " NOT_MORE "\"5s\"" NOT_DETECTED},
 	    {"backends = \"" URL "\";\n\nmax_delay_response = \"2m\";",
-		"rondo.conf:3: retry.deadline, \"30s\", " NOT_MORE "\"2m\"" NEVER_TAKEN},
+		"rondo.conf:3: retry.deadline, \"30s\", " NOT_MORE "\"2m\"" NOT_DETECTED},
 	    {"max_delay_response = \"2m\";\n"
 	     "backends = { url = \"" URL "\"; max_delay_response = \"5s\"; };",
 		NULL},
 	    {"retry = { deadline = \"10s\"; };\n"
 	     "backends = ( \"h:1\",\n{ url = \"h:2\"; max_delay_response = \"20s\"; } );",
 		"rondo.conf:3: retry.deadline, \"10s\", " NOT_MORE
-		"\"20s\" of backend h:2" NEVER_TAKEN},
+		"\"20s\" of backend h:2" NOT_DETECTED},
 	};
 
 	(void)state;

@@ -84,14 +84,14 @@ static void texts_with_faults(void **state)
 		"rondo.conf:1: [ ] holds plain values of one type\n    1 | a = [ ( ) ];\n"
 		"        hint: write ( ) for a list of anything\n"},
 	    {"a = ( 1, b.c = 2 );",
-		"rondo.conf:1: a setting inside of '(' stands in a group of its own\n"
+		"rondo.conf:1: a setting inside of '(' needs a group of its own\n"
 		"    1 | a = ( 1, b.c = 2 );\n"
 		"        hint: write { b.c = ...; }\n"},
 	    /* Names. */
 	    {"a = 1;\na = 2;", "rondo.conf:2: `a` is set twice\n    2 | a = 2;\n"
 			       "        hint: it was set first on line 1\n"},
 	    {"a.b = { c = 1; };",
-		"rondo.conf:1: a name in a file has no point: `b` stands in the group `a`\n"
+		"rondo.conf:1: a name in a file has no dot: `b` belongs in the group `a`\n"
 		"    1 | a.b = { c = 1; };\n"
 		"        hint: write a = { b = ...; };\n"},
 	    {"a-b_c = 1; 1a = 2;", "rondo.conf:1: a setting's name is expected, not 1a\n"
@@ -101,11 +101,11 @@ static void texts_with_faults(void **state)
 	    {"/* open\na = 1;\n", "rondo.conf:1: this comment is never closed\n    1 | /* open\n"},
 	    {"a = (\n/* b\n);", "rondo.conf:2: this comment is never closed\n    2 | /* b\n"},
 	    {"a = 1;\n@include \"x\" y\n",
-		"rondo.conf:2: not a proper @include\n    2 | @include \"x\" y\n"
-		"        hint: @include \"FILE\" stands alone on its line\n"},
+		"rondo.conf:2: not a valid @include\n    2 | @include \"x\" y\n"
+		"        hint: write @include \"FILE\" on a line of its own\n"},
 	    {"a = 1; @include \"x\"\n",
-		"rondo.conf:1: not a proper @include\n    1 | a = 1; @include \"x\"\n"
-		"        hint: @include \"FILE\" stands alone on its line\n"},
+		"rondo.conf:1: not a valid @include\n    1 | a = 1; @include \"x\"\n"
+		"        hint: write @include \"FILE\" on a line of its own\n"},
 	    {"a = \x01;", "rondo.conf:1: a value is expected, not \x01\n    1 | a =  ;\n"},
 	};
 
