@@ -1,7 +1,8 @@
 /*
- * options - what the command line asks for.
+ * options - parses the command line.
  *
- * Strings point into argv. Lists belong to the options; a process has one set of them and keeps it.
+ * Strings point into argv. The options own their lists; a process has one set of options and keeps
+ * it.
  */
 #ifndef RONDO_DAEMON_OPTIONS_H
 #define RONDO_DAEMON_OPTIONS_H
@@ -30,12 +31,12 @@ struct options {
 	enum options_mode mode;
 	struct config_source source; /* for config_load, at start and at each reload */
 	const char *explain;         /* OPTIONS_EXPLAIN: the key */
-	bool quiet;                  /* no lines above warning; -t is silent about success */
-	char *const *argv;           /* for the successor that takes over */
-	const char **lists;          /* storage of those in `source` */
+	bool quiet;                  /* no log lines below warning; -t prints nothing on success */
+	char *const *argv;           /* for the successor */
+	const char **lists;          /* storage of the lists in `source` */
 };
 
-/* False on bad usage, which was reported on stderr. */
+/* False on bad usage, which is reported on stderr. */
 bool options_parse(struct options *options, int argc, char **argv);
 void options_finish(struct options *options);
 

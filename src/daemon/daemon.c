@@ -36,7 +36,7 @@ struct daemon {
 	struct history history;
 	struct metrics metrics;
 	struct admin *admin;
-	struct config *coming; /* its backends are prepared, and their names awaited; NULL: none */
+	struct config *coming; /* waits for the names of its prepared backends; NULL: none */
 	struct admin_reload_request reload_request; /* for `coming`; zeroes: a signal */
 	sigset_t signals;
 	struct watch signal_watch;
@@ -48,8 +48,9 @@ struct daemon {
 
 /* ---- limits */
 
-/* For each client: four buffers, four backend connections, of which some are idle, and timers for all
- * of them. Closed connections keep their memory until the end of the turn. */
+/* For each client connection: a buffer for each direction at both ends, and backend connections
+ * (more of them are idle in the pool), with timers for all of these. Closed connections keep their
+ * memory until the end of the turn. */
 enum {
 	BLOCKS_PER_CLIENT = 4,
 	BACKEND_CONNECTIONS_PER_CLIENT = 4,
@@ -72,8 +73,8 @@ static void raise_limit(size_t *limit, size_t needed)
 		*limit = needed;
 }
 
-/* All limits that follow from limits.connections; reserve_timers makes room for the timers before.
- * Only the limit of sessions is ever lowered: open connections keep their buffers. */
+/* Sets all limits that follow from limits.connections. Only the limit of new clients can go down:
+ * connections that exist go on. */
 static void set_limits(struct daemon *daemon, const struct config *config)
 {
 	size_t clients = config->rules.limits.connections;
@@ -88,7 +89,7 @@ static void set_limits(struct daemon *daemon, const struct config *config)
 
 /* ---- applying a configuration */
 
-/* What cannot fail, and is the same at the start. */
+/* The steps that cannot fail; the same at the start and at a reload. */
 static void apply_options(struct daemon *daemon, const struct config *config)
 {
 	set_limits(daemon, config);
@@ -115,8 +116,8 @@ static enum pool_preparation prepare_backends(struct daemon *daemon, const struc
 	return preparation;
 }
 
-/* From here on `config` is the one that counts. What can fail comes first, and then nothing has
- * changed. */
+/* Makes `config` the running configuration. The steps that can fail come first; if one fails,
+ * nothing has changed. */
 static bool apply(struct daemon *daemon, struct config *config)
 {
 	if (!reserve_timers(daemon, config)) {
@@ -136,7 +137,8 @@ static bool apply(struct daemon *daemon, struct config *config)
 	config_drop(daemon->config);
 	daemon->config = config;
 	apply_options(daemon, config);
-	/* Like the access log: what cannot be opened is logged and stays as it was. */
+	/* Like the access log: if a socket cannot be opened, that is logged and the old one
+	 * stays. */
 	admin_apply(daemon->admin, config);
 	return true;
 }
@@ -168,7 +170,8 @@ static void pass_warning(struct daemon *daemon, const struct config *config)
 	say(daemon, config->warning);
 }
 
-/* The new configuration, or NULL when it has faults: they are logged and the supervisor is told. */
+/* The new configuration, or NULL when it has faults: they are logged and reported to the
+ * supervisor. */
 static struct config *load(struct daemon *daemon)
 {
 	struct config_errors errors = {0};
@@ -196,7 +199,7 @@ static void warn_unresolved(const struct ring *ring)
 			    ring->backends[i]->name, ring->backends[i]->host);
 }
 
-/* Whoever asked for the reload learns what became of it. */
+/* Reports the result to the admin client that asked for the reload. */
 static void tell_end(struct daemon *daemon, bool good, size_t changes)
 {
 	struct admin_reload_request request = daemon->reload_request;
@@ -206,7 +209,7 @@ static void tell_end(struct daemon *daemon, bool good, size_t changes)
 		request.end(request.context, good, changes);
 }
 
-/* The names of the new backends are known, or known to be unknown. */
+/* The look-ups of the new backends' names have ended, with or without addresses. */
 static void finish_reload(struct daemon *daemon)
 {
 	struct config *config = daemon->coming;
@@ -232,7 +235,7 @@ static void finish_reload(struct daemon *daemon)
 	tell_end(daemon, good, changes);
 }
 
-/* A configuration that waits for names never takes effect. */
+/* Drops a configuration that waits for names. */
 static void give_up_reload(struct daemon *daemon, const char *why)
 {
 	if (!daemon->coming)
@@ -245,7 +248,7 @@ static void give_up_reload(struct daemon *daemon, const char *why)
 	tell_end(daemon, false, 0);
 }
 
-/* Prepares the new configuration, or tells why there is none: POOL_NO_MEMORY then. */
+/* Prepares the new configuration. POOL_NO_MEMORY on any failure, with the reason reported. */
 static enum pool_preparation begin_reload(struct daemon *daemon)
 {
 	if (!daemon->is_ready || daemon->service.draining) {
@@ -269,7 +272,7 @@ static enum pool_preparation begin_reload(struct daemon *daemon)
 	return preparation;
 }
 
-/* The old configuration serves until the names of backends that are new are known. */
+/* The old configuration serves until the names of new backends are known. */
 static void reload(void *context, const struct admin_reload_request *request)
 {
 	struct daemon *daemon = context;
@@ -348,7 +351,7 @@ static void on_session_end(struct sessions *sessions)
 		listeners_resume(&daemon->listeners);
 }
 
-/* No new clients; ends when those that are there are served, or when their time is over. */
+/* Accepts no more clients; ends when the present ones are served or the time limit is over. */
 static void drain(struct daemon *daemon)
 {
 	int64_t limit_us = daemon->config->rules.timeouts.drain_us;
@@ -389,7 +392,7 @@ static void on_successor_ready(struct upgrade *upgrade, pid_t successor)
 	drain(daemon);
 }
 
-/* All listening sockets, with the names by which a successor knows what they are for. */
+/* All listening sockets, with names that tell a successor their purpose. */
 static size_t list_sockets(
     const struct daemon *daemon, struct socket_to_pass sockets[static SOCKETS_MAX])
 {
@@ -418,7 +421,7 @@ static void start_successor(struct daemon *daemon)
 		    "process %lld starts as the successor", (long long)daemon->upgrade.successor);
 }
 
-/* The predecessor has handed over: from here on the supervisor hears this process. */
+/* The predecessor has handed over: from now on this process reports to the supervisor. */
 static void on_predecessor_gone(struct upgrade *upgrade)
 {
 	struct daemon *daemon = container_of(upgrade, struct daemon, upgrade);
@@ -469,7 +472,8 @@ static bool watch_signals(struct daemon *daemon)
 	sigaddset(&daemon->signals, SIGHUP);
 	sigaddset(&daemon->signals, SIGUSR1);
 	sigaddset(&daemon->signals, SIGUSR2);
-	/* A peer that is gone, and a log file at its limit, are errors of write(2). */
+	/* Get an error from write(2) instead of a signal when a peer is gone or a log file is at
+	 * its size limit. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &daemon->signals, NULL);
@@ -482,7 +486,7 @@ static bool watch_signals(struct daemon *daemon)
 
 /* ---- start */
 
-/* Descriptors 0 to 2 exist, so that no socket is ever taken for stderr. */
+/* Opens descriptors 0 to 2 if they are closed, so that no socket becomes stderr. */
 static void open_standard_streams(void)
 {
 	int fd;
@@ -523,7 +527,7 @@ static void say_ready(struct daemon *daemon)
 		notify_say_ready(&daemon->notify);
 }
 
-/* The names of the backends are known, or known to be unknown: serving may begin. */
+/* All look-ups of backend names have ended: serving may begin. */
 static void on_names_settled(void *context)
 {
 	struct daemon *daemon = context;
@@ -667,8 +671,7 @@ int daemon_run(const struct options *options)
 	log_set_level(options->quiet ? LOG_LEVEL_WARNING : config->log_level);
 	pass_warning(&daemon, config);
 	fd_limit_apply(config);
-	/* What could not be made at the start is the process's end: the system takes everything
-	 * back. */
+	/* If a step of the start fails the process exits, and the system frees everything. */
 	if (!start_loop(&daemon, config) || !start_upstream(&daemon) ||
 	    !start_service(&daemon, config) || !start_watching(&daemon) ||
 	    !start_backends(&daemon, config))

@@ -1,5 +1,5 @@
 /*
- * fd_limit - as many connections as there are descriptors for.
+ * fd_limit - adapts the limit of connections to the limit of descriptors.
  */
 #ifndef RONDO_DAEMON_FD_LIMIT_H
 #define RONDO_DAEMON_FD_LIMIT_H
@@ -7,9 +7,9 @@
 #include "config/config.h"
 
 /*
- * Two descriptors for each connection, those of the pipes, and some for everything else. The
- * limit of the process is raised to that. If it cannot be, limits.connections is lowered: clients
- * would otherwise get 503, because no descriptor is left for a backend.
+ * Counts two descriptors for each connection, those of the pipes, and some for everything else, and
+ * raises the limit of the process to that. If that fails, it lowers limits.connections: otherwise
+ * clients would get 503 because no descriptor is left for a backend.
  */
 void fd_limit_apply(struct config *config);
 

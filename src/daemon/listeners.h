@@ -25,7 +25,7 @@ struct listeners {
 	struct passed_sockets *passed;
 	struct listeners_entry *first;
 	bool share_port;     /* other processes listen on the same ports (RONDO_REUSE_PORT=1) */
-	bool has_adopted;    /* the supervisor's sockets were looked through */
+	bool has_adopted;    /* the supervisor's sockets were taken over */
 	bool is_handed_over; /* a successor listens on the same sockets */
 };
 
@@ -33,24 +33,24 @@ struct listeners {
 void listeners_init(
     struct listeners *listeners, struct sessions *sessions, struct passed_sockets *passed);
 
-/* Opens what `config` adds. False, logged and nothing changed, when that is not possible; else
- * listeners_commit must follow within the same turn of the loop, or the process ends. */
+/* Opens the sockets that `config` adds. On failure it logs, changes nothing and returns false. Call
+ * one of the next two functions in the same turn of the loop. */
 bool listeners_prepare(struct listeners *listeners, const struct config *config);
 
-/* Closes what `config` did not list. */
+/* Closes the sockets that `config` does not list. */
 void listeners_commit(struct listeners *listeners);
 
 /* There is room for connections again. */
 void listeners_resume(struct listeners *listeners);
 
-/* Lets in who waits already, where nobody else will, and closes all. */
+/* Accepts the waiting connections, if no other process will do it, and closes all sockets. */
 void listeners_close(struct listeners *listeners);
 
-/* Their sockets, for a successor: at most `size` go into the list. Returns how many. */
+/* Lists the sockets for a successor, at most `size`. Returns their number. */
 size_t listeners_list(
     const struct listeners *listeners, struct socket_to_pass *sockets, size_t size);
 
-/* Writes the addresses, with commas; cut where there is no room. */
+/* Writes the addresses, separated by commas, as many as fit. */
 void listeners_format(const struct listeners *listeners, char *text, size_t size);
 
 #endif

@@ -13,7 +13,7 @@ enum { STATUS_US = 1000 * 1000, STOP_MARGIN_US = 5 * 1000 * 1000 };
 
 /* ---- datagrams */
 
-/* Sends what waits, in order. Only a full queue leaves something behind. */
+/* Sends the waiting datagrams in order. Some are left only when the socket's queue is full. */
 static void flush(struct notify *notify)
 {
 	while (notify->waiting_len > 0) {
@@ -23,7 +23,7 @@ static void flush(struct notify *notify)
 		if (error == -EAGAIN)
 			return;
 		if (error < 0 && !notify->has_failed)
-			log_warning("the supervisor cannot be told anything: %s", strerror(-error));
+			log_warning("cannot send to the supervisor: %s", strerror(-error));
 		notify->has_failed = error < 0;
 		notify->waiting_len -= first.len + 1;
 		memmove(notify->waiting, first.data + first.len + 1, notify->waiting_len);
@@ -41,7 +41,8 @@ __attribute__((format(printf, 2, 3))) static void tell(
 	va_start(args, format);
 	int len = vsnprintf(notify->waiting + notify->waiting_len, room, format, args);
 	va_end(args);
-	/* It did not read for so long that one more would not help it. */
+	/* The supervisor has not read for so long that one more datagram would not help: drop
+	 * it. */
 	if (len < 0 || (size_t)len >= room)
 		return;
 	notify->waiting_len += (size_t)len + 1;
@@ -64,7 +65,7 @@ static void compose_status(const struct notify *notify, char *text, size_t size)
 	    service->ring->count, clients, notify->loaded);
 }
 
-/* True when the line that is known is not the right one any more; `said` is the right one then. */
+/* Composes the status line again. True when it differs from `said`, which it replaces. */
 static bool renew_status(struct notify *notify)
 {
 	char text[sizeof(notify->said)];
@@ -106,8 +107,7 @@ static void on_watchdog_due(struct timer *timer)
 	    loop_timers(notify->loop), timer, loop_now_us(notify->loop) + notify->watchdog_us / 2);
 }
 
-/* How often the watchdog wants to hear from this very process, as sd_watchdog_enabled(3) reads
- * it. */
+/* The watchdog limit for this process, read as sd_watchdog_enabled(3) does. */
 static int64_t read_watchdog_us(void)
 {
 	uint64_t us, pid;
@@ -122,7 +122,7 @@ static int64_t read_watchdog_us(void)
 
 /* ---- life */
 
-/* A path, or a name in the abstract namespace, written with an @ in front. unix(7). */
+/* A path, or a name in the abstract namespace with an @ in front. unix(7). */
 static bool read_address(struct net_addr *address, struct str text)
 {
 	*address = (struct net_addr){0};
@@ -183,7 +183,8 @@ void notify_say_ready(struct notify *notify)
 
 void notify_say_reloading(struct notify *notify)
 {
-	/* The time must not be before the request was made; the turn may have begun earlier. */
+	/* Read the clock again: the time must not be earlier than the request, and the turn may
+	 * have begun before it. */
 	tell(notify, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reading the configuration",
 	    (long long)loop_refresh_us(notify->loop));
 }
@@ -200,7 +201,7 @@ void notify_say_refused(struct notify *notify, const char *reason)
 	char *refusal = notify->refusal;
 
 	snprintf(refusal, sizeof(notify->refusal), "reload refused: %s", reason);
-	/* A datagram with bytes that are no text is dropped by systemd, and a new line would begin
+	/* systemd drops a datagram with bytes that are not text, and a line feed would begin
 	 * another state. */
 	for (; *refusal; refusal++)
 		if (*refusal < ' ' || *refusal > '~')
@@ -219,7 +220,7 @@ void notify_say_stopping(struct notify *notify, int64_t limit_us)
 
 void notify_hand_over(struct notify *notify, pid_t pid)
 {
-	/* The new one must feed the watchdog for the first time in half a period, counted from
+	/* The new process must serve the watchdog for the first time within half a period from
 	 * now. */
 	tell(notify, "MAINPID=%lld%s\nSTATUS=handed over to process %lld", (long long)pid,
 	    notify->watchdog_us > 0 ? "\nWATCHDOG=1" : "", (long long)pid);

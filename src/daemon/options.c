@@ -3,7 +3,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 
-/* Long options without a letter. */
+/* Long options without a short form. */
 enum { OPTION_LISTEN = 256, OPTION_BACKEND, OPTION_SET };
 
 static const struct option long_options[] = {
@@ -21,7 +21,7 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* The lists while they grow; each has room for all of argv. */
+/* The lists while they are filled; each has room for all of argv. */
 struct lists {
 	const char **listens, **backends, **sets;
 };
@@ -35,12 +35,12 @@ static bool refuse(const char *what, const char *argument)
 
 static bool take_mode(struct options *options, enum options_mode mode)
 {
-	/* Help and version are given whatever else is asked for. */
+	/* Help and version win over all other options. */
 	if (options->mode == OPTIONS_HELP || options->mode == OPTIONS_VERSION)
 		return true;
 	if (mode != OPTIONS_HELP && mode != OPTIONS_VERSION && options->mode != OPTIONS_RUN &&
 	    options->mode != mode)
-		return refuse("only one of -t, -T, -P and -E can be done", NULL);
+		return refuse("only one of -t, -T, -P and -E is allowed", NULL);
 	options->mode = mode;
 	return true;
 }
@@ -79,11 +79,11 @@ static bool take_option(struct options *options, struct lists *lists, int option
 		lists->sets[source->set_count++] = optarg;
 		return true;
 	default:
-		abort(); /* long_options has no other */
+		abort(); /* long_options has no other values */
 	}
 }
 
-/* getopt stopped at something: says what. */
+/* Reports the option that getopt refused. */
 static bool refuse_option(int result, char *const *argv)
 {
 	char letter[] = {'-', (char)optopt, '\0'};
@@ -94,7 +94,7 @@ static bool refuse_option(int result, char *const *argv)
 	if (result == ':')
 		return refuse("a value is missing after", argv[optind - 1]);
 	if (is_known)
-		return refuse("there is no value to be given in", argv[optind - 1]);
+		return refuse("no value is allowed in", argv[optind - 1]);
 	return refuse("unknown option", optopt ? letter : argv[optind - 1]);
 }
 
@@ -103,7 +103,7 @@ static bool parse(struct options *options, struct lists *lists, int argc, char *
 	int option;
 
 	opterr = 0;
-	optind = 0; /* from the start, whoever used it before */
+	optind = 0; /* restart getopt, in case it was used before */
 	while ((option = getopt_long(argc, argv, "+:c:tTPE:qVh", long_options, NULL)) != -1) {
 		if (option == '?' || option == ':')
 			return refuse_option(option, argv);

@@ -8,7 +8,7 @@
 
 enum { PASSED_MAX = 1024 };
 
-/* How many descriptors are meant for this process. */
+/* The number of descriptors for this process. */
 static size_t count_descriptors(void)
 {
 	uint64_t count, pid;
@@ -20,7 +20,7 @@ static size_t count_descriptors(void)
 	return count <= PASSED_MAX ? (size_t)count : PASSED_MAX;
 }
 
-/* Adds one descriptor, or closes what is of no use. */
+/* Adds a descriptor, or closes it when it is not a listening socket. */
 static void add(struct passed_sockets *passed, int fd, const char *name)
 {
 	char text[NET_ADDR_TEXT_SIZE];
@@ -35,7 +35,7 @@ static void add(struct passed_sockets *passed, int fd, const char *name)
 	if (!error)
 		error = net_local_addr(fd, &item.addr);
 	if (error) {
-		log_warning("descriptor %d (%s) that was passed to this process is no listening "
+		log_warning("descriptor %d (%s) that was passed to this process is not a listening "
 			    "socket and is not used: %s",
 		    fd, name, strerror(-error));
 		close(fd);

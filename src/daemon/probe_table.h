@@ -1,9 +1,9 @@
 /*
- * probe_table - checks every backend once and shows what came of it.
+ * probe_table - checks every backend once and shows the results.
  *
- * For `rondo -P`: each name is resolved, its addresses are tried in turn, and where health.path is
- * set it is asked for. All of them at once, in a loop of its own, each within the limits of the
- * configuration. Serves nobody and changes nothing.
+ * For `rondo -P`: resolves each name, tries its addresses in turn, and requests health.path where
+ * it is set. All backends are checked at the same time, in a loop of its own, within the limits of
+ * the configuration. It accepts no clients and changes nothing.
  */
 #ifndef RONDO_DAEMON_PROBE_TABLE_H
 #define RONDO_DAEMON_PROBE_TABLE_H
@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-/* Prints a line for each backend: name, url, time, status or error. True when all of them are well.
+/* Prints a line for each backend: name, url, time, status or error. True when all are healthy.
  */
 bool probe_table_write(const struct config *config, FILE *out);
 

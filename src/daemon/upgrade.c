@@ -16,10 +16,10 @@ enum { STACK_SIZE = 64 * 1024 };
 
 /* ---- the new process, before it becomes the program */
 
-/* Moves descriptors to the places where the program looks for them. */
+/* Moves descriptors to the numbers that the program expects. */
 static bool place(int *fds, int count)
 {
-	/* First out of each other's way. */
+	/* First move them to high numbers, so that none overwrites another. */
 	for (int i = 0; i < count; i++) {
 		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, PASSED_FIRST_FD + count);
 		if (fds[i] < 0)
@@ -39,12 +39,12 @@ static bool set_number(const char *name, long long number)
 	return setenv(name, text, 1) == 0;
 }
 
-/* What the new process is made from. */
+/* The arguments for starting the new process. */
 struct start {
 	char *const *argv;
 	int *fds;
 	int count;
-	char *names; /* of the descriptors, joined by colons */
+	char *names; /* names of the descriptors, joined by colons */
 };
 
 static int become(void *context)
@@ -63,7 +63,7 @@ static int become(void *context)
 	_exit(EXIT_FAILURE);
 }
 
-/* The names, joined by colons; to be freed. */
+/* The names, joined by colons; the caller frees them. */
 static char *join_names(const struct socket_to_pass *sockets, size_t count)
 {
 	size_t size = sizeof(PASSED_UPGRADE_PIPE);
@@ -80,8 +80,8 @@ static char *join_names(const struct socket_to_pass *sockets, size_t count)
 }
 
 /*
- * A process of its own; negative errno when there is none. Its parent is that of this process, and
- * not this one: systemd supervises only its own children well.
+ * Starts the process; returns its pid or a negative errno. Its parent is the parent of this
+ * process, since systemd fully supervises only its own children.
  */
 static pid_t run(struct start *start)
 {
@@ -122,8 +122,8 @@ static void close_pipe(struct upgrade *upgrade)
 	close(fd);
 }
 
-/* Ends the successor that is being started. It holds its end of the pipe, so it lives and the
- * number is its own. */
+/* Ends the successor that is being started. Its end of the pipe is open, so it is alive, and the
+ * pid is not reused. */
 static void end_successor(struct upgrade *upgrade)
 {
 	kill(upgrade->successor, SIGKILL);
@@ -178,7 +178,7 @@ bool upgrade_start(
 	int ends[2];
 
 	if (upgrade->watch.fd >= 0) {
-		log_warning("a successor is being started already");
+		log_warning("a successor is starting already");
 		return false;
 	}
 	if (getpid() == 1) {
@@ -212,7 +212,7 @@ void upgrade_finish(struct upgrade *upgrade)
 {
 	if (upgrade->successor > 0) {
 		end_successor(upgrade);
-		log_info("the successor is ended before it was ready");
+		log_info("the successor was stopped before it was ready");
 	}
 	close_pipe(upgrade);
 }
@@ -231,7 +231,7 @@ static void on_break(struct watch *watch, unsigned events)
 void upgrade_say_ready(struct upgrade *upgrade, int fd)
 {
 	upgrade->watch.on_event = on_break;
-	/* Nothing is wanted of the pipe but its end. */
+	/* Only the end of the pipe matters. */
 	if (write(fd, "\n", 1) != 1 || loop_watch(upgrade->loop, &upgrade->watch, fd, 0) < 0) {
 		close(fd);
 		upgrade->on_released(upgrade);

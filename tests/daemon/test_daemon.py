@@ -344,9 +344,9 @@ def test_a_stop_ends_a_successor_that_is_not_ready(world):
         daemon.signal(signal.SIGUSR2)
         wait_until("the program", lambda: os.path.exists(world.path("pid")))
         daemon.signal(signal.SIGUSR2)
-        daemon.wait_log("a successor is being started already")
+        daemon.wait_log("a successor is starting already")
         daemon.signal(signal.SIGTERM)
-        daemon.wait_log("the successor is ended before it was ready")
+        daemon.wait_log("the successor was stopped before it was ready")
         assert daemon.wait_exit() == 0
         with open(world.path("pid"), encoding="ascii") as file:
             pid = int(file.read())
@@ -471,8 +471,8 @@ def test_descriptors_that_are_no_listening_sockets_are_refused(world):
     with listening() as passed, one, other, open(os.devnull, "rb") as file:
         sockets = [(one, "pair"), (file.fileno(), "file"), (passed, "listen")]
         with world.start(listen=None, sockets=sockets) as daemon:
-            daemon.wait_log(r"descriptor 3 \(pair\).* no listening socket")
-            daemon.wait_log(r"descriptor 4 \(file\).* no listening socket")
+            daemon.wait_log(r"descriptor 3 \(pair\).* not a listening socket")
+            daemon.wait_log(r"descriptor 4 \(file\).* not a listening socket")
             assert ask(port_of(passed))[0] == 200
 
 
@@ -561,7 +561,7 @@ def test_a_supervisor_that_is_gone_does_not_matter(world):
     with world.start(supervisor=supervisor) as daemon:
         supervisor.wait("READY=1")
         os.unlink(supervisor.address)
-        daemon.reload("the supervisor cannot be told anything")
+        daemon.reload("cannot send to the supervisor")
         assert ask(daemon)[0] == 200
     supervisor.close()
 

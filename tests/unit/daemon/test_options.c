@@ -147,12 +147,10 @@ static void bad_usage_is_one_line(void **state)
 	    {{"--test", "-qx"}, "rondo: unknown option -x; try 'rondo --help'\n"},
 	    {{"-c"}, "rondo: a value is missing after -c; try 'rondo --help'\n"},
 	    {{"--set"}, "rondo: a value is missing after --set; try 'rondo --help'\n"},
-	    {{"--test=yes"},
-		"rondo: there is no value to be given in --test=yes; try 'rondo --help'\n"},
+	    {{"--test=yes"}, "rondo: no value is allowed in --test=yes; try 'rondo --help'\n"},
 	    {{"rondo.conf"}, "rondo: unknown argument rondo.conf; try 'rondo --help'\n"},
 	    {{"--", "-t"}, "rondo: unknown argument -t; try 'rondo --help'\n"},
-	    {{"-t", "-T"},
-		"rondo: only one of -t, -T, -P and -E can be done; try 'rondo --help'\n"},
+	    {{"-t", "-T"}, "rondo: only one of -t, -T, -P and -E is allowed; try 'rondo --help'\n"},
 	};
 
 	(void)state;
