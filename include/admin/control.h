@@ -1,5 +1,5 @@
 /*
- * control - what the admin needs of the daemon, and what it can tell it to do.
+ * control - the functions of the daemon that the admin calls.
  */
 #ifndef RONDO_ADMIN_CONTROL_H
 #define RONDO_ADMIN_CONTROL_H
@@ -12,36 +12,36 @@
 struct admin_socket {
 	int fd;              /* -1: there is none */
 	const char *setting; /* "admin.http" or "admin.socket" */
-	bool is_passed;      /* by the supervisor: its path is not the admin's to remove */
+	bool is_passed;      /* by the supervisor: the admin must not remove its path */
 };
 
 enum { ADMIN_SOCKETS = 2 };
 
-/* A reload that somebody has asked for. */
+/* A reload that an admin client has asked for. */
 struct admin_reload_request {
-	config_say *say; /* what differs, or what is wrong */
-	/* The new configuration is in effect, with so many changes, or the old one stays. Called
-	 * once. */
+	config_say *say; /* called for each change or fault */
+	/* Called once at the end. `good`: the new configuration is in effect, with this number of
+	 * changes; else the old one stays. */
 	void (*end)(void *context, bool good, size_t changes);
 	void *context;
 };
 
 /* What the daemon does for the admin. */
 struct admin_control {
-	/* Is there a socket already, for the setting of this name or with this address? It is the
-	 * admin's then. */
+	/* A socket that was passed for this setting or address, or one with fd -1. The admin owns
+	 * it then. */
 	struct admin_socket (*take_socket)(
 	    void *context, const char *setting, const struct net_addr *addr);
-	/* Reloads. The end comes at once, or when the names of new backends were looked up. */
+	/* Reloads. `end` is called at once, or when the names of new backends were looked up. */
 	void (*reload)(void *context, const struct admin_reload_request *request);
-	/* Whoever made the request with this context is gone: its functions are not called again. */
+	/* The requester with this context is gone: do not call its functions again. */
 	void (*forget_reload)(void *context, const void *request_context);
-	/* Opens log files again; a negative errno when the old ones stay. */
+	/* Opens log files again; 0, or a negative errno when the old ones stay. */
 	int (*reopen_logs)(void *context);
 	void *context;
 };
 
-/* What all of it must outlive the admin. */
+/* Everything here must outlive the admin. */
 struct admin_start {
 	struct service *service;
 	struct metrics *metrics;

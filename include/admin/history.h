@@ -1,9 +1,9 @@
 /*
- * history - the newest HISTORY_KEPT events, for whoever asks afterwards.
+ * history - keeps the newest HISTORY_KEPT events.
  *
  * An event is a change of a backend's state, a command of the operator, or a reload. Events are
- * copies: they outlive the backend they are about. When the history is full the oldest event is
- * overwritten. Nothing can fail. A history of all zeroes is empty and ready.
+ * copies: they outlive their backend. When the history is full the oldest event is overwritten.
+ * Nothing can fail. A history of all zeroes is empty and ready.
  */
 #ifndef RONDO_ADMIN_HISTORY_H
 #define RONDO_ADMIN_HISTORY_H
@@ -15,7 +15,7 @@ enum { HISTORY_KEPT = 100, HISTORY_NAME_SIZE = 128, HISTORY_TEXT_SIZE = BACKEND_
 struct history_event {
 	uint64_t number; /* counted from 1 */
 	int64_t when_unix_us;
-	char backend[HISTORY_NAME_SIZE]; /* "": not about one */
+	char backend[HISTORY_NAME_SIZE]; /* "": not about a backend */
 	const char *state;               /* a word of backend_state_word, or "" */
 	const char *reason;              /* a word of outcome_word, or "" */
 	char text[HISTORY_TEXT_SIZE];    /* for people: "no answer in time (10 s)" */
@@ -26,17 +26,17 @@ struct history {
 	struct history_event kept[HISTORY_KEPT];
 };
 
-/* The state of `backend` has changed; says why. */
+/* Adds a change of the state of `backend`, with its reason and the next step. */
 void history_note_state(struct history *history, const struct backend *backend);
 
-/* Anything else; `backend` may be NULL. Text that is too long is cut. */
+/* Adds any other event; `backend` may be NULL. Text that is too long is cut. */
 void history_note(struct history *history, const struct backend *backend, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* How many are kept. */
+/* The number of kept events. */
 size_t history_count(const struct history *history);
 
-/* One of those kept, 0 the newest. */
+/* A kept event; age 0 is the newest. */
 const struct history_event *history_get(const struct history *history, size_t age);
 
 #endif

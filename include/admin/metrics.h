@@ -1,10 +1,10 @@
 /*
- * metrics - reads everyone's counters and says them in numbers.
+ * metrics - reads the counters of all modules and writes them as metrics.
  *
- * The modules below count in their own structs and know nothing of this; here they are looked at
- * when somebody asks. Prometheus gets the text format 0.0.4. Nothing is kept but the time of the
- * start, how the last reload ended, and the number of open descriptors, which is dear to find out
- * on older kernels.
+ * The modules below count in their own structs and do not know this module, which reads them on
+ * request. The output is the text format 0.0.4 of Prometheus. Only the time of the start, the
+ * result of the last reload and the number of open descriptors are kept here; counting descriptors
+ * is expensive on older kernels.
  */
 #ifndef RONDO_ADMIN_METRICS_H
 #define RONDO_ADMIN_METRICS_H
@@ -18,19 +18,19 @@ enum { METRICS_REFUSAL_SIZE = 400 };
 struct metrics {
 	const struct service *service;
 	int64_t started_unix_us;
-	int64_t loaded_unix_us;             /* when the running configuration was taken over */
-	char refusal[METRICS_REFUSAL_SIZE]; /* why the last reload failed; "": it did not */
+	int64_t loaded_unix_us;             /* when the running configuration took effect */
+	char refusal[METRICS_REFUSAL_SIZE]; /* why the last reload failed; "": it succeeded */
 	uint64_t open_fds;
-	int64_t open_fds_us; /* when they were counted, loop clock */
+	int64_t open_fds_us; /* when open_fds was counted, loop clock */
 };
 
-/* The process starts, with a good configuration. `service` must outlive it. */
+/* The process starts, with a valid configuration. `service` must outlive the metrics. */
 void metrics_init(struct metrics *metrics, const struct service *service);
 
 /* A reload ended; `refusal` is NULL when it took effect. */
 void metrics_note_reload(struct metrics *metrics, const char *refusal);
 
-/* Text format 0.0.4. */
+/* Writes the text format 0.0.4. */
 void metrics_write(struct metrics *metrics, FILE *out);
 
 /* A histogram: counts of each bucket alone, and upper bounds for all but the last. */
@@ -44,12 +44,13 @@ struct metrics_histogram {
 struct metrics_histogram metrics_of_backend(const struct backend *backend);
 struct metrics_histogram metrics_of_clients(const struct service *service);
 
-/* How many were counted in all. */
+/* The sum of all buckets. */
 uint64_t metrics_total(const struct metrics_histogram *histogram);
 
 /*
- * The time that a fraction of all were within, estimated as if those in a bucket were spread evenly
- * over it; those in the last one count as its lower bound. 0 when nothing was counted.
+ * The time below which this fraction of all values is, estimated as if the values of a bucket were
+ * spread evenly over it; values in the last bucket count as its lower bound. 0 when all buckets are
+ * empty.
  */
 double metrics_quantile_s(const struct metrics_histogram *histogram, double fraction);
 

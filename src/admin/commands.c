@@ -18,7 +18,7 @@ __attribute__((format(printf, 2, 3))) static json_t *verdict(bool good, const ch
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	/* Text that is no UTF-8 is not said back. */
+	/* Text that is not UTF-8 is not repeated in the answer. */
 	json_t *object = json_pack("{s:b, s:s}", "ok", good, "text", text);
 	return object ? object : json_pack("{s:b, s:s}", "ok", good, "text", "bad name");
 }
@@ -44,7 +44,7 @@ static json_t *run_status(struct admin *admin, struct str arguments)
 
 static json_t *no_such_backend(struct str name)
 {
-	return verdict(false, "no backend is called \"%.*s\"",
+	return verdict(false, "no backend has the name \"%.*s\"",
 	    (int)(name.len < 200 ? name.len : 200), name.data);
 }
 
@@ -68,7 +68,7 @@ static json_t *set_draining(struct admin *admin, struct str name, bool draining)
 	if (!backend)
 		return no_such_backend(name);
 	if (backend->draining == draining)
-		return verdict(true, "%s was %s already", backend->name,
+		return verdict(true, "%s is %s already", backend->name,
 		    draining ? "draining" : "not draining");
 	backend_set_draining(backend, draining);
 	log_info("backend %s: %s by the operator", backend->name,

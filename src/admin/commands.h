@@ -1,5 +1,5 @@
 /*
- * commands - what admin.socket answers: one line, one JSON object.
+ * commands - answers a line on admin.socket with a JSON object.
  */
 #ifndef RONDO_ADMIN_COMMANDS_H
 #define RONDO_ADMIN_COMMANDS_H

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* An answer that cost something serves all who ask within this time. */
+/* An expensive answer is shared by all clients that ask within this time. */
 static const int64_t FRESH_US = 100 * 1000;
 
 /* ---- what can be asked for */
@@ -178,7 +178,7 @@ static void answer_endpoint(struct admin_request *request, size_t number)
 		request->content = text;
 }
 
-/* Addresses and localhost cannot be rebound to by a name of somebody else. */
+/* A foreign web site can rebind its own name to this address, but not an address or localhost. */
 static bool is_local_name(struct str host)
 {
 	struct net_authority authority;
@@ -194,7 +194,7 @@ static void answer(struct admin_request *request)
 	const struct http_head *head = &request->admin->head;
 	struct str path = {head->path.data, str_find(head->path, '?')};
 
-	/* A client of HTTP/1.0 that sends no Host is no browser. */
+	/* A client of HTTP/1.0 that sends no Host is not a browser. */
 	if (head->host.len > 0 && !is_local_name(head->host)) {
 		answer_error(request, 421, "Host must be an IP address or localhost.");
 		return;

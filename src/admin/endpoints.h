@@ -1,5 +1,5 @@
 /*
- * endpoints - what admin.http answers: the page, JSON, metrics, health.
+ * endpoints - the answers of admin.http: page, JSON, metrics, health.
  */
 #ifndef RONDO_ADMIN_ENDPOINTS_H
 #define RONDO_ADMIN_ENDPOINTS_H

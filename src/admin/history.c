@@ -33,7 +33,7 @@ void history_note_state(struct history *history, const struct backend *backend)
 {
 	struct history_event *event = history_next(history, backend);
 
-	/* Also of one that the operator drains: what happened is what was judged. */
+	/* Use the state itself also for a drained backend: that state has changed. */
 	event->state = backend_state_words[backend->state];
 	if (backend->state != BACKEND_UP)
 		event->reason = outcome_word(backend->reason);

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Counting descriptors one by one takes milliseconds where there are many. */
+/* Counting many descriptors one by one takes milliseconds. */
 static const int64_t COUNT_AGE_US = 10 * 1000 * 1000;
 
 void metrics_init(struct metrics *metrics, const struct service *service)
@@ -182,7 +182,7 @@ static void put_clients(const struct service *service, FILE *out)
 
 static void put_states(const struct ring *ring, FILE *out)
 {
-	put_head(out, "rondo_backend_up", "gauge", "1 while the backend has its turns.");
+	put_head(out, "rondo_backend_up", "gauge", "1 while the backend gets its turns.");
 	for (size_t i = 0; i < ring->count; i++) {
 		put_of_backend(out, "rondo_backend_up", ring->backends[i]);
 		fprintf(out, "} %d\n", strcmp(backend_state_word(ring->backends[i]), "up") == 0);
@@ -258,7 +258,7 @@ static uint64_t open_descriptors(struct metrics *metrics)
 	int64_t now_us = loop_now_us(metrics->service->loop);
 	struct stat status;
 
-	/* Since Linux 6.2 the size of the directory is their number. proc(5). */
+	/* Since Linux 6.2 the size of the directory is the number of descriptors. proc(5). */
 	if (stat("/proc/self/fd", &status) == 0 && status.st_size > 0)
 		return (uint64_t)status.st_size;
 	if (metrics->open_fds == 0 || now_us - metrics->open_fds_us >= COUNT_AGE_US) {

@@ -138,7 +138,7 @@ static void put_tables(const struct status_source *source, FILE *out)
 
 /* ---- with one */
 
-/* Inside of a script element no text may look like a tag. */
+/* Inside a script element no text may look like a tag. */
 static bool put_json(json_t *value, FILE *out)
 {
 	char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;

@@ -4,7 +4,7 @@
 
 #include <unistd.h>
 
-/* Takes over `value`. A member that could not be made for want of memory is left out. */
+/* Takes over `value`. If it is NULL (no memory) the member is left out. */
 static void put(json_t *object, const char *key, json_t *value)
 {
 	if (json_object_set_new(object, key, value) != 0)
@@ -59,7 +59,7 @@ static json_t *histogram_json(const struct metrics_histogram *histogram)
 	return object;
 }
 
-/* What is not zero, by reason. */
+/* The counts that are not zero, by reason. */
 static json_t *outcomes_json(const uint64_t counts[static OUTCOMES])
 {
 	json_t *object = json_object();
@@ -107,7 +107,8 @@ static json_t *failures_json(const struct backend *backend)
 	return list;
 }
 
-/* The record of compared answers; see verdict.h. */
+/* The last answers that could be compared with other backends; see verdict.h for the
+ * consequences. */
 static json_t *record_json(const struct backend *backend)
 {
 	struct record_sum sum = record_sum(&backend->records[RECORD_COMPARED]);

@@ -1,9 +1,9 @@
 /*
- * status - the state of everything as JSON: /status.json, /events.json, and what rondoctl is told.
+ * status - the state of everything as JSON, for /status.json, /events.json and rondoctl.
  *
- * The members are described in rondo.conf(5), STATUS. They are only ever added to. Durations are
- * seconds, times are Unix time in seconds, both with fractions; what does not apply is null. The
- * caller owns the answers (json_decref); they are NULL without memory.
+ * The members are described in rondo.conf(5), STATUS. Members may be added, never removed.
+ * Durations are seconds, times are Unix time in seconds, both with fractions; a value that does not
+ * apply is null. The caller owns the answers (json_decref); they are NULL without memory.
  */
 #ifndef RONDO_ADMIN_STATUS_H
 #define RONDO_ADMIN_STATUS_H
@@ -18,7 +18,7 @@ struct status_source {
 	const struct history *history;
 };
 
-/* All of it. */
+/* The whole state. */
 json_t *status_json(const struct status_source *source);
 
 /* The kept events, the newest first. */

@@ -277,7 +277,7 @@ def what_the_operator_changes_survives_a_reload():
     with Place(BINARY, [], config_text=text % (one.url, two.url, 1, 2)) as place:
         status, said = place.rondoctl("drain", "one")
         equal((status, said), (0, "one gets no more requests, 0 are under way\n"), "drain")
-        contains(place.rondoctl("drain", "one")[1], "was draining already", "drain twice")
+        contains(place.rondoctl("drain", "one")[1], "is draining already", "drain twice")
         equal(place.rondoctl("weight", "two", "7")[1], "two has weight 7, it had 1\n", "weight")
         before = place.rondoctl("status", "--json")[1]
         for _ in range(6):
