@@ -21,17 +21,17 @@ static const char usage[] =
     "\n"
     "  status [--json]    the state of everything\n"
     "  top                the same, live\n"
-    "  why NAME           what led to the state of a backend\n"
+    "  why NAME           shows why a backend is in its state\n"
     "  drain NAME         gives a backend no more requests\n"
-    "  undrain NAME       takes that back\n"
-    "  weight NAME N      gives it another weight; \"default\" is what the configuration says\n"
-    "  reload             reads the configuration again, and says what differs\n"
+    "  undrain NAME       gives it requests again\n"
+    "  weight NAME N      gives it another weight; \"default\" is that of the configuration\n"
+    "  reload             reads the configuration again, and shows the changes\n"
     "  logs               opens the log files again\n"
     "\n"
     "  -s SOCKET          $RONDO_SOCKET, or " RONDO_SOCKET "\n"
     "  -V, -h             show the version, show this\n"
     "\n"
-    "What drain and weight change lasts until it is taken back or rondo ends. See rondoctl(1).\n";
+    "Changes by drain and weight last until they are undone or rondo ends. See rondoctl(1).\n";
 
 static bool wants_colour(void)
 {
@@ -58,7 +58,7 @@ static void show_lines(const json_t *answer)
 	}
 }
 
-/* Commands are joined to a line as they stand: names have no line feeds. */
+/* The words of a command are joined to one line without quoting: names have no line feeds. */
 static int run(const char *socket_path, char **words, int count, bool as_json)
 {
 	char command[2048] = "", error[TALK_ERROR_SIZE];
@@ -93,7 +93,7 @@ static int run(const char *socket_path, char **words, int count, bool as_json)
 	return good ? EXIT_SUCCESS : REFUSED;
 }
 
-/* How many words a command has, itself included; 0 when there is no such command. */
+/* The number of words of a command, itself included; 0 when there is no such command. */
 static int words_of(const char *command)
 {
 	static const struct {

@@ -1,7 +1,8 @@
 /*
- * show - what rondo answers, as text for people.
+ * show - the answers of rondo as text for people.
  *
- * Text from outside passes show_clean, so that no name can talk to the terminal.
+ * Text from outside goes through show_clean, so that no name can send control characters to the
+ * terminal.
  */
 #ifndef RONDOCTL_SHOW_H
 #define RONDOCTL_SHOW_H
@@ -19,11 +20,11 @@ const char *format_time(double seconds, char text[static SHOW_TEXT_SIZE]);
 /* "12:30:05", local time. */
 const char *format_clock(double unix_seconds, char text[static SHOW_TEXT_SIZE]);
 
-/* Escape sequences, where they are wanted: colour of a state, and the end of it. */
+/* Escape sequences for the colour of a state and for its end; "" when `coloured` is false. */
 const char *colour_of(const char *state, bool coloured);
 const char *colour_end(bool coloured);
 
-/* Without control characters. */
+/* Writes `text` without control characters. */
 void show_clean(FILE *out, const char *text);
 
 void show_status(const json_t *answer, bool coloured, FILE *out);

@@ -62,7 +62,7 @@ static int send_line(int fd, const char *command)
 	return 0;
 }
 
-/* Everything up to the end of the stream; to be freed. */
+/* Everything up to the end of the stream; the caller frees it. */
 static char *receive_all(int fd, size_t *len)
 {
 	char *text = NULL;
@@ -101,6 +101,7 @@ json_t *talk(const char *socket_path, const char *command, char error[static TAL
 	json_t *answer = json_loadb(text, len, 0, NULL);
 	free(text);
 	if (!answer)
-		snprintf(error, TALK_ERROR_SIZE, "%s answered what cannot be read", socket_path);
+		snprintf(
+		    error, TALK_ERROR_SIZE, "%s sent an answer that cannot be read", socket_path);
 	return answer;
 }

@@ -17,7 +17,7 @@
 
 enum { WINDOW = 10, HISTORY = 240, LINE_SIZE = 2048, LEVELS = 9 };
 
-/* What was answered, and when. */
+/* An answer and its time. */
 struct sample {
 	json_t *answer;
 	double seconds;
@@ -25,20 +25,20 @@ struct sample {
 
 struct top {
 	const char *socket_path;
-	bool coloured, has_blocks; /* the terminal shows block characters */
+	bool coloured, has_blocks; /* the terminal can show block characters */
 	int width, height;
 	struct sample samples[WINDOW + 1]; /* the newest first */
 	size_t count;
 	double rates[HISTORY]; /* requests a second, the newest first */
 	size_t rate_count;
-	char error[TALK_ERROR_SIZE]; /* of the last question; "": it was answered */
+	char error[TALK_ERROR_SIZE]; /* of the last request; "": there was an answer */
 	FILE *out;                   /* the frame being drawn */
 	int row;
 };
 
 /* ---- lines */
 
-/* Ends the line: what does not fit the width is cut; escape sequences take no room. */
+/* Writes a line and ends it: text beyond the width is cut; escape sequences have no width. */
 static void put_line(struct top *top, const char *text)
 {
 	int used = 0;
@@ -55,7 +55,7 @@ static void put_line(struct top *top, const char *text)
 			text += len + (text[len] == 'm');
 			continue;
 		}
-		/* The bytes of a character stay together. */
+		/* Count a character once, not its continuation bytes. */
 		used += ((unsigned char)*text & 0xc0) != 0x80;
 		if (used > top->width)
 			break;
@@ -86,7 +86,7 @@ static const char *bold(const struct top *top)
 	return top->coloured ? "\033[1m" : "";
 }
 
-/* A column as high as `part` of `whole`. */
+/* A bar with the height of `part` of `whole`. */
 static const char *bar(const struct top *top, double part, double whole)
 {
 	static const char *const blocks[LEVELS] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
@@ -122,7 +122,7 @@ static json_t *find_backend(const json_t *answer, const char *name)
 	return NULL;
 }
 
-/* A second, since the sample before. */
+/* The rate per second since the sample before. */
 static double rate(const struct top *top, double newer, double older)
 {
 	double seconds = top->count > 1 ? top->samples[0].seconds - before(top, false)->seconds : 0;
@@ -139,7 +139,7 @@ static double bucket_delta(const json_t *newer, const json_t *older, size_t i)
 	return count > 0 ? count : 0;
 }
 
-/* The time within which a fraction of the window's answers came; 0 when there were none. */
+/* The time within which this fraction of the window's answers came; 0 when there were none. */
 static double quantile(const json_t *newer, const json_t *older, double fraction)
 {
 	double total = 0, sum = 0, lower = 0;
@@ -257,7 +257,7 @@ static void draw_latency(struct top *top)
 	close_line(top, out, line);
 }
 
-/* Is there room for more than what matters most? */
+/* Is there room for the less important columns? */
 static bool is_wide(const struct top *top)
 {
 	return top->width >= 100;
@@ -318,7 +318,7 @@ static void draw_backends(struct top *top)
 	    "STATE", "REQ/S", "FAIL/S", is_wide(top) ? " BUSY  IDLE  WEIGHT     HALF " : "", "99 %",
 	    "WHY");
 	put_line(top, line);
-	/* The events have a few lines at least. */
+	/* Keep a few lines for the events. */
 	json_array_foreach (backends, i, backend) {
 		if (top->row >= top->height - 4 && i + 1 < json_array_size(backends)) {
 			snprintf(line, sizeof(line), "%s... and %zu more", faint(top),
@@ -452,7 +452,7 @@ static void on_signal(int number)
 		ended = 1;
 }
 
-/* None of these restarts a call: what waits wakes up. */
+/* Without SA_RESTART: a signal wakes up a waiting call. */
 static void catch_signals(void)
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
@@ -471,7 +471,7 @@ static void measure(struct top *top)
 	top->height = known ? size.ws_row : 24;
 }
 
-/* Until `due`, a key or a new size. False when it is to end. */
+/* Waits until `due`, a key or a new size. False when the program must end. */
 static bool wait_until(struct top *top, double due)
 {
 	struct pollfd keys = {.fd = STDIN_FILENO, .events = POLLIN};
