@@ -1,8 +1,8 @@
 /*
  * alterfailed - a backend that fails every other request.
  *
- * The first request is answered as app would, the second with 500, the third well again, and so on,
- * whichever connections they come on. A proxy should keep the 500 from its client.
+ * The first request gets the answer of app, the second 500, the third the answer of app again, and
+ * so on, on any connections. A proxy should not pass the 500 to its client.
  */
 #include "answer.h"
 

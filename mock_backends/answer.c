@@ -22,7 +22,7 @@ static const char *reason_phrase(int status)
 	return "Mock Status";
 }
 
-/* Everything but the fields that frame the body and the empty line. */
+/* Writes the head without the framing fields and the empty line. */
 static void start_head(struct mock_conn *conn, int status, const char *content_type)
 {
 	const struct mock_request *request = mock_request(conn);
@@ -44,7 +44,7 @@ static bool is_method(const struct mock_conn *conn, const char *method)
 	return strcmp(mock_request(conn)->method, method) == 0;
 }
 
-/* No content type: "". */
+/* `content_type` is "" for none. */
 static void answer_with(
     struct mock_conn *conn, int status, const char *content_type, const struct bytes *body)
 {
@@ -92,7 +92,7 @@ size_t answer_head_length(struct mock_conn *conn)
 	return bytes_find_end(mock_out(conn), "\r\n\r\n");
 }
 
-/* The number behind the prefix; false if the target is another one, or the number absurd. */
+/* The number behind the prefix; false if the target has another prefix or the number is absurd. */
 static bool target_number(const struct mock_conn *conn, const char *prefix, size_t *number)
 {
 	const char *target = mock_request(conn)->target;

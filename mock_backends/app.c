@@ -1,7 +1,7 @@
 /*
- * app - a backend that does everything right: the standard against which the others misbehave.
+ * app - a backend that does everything right; the others differ from it in one way each.
  *
- * What it answers to which path is in answer.h.
+ * answer.h lists its answer to each path.
  */
 #include "answer.h"
 

@@ -2,8 +2,8 @@
  * closer - a backend that promises to keep the connection and then closes it.
  *
  * The stale connection trap: the answer says nothing of closing, so a proxy keeps the connection
- * for the next request, which may be on its way when the close arrives. With --idle the close comes
- * after that much quiet, as servers with a short keep-alive time do it.
+ * for the next request, which may be on its way when the close arrives. With --idle it closes after
+ * this time without a byte, like servers with a short keep-alive time.
  */
 #include "answer.h"
 
@@ -28,10 +28,10 @@ int main(int argc, char **argv)
 {
 	int64_t idle_ms = 0;
 	const struct option_row options[] = {{"idle", "DURATION", OPTION_DURATION, &idle_ms,
-						 "close after so much quiet (0: at once)"},
+						 "close after this idle time (0: at once)"},
 	    {0}};
 	const struct mock_behaviour behaviour = {
-	    .about = "answers like app, then closes without having said so",
+	    .about = "answers like app, then closes without notice",
 	    .options = options,
 	    .own = &idle_ms,
 	    .on_request = answer_and_close,

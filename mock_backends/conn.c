@@ -18,7 +18,7 @@
 #define LINGER_MS    2000
 #define SETTLE_MS    20
 
-/* What a step came to: go on with the next one, wait for the peer or the clock, or it is over. */
+/* The result of a step: go on with the next one, wait for the peer or the clock, or close. */
 enum step { STEP_ON, STEP_WAIT, STEP_CLOSE };
 
 int64_t conn_clock_ms(void)
@@ -46,7 +46,7 @@ struct bytes *mock_out(struct mock_conn *conn)
 
 void mock_hold(struct mock_conn *conn, int64_t ms)
 {
-	/* The clock is cut to whole milliseconds: one more, so that it is never early. */
+	/* The clock is rounded down to milliseconds: add one, so that the end is never early. */
 	conn->hold_until_ms = conn_clock_ms() + ms + (ms > 0);
 }
 
@@ -68,7 +68,7 @@ void mock_set_idle(struct mock_conn *conn, int64_t ms)
 	conn->idle_ms = ms;
 }
 
-/* Calls a hook; true if it has answered. */
+/* Calls a hook; true if it composed an answer. */
 static bool call_hook(struct mock_conn *conn, void (*hook)(struct mock_conn *, void *))
 {
 	if (hook != NULL)
@@ -83,7 +83,7 @@ void conn_arm_timer(struct mock_conn *conn, int64_t at_ms)
 		conn->server->next_timer_ms = at_ms;
 }
 
-/* Fills the request from the head; false if that head is no HTTP/1 request. */
+/* Fills the request from the head; false if the head is not an HTTP/1 request. */
 static bool parse_head(struct mock_conn *conn)
 {
 	struct mock_request *request = &conn->request;
@@ -109,7 +109,7 @@ static bool parse_head(struct mock_conn *conn)
 	return value[0] >= '0' && value[0] <= '9' && *end == '\0' && !conn->is_chunked;
 }
 
-/* The framework's own answer to what no behaviour should have to deal with. */
+/* The server's own answer to a broken request; no hook is called. */
 static enum step refuse(struct mock_conn *conn, const char *status)
 {
 	bytes_addf(
@@ -119,7 +119,7 @@ static enum step refuse(struct mock_conn *conn, const char *status)
 	return STEP_ON;
 }
 
-/* Forgets the last exchange; bytes behind its request stay. */
+/* Clears the last exchange; bytes behind its request stay. */
 static void start_request(struct mock_conn *conn, size_t used)
 {
 	bytes_drop(&conn->in, used);
@@ -163,7 +163,7 @@ static enum step step_head(struct mock_conn *conn)
 	return STEP_ON;
 }
 
-/* How far the body is; `chunks` keeps where it ends and where the next request begins. */
+/* The progress of the body; `chunks` keeps where it ends and where the next request begins. */
 static enum message_progress read_body(struct mock_conn *conn)
 {
 	size_t end = conn->request.head.length + conn->content_length;
@@ -198,7 +198,7 @@ static enum step step_body(struct mock_conn *conn)
 	return STEP_ON;
 }
 
-/* How many of the composed bytes may be on their way by now; arms the timer for the next one. */
+/* How many of the composed bytes may be sent by now; arms the timer for the next one. */
 static size_t due_bytes(struct mock_conn *conn)
 {
 	size_t due = conn->out.length;
@@ -222,7 +222,7 @@ static size_t due_bytes(struct mock_conn *conn)
 	return due;
 }
 
-/* The last byte is out (or none was wanted): what the behaviour said should come now. */
+/* The last byte was sent (or there was none): does what the behaviour chose with mock_end. */
 static enum step finish_answer(struct mock_conn *conn)
 {
 	const struct linger reset = {.l_onoff = 1, .l_linger = 0};
@@ -239,7 +239,7 @@ static enum step finish_answer(struct mock_conn *conn)
 		return STEP_ON;
 	case MOCK_RESET:
 		if (conn->sent > 0 && !conn->is_settled) {
-			/* A reset overtakes bytes that the client has not read yet. */
+			/* Wait: a reset discards bytes that the client has not read yet. */
 			conn->is_settled = true;
 			mock_hold(conn, SETTLE_MS);
 			return STEP_ON;
@@ -298,7 +298,7 @@ void conn_close(struct mock_conn *conn)
 	free(conn);
 }
 
-/* Runs the steps until one has to wait, then watches for what it waits for. */
+/* Runs the steps until one has to wait, then watches for the events that it waits for. */
 static void run_conn(struct mock_conn *conn)
 {
 	enum step step = STEP_ON;
@@ -355,7 +355,7 @@ void conn_start(struct mock_server *server, int fd)
 	run_conn(conn);
 }
 
-/* Takes what has arrived; false if the client has finished or is gone. */
+/* Reads the bytes that have arrived; false if the client has finished or is gone. */
 static bool read_more(struct mock_conn *conn)
 {
 	size_t wish = conn->in.length > READ_SIZE ? conn->in.length : READ_SIZE;
@@ -378,7 +378,7 @@ void conn_on_event(struct mock_conn *conn, uint32_t events)
 	if (!is_gone && conn->state != ANSWERING)
 		is_gone = !read_more(conn);
 	if (!is_gone && conn->state == ANSWERING && (events & EPOLLRDHUP) != 0) {
-		/* A client may finish sending and still want its answer, if there will be one. */
+		/* A client may finish sending and still wait for its answer. */
 		conn->is_peer_finished = true;
 		is_gone = conn->out.length == 0 && !conn->is_ended;
 	}

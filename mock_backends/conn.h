@@ -1,10 +1,10 @@
 /*
- * conn - one client's connection to a mock backend. Shared by mock.c (the server around it) and
- * conn.c alone; behaviours see it through mock.h.
+ * conn - one client's connection to a mock backend. Only mock.c (the server) and conn.c use this
+ * header; behaviours use mock.h.
  *
- * Its state is where it is in the cycle: reading a head, reading a body, answering, and at the end
- * perhaps lingering. Whatever an event or a timer finds, it ends in running the steps of the states
- * until one has to wait. A connection closes itself only inside its own event or timer.
+ * Its state is its place in the cycle: reading a head, reading a body, answering, and at the end
+ * perhaps lingering. Every event and timer runs the steps of the states until one has to wait. A
+ * connection closes itself only inside its own event or timer.
  */
 #ifndef MOCK_CONN_H
 #define MOCK_CONN_H
@@ -21,10 +21,10 @@ struct mock_server {
 	bool is_verbose;
 	int epoll_fd;
 	int signal_fd;
-	int listen_fds[2]; /* -1: that one is not there */
+	int listen_fds[2]; /* -1: not in use */
 	struct mock_conn *conns;
 	size_t conn_count;
-	size_t conn_limit;     /* here accepting pauses until one has gone */
+	size_t conn_limit;     /* at this number accepting pauses until a connection ends */
 	int64_t next_timer_ms; /* no connection's timer is earlier */
 	uint64_t served;
 };
@@ -39,7 +39,7 @@ struct mock_conn {
 	int64_t timer_ms;      /* 0: none */
 	bool is_peer_finished; /* the client's FIN came while it was being answered */
 
-	struct bytes in; /* the head, the body and whatever came behind it */
+	struct bytes in; /* the head, the body and the bytes behind it */
 	struct mock_request request;
 	bool is_chunked;
 	size_t content_length;
@@ -47,11 +47,11 @@ struct mock_conn {
 
 	struct bytes out;
 	size_t sent;
-	bool is_ended;   /* a hook has said the ending */
-	bool is_settled; /* what was sent before a reset has had its time to arrive */
+	bool is_ended;   /* a hook has called mock_end */
+	bool is_settled; /* the bytes before a reset have had time to arrive */
 	enum mock_ending ending;
 	int64_t hold_until_ms;
-	int64_t pace_ms; /* 0: as fast as it goes */
+	int64_t pace_ms; /* 0: as fast as possible */
 	size_t pace_from;
 	int64_t idle_ms;
 };
@@ -67,7 +67,7 @@ void conn_on_event(struct mock_conn *conn, uint32_t events);
 /* Due at `timer_ms`. */
 void conn_on_timer(struct mock_conn *conn);
 
-/* Has the server call conn_on_timer() then; there is one timer, the last word counts. */
+/* The server calls conn_on_timer() at `at_ms`; there is one timer, and the last call sets it. */
 void conn_arm_timer(struct mock_conn *conn, int64_t at_ms);
 
 void conn_close(struct mock_conn *conn);

@@ -2,12 +2,12 @@
 # demo.sh - rondo and three backends that fail in turn, under load that never stops.
 #
 #   mock_backends/demo.sh              prepare, build, show
-#   mock_backends/demo.sh --stay       afterwards leave everything running, to be played with
-#   mock_backends/demo.sh --build DIR  use what is built there, prepare nothing
+#   mock_backends/demo.sh --stay       leave everything running afterwards, to try things out
+#   mock_backends/demo.sh --build DIR  use the programs in this build directory, prepare nothing
 #
-# One client (load) asks from the first scene to the last and checks every answer. The scenes change
-# what stands behind port 8002, and read from the client's own counts who answered. Exit status 0: no
-# client saw an error, and everything that should happen was seen to happen.
+# One client (load) sends requests from the first step to the last and checks every answer. The steps
+# replace the backend on port 8002, and read from the client's counts which backends answered. Exit
+# status 0: no client saw an error, and every expected change was seen.
 set -u
 export LC_ALL=C
 
@@ -31,7 +31,7 @@ say() {
     printf '%s\n' "$*"
 }
 
-scene() {
+step() {
     printf '\n== %s\n\n' "$*"
 }
 
@@ -49,7 +49,7 @@ give_up() {
     exit 1
 }
 
-# Ends what this script has started, nothing else.
+# Ends the processes that this script has started, no others.
 clean_up() {
     local pid
     for pid in $load_pid $rondo_pid "${backend_pid[@]}"; do
@@ -75,7 +75,7 @@ is_open() {
     (exec 3<> "/dev/tcp/$1/$2") 2> /dev/null
 }
 
-# rondo listens, or has ended.
+# True when rondo listens or has ended.
 rondo_is_decided() {
     is_open 127.0.0.1 8080 || ! kill -0 "$rondo_pid" 2> /dev/null
 }
@@ -110,14 +110,14 @@ replace_backend() {
 #
 # load writes a line every 200 ms:
 #   1.20s answers=60 failed=0 slowest_ms=2.1 http://localhost:8001=20 http://localhost:8002=20 ...
-# A scene remembers the line at which it began, and looks at those behind it; FROM and TO below are
-# line numbers, FROM is not included, TO is the end if it is left out.
+# A step remembers the line at which it began, and reads the lines behind it. FROM and TO below are
+# line numbers; FROM is not included, TO is the last line by default.
 
 columns() {
     wc -l < "$work/timeline"
 }
 
-# trace PORT FROM [TO]: a # for each column in which that backend answered, a . where others did.
+# trace PORT FROM [TO]: a # for each column in which that backend answered, else a .
 trace() {
     awk -v from="$2" -v to="${3:-1000000}" -v key="http://localhost:$1=" 'NR > from && NR <= to {
         mark = "."
@@ -128,7 +128,7 @@ trace() {
     }' "$work/timeline"
 }
 
-# trace_is PORT FROM PATTERN: whether that trace matches the extended regular expression.
+# trace_is PORT FROM PATTERN: true if that trace matches the extended regular expression.
 trace_is() {
     [[ $(trace "$1" "$2") =~ $3 ]]
 }
@@ -156,13 +156,13 @@ waits() {
     }' "$work/timeline"
 }
 
-# The time line and the numbers of the scene that began at FROM.
+# Prints the time line and the numbers of the step that began at FROM.
 report() {
     local from=$1 to port failed
     to=$(columns)
     failed=$(sum failed "$from" "$to")
     say ""
-    say "   who answered; each column is 0.2 s (# answered, . did not)"
+    say "   answers of each backend; a column is 0.2 s (# answered, . did not)"
     for port in 8001 8002 8003; do
         say "   $port $(trace $port "$from" "$to")  $(sum $port "$from" "$to") answers"
     done
@@ -173,26 +173,26 @@ report() {
     [ "$failed" -eq 0 ] || complain "the client saw $failed errors"
 }
 
-# expect PORT FROM SECONDS PATTERN WHAT: waits until the trace shows it.
+# expect PORT FROM SECONDS PATTERN WHAT: waits until the trace matches; WHAT describes it.
 expect() {
     wait_until "$3" trace_is "$1" "$2" "$4" || complain "within $3 s $5 was not seen"
 }
 
-# ---- scenes --------------------------------------------------------------------------------------
+# ---- steps ---------------------------------------------------------------------------------------
 
-scene_all_well() {
+step_all_well() {
     local number turn answer port expected from
-    scene "1. All is well: every backend gets its turn"
+    step "1. All is well: every backend gets its turn"
     for number in 1 2 3 4; do
         expected=http://localhost:$((8001 + (number - 1) % 3))
         answer=$("$mocks/load" --url $front/ --requests 1 --connections 1 --show 2>&1)
         turn=$(tr -d '\r' <<< "$answer" | sed -n 's/^[Xx]-[Aa]pp-[Uu]rl: //p')
         say "   GET $front/   $(head -n 1 <<< "$answer" | tr -d '\r'), x-app-url: $turn"
-        [ "$turn" = "$expected" ] || complain "that should have been $expected"
+        [ "$turn" = "$expected" ] || complain "expected $expected"
     done
     say ""
-    say "   Now a client begins that sends 200 requests a second (GET and POST, small and large)"
-    say "   until the end, and compares every answer byte for byte."
+    say "   Now a client sends 200 requests a second (GET and POST, small and large) until the end,"
+    say "   and compares every answer byte for byte."
     "$mocks/load" --url $front/ --rate 200 --connections 64 --mix --duration 120s \
         --timeline --interval ${column_ms}ms > "$work/timeline" 2> "$work/load.log" &
     load_pid=$!
@@ -203,9 +203,9 @@ scene_all_well() {
     report $from
 }
 
-scene_alterfailed() {
+step_alterfailed() {
     local from
-    scene "2. The application on 8002 breaks: every other answer is \`500 App failure\`"
+    step "2. The application on 8002 breaks: every other answer is \`500 App failure\`"
     from=$(columns)
     replace_backend 8002 alterfailed
     say "   The client should never see a 500: 8003 answers instead. 8002 is skipped for 2 s"
@@ -214,15 +214,15 @@ scene_alterfailed() {
     report "$from"
 }
 
-scene_timeout() {
+step_timeout() {
     local from slowest
-    scene "3. The application on 8002 hangs: it answers after 6 s, max_delay_response is 500 ms"
+    step "3. The application on 8002 hangs: it answers after 6 s, max_delay_response is 500 ms"
     from=$(columns)
     replace_backend 8002 timeout --delay 6s
-    say "   Whoever is sent to 8002 should wait for 500 ms and then have the answer of 8003. From then"
-    say "   on 8002 is skipped, and nobody waits, but for one request at the end of each window."
+    say "   A request that goes to 8002 should wait for 500 ms and then get the answer of 8003. From"
+    say "   then on 8002 is skipped, and only one request at the end of each window waits."
     wait_until 15 has_waited_once "$from" ||
-        complain "somebody waiting for 8002, and then nobody for a second: not seen within 15 s"
+        complain "a request that waits for 8002, then none for a second: not seen within 15 s"
     report "$from"
     slowest=$(sum slowest "$from")
     if [ "$slowest" -lt 500 ] || [ "$slowest" -ge 1500 ]; then
@@ -234,11 +234,11 @@ has_waited_once() {
     [[ $(waits "$1") =~ w-{5}$ ]]
 }
 
-scene_killed() {
+step_killed() {
     local from
-    scene "4. The application on 8002 is killed (SIGKILL), and a while later started again"
-    say "   What 8002 is working on when it dies should be asked again of another backend. Once it is"
-    say "   back, it should have its turns again after at most one window."
+    step "4. The application on 8002 is killed (SIGKILL), and a while later started again"
+    say "   The requests that 8002 has when it is killed should be sent to another backend. When it is"
+    say "   back, it should get its turns again after at most one window."
     from=$(columns)
     expect 8002 "$from" 10 '#{3}$' "8002 in use before it is killed"
     stop_backend 8002 KILL
@@ -248,7 +248,7 @@ scene_killed() {
     report "$from"
 }
 
-# Puts a good application on 8002 again, and waits until it has its turns.
+# Starts a good application on 8002 again, and waits until it gets its turns.
 repair() {
     local from
     from=$(columns)
@@ -261,7 +261,7 @@ repair() {
 
 finish() {
     local status
-    scene "The client's own account, from the first scene to the last"
+    step "The counts of the client, from the first step to the last"
     kill -INT "$load_pid"
     wait "$load_pid"
     status=$?
@@ -278,10 +278,10 @@ finish() {
 }
 
 leave_running() {
-    scene "Everything stays up until you press Ctrl-C. Try, in another terminal:"
+    step "Everything runs until you press Ctrl-C. Try in another terminal:"
     say "   curl -i $front/"
     say "   curl -i -d hello $front/"
-    say "   kill -9 ${backend_pid[8002]}        # the backend on 8002; then ask again"
+    say "   kill -9 ${backend_pid[8002]}        # the backend on 8002; then send a request again"
     say "   $mocks/app --port 8002   # and start it again"
     say "   $mocks/load --url $front/ --duration 10s --mix --timeline"
     trap 'say ""; exit 0' INT TERM
@@ -316,7 +316,7 @@ if [ -z "$build" ]; then
     prepare_packages || exit 1
     tests=(-DRONDO_TESTS=OFF)
     if [ -e "$build/CMakeCache.txt" ] && pkg-config --exists cmocka; then
-        tests=() # as somebody has configured it
+        tests=() # keep the existing configuration
     fi
     prepare_build "$build" "${tests[@]}" -DRONDO_PROFILE= || exit 1
 fi
@@ -338,11 +338,11 @@ rondo_pid=$!
 wait_until 10 rondo_is_decided
 is_open 127.0.0.1 8080 || give_up "rondo does not listen on port 8080"
 say "three backends are up on 8001, 8002, 8003; rondo is up on 8080 with conf/demo.conf"
-scene_all_well
-scene_alterfailed
+step_all_well
+step_alterfailed
 repair
-scene_timeout
+step_timeout
 repair
-scene_killed
+step_killed
 finish
 [ $stay = no ] || leave_running

@@ -1,8 +1,8 @@
 /*
  * drip - a backend whose right answer comes one byte at a time.
  *
- * Every byte is a packet of its own, the head's too. Slow, but nothing is wrong: a proxy must put
- * it together, and must not take it for silence once the head is complete.
+ * Every byte is a packet of its own, also in the head. Slow, but correct: a proxy must read it, and
+ * must not treat it as silent after the head is complete.
  */
 #include "answer.h"
 

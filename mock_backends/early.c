@@ -1,9 +1,9 @@
 /*
  * early - a backend that answers when it has seen the head, without waiting for the body.
  *
- * Legal (RFC 9112, 9.3): it ends the connection after that, since the unread body stands in the
- * way. It lingers, so that the answer arrives; with --abrupt it closes at once, and the kernel
- * turns the unread body into a reset that may overtake the answer.
+ * This is allowed (RFC 9112, 9.3): it ends the connection after the answer, since the body is
+ * unread. It lingers, so that the answer arrives; with --abrupt it closes at once, and because of
+ * the unread body the kernel sends a reset, which may discard the answer.
  */
 #include "answer.h"
 
@@ -16,7 +16,7 @@ static void answer_at_head(struct mock_conn *conn, void *own)
 {
 	const struct early *early = own;
 
-	answer_text(conn, (int)early->status, "I have heard enough\n");
+	answer_text(conn, (int)early->status, "The head is enough\n");
 	mock_end(conn, early->is_abrupt ? MOCK_CLOSE : MOCK_LINGER);
 }
 

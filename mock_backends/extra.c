@@ -1,9 +1,9 @@
 /*
- * extra - a backend that sends more than it was asked for.
+ * extra - a backend that sends a second response without a request.
  *
  * Behind a right answer come bytes that look like another response. A proxy that keeps the
- * connection and believes them gives one client an answer meant for nobody. With --later they come
- * when the connection has been quiet for so long, and probably lies in a pool.
+ * connection and accepts them gives a client an answer that belongs to no request. With --later
+ * they come when the connection has been idle for this time and is probably in a pool.
  */
 #include "answer.h"
 
@@ -29,10 +29,10 @@ int main(int argc, char **argv)
 {
 	int64_t later_ms = 0;
 	const struct option_row options[] = {{"later", "DURATION", OPTION_DURATION, &later_ms,
-						 "send them after so much quiet (0: at once)"},
+						 "send them after this idle time (0: at once)"},
 	    {0}};
 	const struct mock_behaviour behaviour = {
-	    .about = "answers like app and adds a response nobody asked for",
+	    .about = "answers like app and adds a response without a request",
 	    .options = options,
 	    .own = &later_ms,
 	    .on_request = answer,

@@ -1,5 +1,5 @@
 /*
- * garbage - a backend that answers with what is no HTTP response: the wrong service on the port.
+ * garbage - a backend whose answer is not an HTTP response: the wrong service on the port.
  *
  *   random     4096 bytes of noise, the same every time
  *   ssh        the banner of an SSH server
@@ -8,7 +8,7 @@
  *   longhead   a response head that has not ended after a megabyte
  *   flood1xx   a thousand interim responses before the real one
  *
- * With --greet it comes as soon as somebody connects, as real SSH servers do it.
+ * With --greet it comes as soon as a client connects, as with real SSH servers.
  */
 #include "answer.h"
 
@@ -79,7 +79,7 @@ int main(int argc, char **argv)
 	    {"kind", "random|ssh|tls|html|longhead|flood1xx", OPTION_CHOICE, &garbage.kind,
 		"what is sent (random)"},
 	    {"greet", NULL, OPTION_FLAG, &garbage.is_greeting, "send it without being asked"}, {0}};
-	const struct mock_behaviour behaviour = {.about = "answers what is no HTTP",
+	const struct mock_behaviour behaviour = {.about = "answers, but not with HTTP",
 	    .options = options,
 	    .own = &garbage,
 	    .on_accept = greet,

@@ -1,8 +1,8 @@
 /*
- * half - a backend that sends half an answer and then closes, in all politeness (FIN).
+ * half - a backend that sends half an answer and then closes in order (FIN).
  *
- * --where says what is halved: the head; a body counted by Content-Length (the default); or a
- * chunked body, in the middle of a chunk. A proxy must let its client see that something is
+ * --where chooses the part that is cut: the head; a body counted by Content-Length (the default);
+ * or a chunked body, in the middle of a chunk. A proxy must show its client that something is
  * missing.
  */
 #include "answer.h"
@@ -31,8 +31,8 @@ static void answer_half(struct mock_conn *conn, void *own)
 int main(int argc, char **argv)
 {
 	int where = WHERE_LENGTH;
-	const struct option_row options[] = {
-	    {"where", "head|length|chunked", OPTION_CHOICE, &where, "what is halved (length)"},
+	const struct option_row options[] = {{"where", "head|length|chunked", OPTION_CHOICE, &where,
+						 "the part that is cut (length)"},
 	    {0}};
 	const struct mock_behaviour behaviour = {.about = "sends half an answer, then closes",
 	    .options = options,

@@ -1,10 +1,10 @@
 /*
- * load - a client that keeps asking, and checks every answer to the last byte.
+ * load - a client that sends requests, and checks every answer to the last byte.
  *
- * A fixed number of connections, each with one request at a time, each kept for the next one. What
- * a strict client may complain of is counted as a failure, and nothing is tried again: a connection
- * that dies under a request fails it, unless the server had announced the close. A connection that
- * the server closes between two requests is only replaced.
+ * A fixed number of connections, each with one request at a time, each kept for the next one.
+ * Everything that a strict client may reject counts as a failure, and nothing is tried again: a
+ * connection that breaks during a request fails it, unless the server had announced the close. A
+ * connection that the server closes between two requests is only replaced.
  *
  * Exit status: 0 no failure, 1 at least one, 2 bad usage.
  */
@@ -59,7 +59,7 @@ struct load {
 	const char *url;
 	const char *report_field;
 	int64_t connections;
-	int64_t rate; /* requests a second; 0: as fast as it goes */
+	int64_t rate; /* requests a second; 0: as fast as possible */
 	int64_t requests;
 	int64_t duration_ms;
 	int64_t timeout_ms;
@@ -79,7 +79,7 @@ struct load {
 	uint64_t told; /* failures written to stderr so far */
 	bool is_stopping;
 	int64_t start_us;
-	int64_t rest_until_us; /* after a refusal: no busy loop against a dead port */
+	int64_t rest_until_us; /* wait after a refusal: no busy loop on a closed port */
 	int64_t next_check_us;
 	int64_t next_interval_us;
 };
@@ -176,7 +176,7 @@ static enum outcome judge(const struct load *load, const struct client *client)
 	return OUTCOME_GOOD;
 }
 
-/* Reads what is there; the answer may end with it, or the connection. */
+/* Reads the bytes that are there; the answer or the connection may end with them. */
 static void read_answer(struct load *load, struct client *client)
 {
 	struct bytes *in = &client->response.in;
@@ -259,7 +259,7 @@ static void finish_connect(struct load *load, struct client *client)
 	socklen_t length = sizeof(error);
 
 	getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	if (error == ECONNRESET) { /* there was one, for a moment */
+	if (error == ECONNRESET) { /* it was open for a moment */
 		finish_request(load, client, OUTCOME_RESET);
 		return;
 	}
@@ -292,7 +292,7 @@ static void start_request(struct load *load)
 	}
 }
 
-/* Nothing was asked: the server closes, which it may, or says something, which it may not. */
+/* There is no request: the server may close, but must not send anything. */
 static void on_idle_event(struct load *load, struct client *client)
 {
 	char byte = 0;
@@ -355,7 +355,7 @@ static void check_timeouts(struct load *load, int64_t now)
 	}
 }
 
-/* Milliseconds until the clock has something to do. */
+/* Milliseconds until run_clock has something to do. */
 static int wait_ms(const struct load *load, int64_t now)
 {
 	int64_t until = load->next_check_us;
@@ -370,7 +370,7 @@ static int wait_ms(const struct load *load, int64_t now)
 	return until > now ? (int)((until - now + 999) / 1000) : 0;
 }
 
-/* What the clock asks for; false when nothing is left to do. */
+/* Does the work that is due; false when nothing is left to do. */
 static bool run_clock(struct load *load)
 {
 	int64_t now = clock_us();
@@ -467,15 +467,15 @@ static void read_options(struct load *load, int argc, char **argv)
 	const struct option_row rows[] = {
 	    {"url", "URL", OPTION_TEXT, &load->url, "http://HOST[:PORT][/PATH]"},
 	    {"connections", "N", OPTION_NUMBER, &load->connections, "at the same time (8)"},
-	    {"rate", "R", OPTION_NUMBER, &load->rate, "requests a second (as fast as it goes)"},
-	    {"requests", "N", OPTION_NUMBER, &load->requests, "stop after so many"},
-	    {"duration", "DURATION", OPTION_DURATION, &load->duration_ms, "stop after so long"},
+	    {"rate", "R", OPTION_NUMBER, &load->rate, "requests a second (no limit)"},
+	    {"requests", "N", OPTION_NUMBER, &load->requests, "stop after this number"},
+	    {"duration", "DURATION", OPTION_DURATION, &load->duration_ms, "stop after this time"},
 	    {"timeout", "DURATION", OPTION_DURATION, &load->timeout_ms, "of one request (30s)"},
-	    {"post", "BYTES", OPTION_NUMBER, &plan->post_bytes, "POST that much, expect it back"},
+	    {"post", "BYTES", OPTION_NUMBER, &plan->post_bytes, "POST this size, expect it back"},
 	    {"chunked", NULL, OPTION_FLAG, &plan->is_chunked, "with --post: send it in chunks"},
 	    {"mix", NULL, OPTION_FLAG, &plan->is_mix, "in turn: GET, POST, sizes, chunks"},
 	    {"field", "NAME: VALUE", OPTION_TEXT, &plan->field, "one more field of each request"},
-	    {"expect", "STATUS", OPTION_NUMBER, &load->expected_status, "the one good status"},
+	    {"expect", "STATUS", OPTION_NUMBER, &load->expected_status, "the only good status"},
 	    {"header-report", "NAME", OPTION_TEXT, &load->report_field,
 		"field to count answers by (x-app-url)"},
 	    {"timeline", NULL, OPTION_FLAG, &load->is_timeline, "a line of counts as they happen"},
@@ -483,9 +483,10 @@ static void read_options(struct load *load, int argc, char **argv)
 	    {"show", NULL, OPTION_FLAG, &load->is_showing, "print each answer"},
 	    {"json", NULL, OPTION_FLAG, &load->is_json, "print one JSON object a line"}, {0}};
 
-	options_parse(&(struct option_tables){"asks and checks every answer; exit status 1 if one "
-					      "was bad",
-			  rows, NULL},
+	options_parse(
+	    &(struct option_tables){"sends requests, checks every answer; exit status 1 if one "
+				    "was bad",
+		rows, NULL},
 	    argc, argv);
 	if (load->url == NULL || !plan_parse_url(plan, load->url)) {
 		fprintf(stderr, "load: --url http://HOST[:PORT][/PATH] is needed\n");

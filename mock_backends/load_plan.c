@@ -59,7 +59,7 @@ static enum turn turn_of(const struct load_plan *plan, uint64_t number)
 	return plan->is_chunked ? TURN_POST_CHUNKED : TURN_POST;
 }
 
-/* Content that names its request first, then goes on as a pattern that starts elsewhere each
+/* Content that begins with its request's number and goes on as a pattern with another start each
  * time. */
 static void compose_content(const struct load_plan *plan, struct load_request *request)
 {

@@ -1,9 +1,8 @@
 /*
- * load_plan - which request comes n-th, and what its answer must be.
+ * load_plan - the n-th request, and the answer that it must get.
  *
- * Every POST carries content that no other request has, so that an answer meant for somebody else
- * cannot pass. Paths that the mock backends answer in a known way are checked byte for byte; of any
- * other GET only the framing is checked.
+ * Every POST has unique content, so that the answer of another request cannot pass. For paths with
+ * a known answer of the mock backends every byte is checked; for any other GET only the framing.
  */
 #ifndef MOCK_LOAD_PLAN_H
 #define MOCK_LOAD_PLAN_H
@@ -19,7 +18,7 @@ struct load_plan {
 	int64_t post_bytes; /* -1: GET */
 	bool is_chunked;    /* POST content in chunks */
 	bool is_mix;     /* in turn: GET path, POST, GET /size/N, POST in chunks, GET /chunked/N */
-	int64_t process; /* makes the content unlike that of another load */
+	int64_t process; /* makes the content differ from that of another load */
 };
 
 enum load_expectation { EXPECT_FRAMING, EXPECT_MESSAGE, EXPECT_PATTERN, EXPECT_ECHO };
@@ -35,14 +34,14 @@ struct load_request {
 	size_t expected_length; /* of a pattern */
 };
 
-/* Takes an http URL apart; false if it is none. The plan keeps pointing into it. */
+/* Splits an http URL; false if it is not one. The plan keeps pointers into it. */
 bool plan_parse_url(struct load_plan *plan, const char *url);
 
-/* Makes it the request with this number, whatever it was before. */
+/* Fills `request` with the request of this number. */
 void plan_compose(const struct load_plan *plan, uint64_t number, struct load_request *request);
 
-/* Whether this content answers the request. `from_mock`: the answer carries X-Mock, so GET / too
- * has a known answer. */
+/* Is this the right content for the request? `from_mock`: the answer has X-Mock, so the content for
+ * GET / is known too. */
 bool plan_is_right(const struct load_request *request, const struct bytes *content, bool from_mock);
 
 void plan_free_request(struct load_request *request);

@@ -20,8 +20,7 @@ const char *outcome_name(enum outcome outcome)
 	return names[outcome];
 }
 
-/* The row of this name, made if it is new; what does not fit the table is counted in its last
- * row. */
+/* The row of this name, added if it is new; when the table is full, the last row. */
 static struct report_name *find_name(struct report *report, const char *name)
 {
 	struct report_name *row = report->names;

@@ -1,5 +1,5 @@
 /*
- * load_report - what came of the requests: counted, timed, and told.
+ * load_report - counts the outcomes of requests, their times, and prints them.
  */
 #ifndef MOCK_LOAD_REPORT_H
 #define MOCK_LOAD_REPORT_H
@@ -27,7 +27,7 @@ enum outcome {
 struct result {
 	enum outcome outcome;
 	int status;              /* 0: no complete head */
-	const char *answered_by; /* NULL: no answer; "" if it does not say */
+	const char *answered_by; /* NULL: no answer; "": the answer has no such field */
 	int64_t latency_us;
 };
 
@@ -63,7 +63,7 @@ uint64_t report_failures(const struct report *report);
 /* One line for the time since the last such line. */
 void report_print_interval(struct report *report, bool as_json);
 
-/* The whole, in words or as one line of JSON. */
+/* Prints the whole report, in words or as one line of JSON. */
 void report_print(struct report *report, bool as_json);
 
 void report_free(struct report *report);

@@ -65,7 +65,7 @@ static bool parse_head(struct load_response *response)
 	return true;
 }
 
-/* Whether the bytes so far can become a status line. */
+/* Can the bytes so far be the beginning of a status line? */
 static bool starts_like_http(const struct bytes *in)
 {
 	static const char version[] = "HTTP/1.";

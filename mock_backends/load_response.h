@@ -1,8 +1,8 @@
 /*
- * load_response - one response, read as its bytes come, kept whole.
+ * load_response - reads one response as its bytes come, and keeps all of it.
  *
- * Interim responses (1xx) are read over. Once it is done, bytes behind it are for the caller to
- * notice: nobody asked for them.
+ * Interim responses (1xx) are skipped. When the response is done, the caller checks for bytes
+ * behind it, which belong to no request.
  */
 #ifndef MOCK_LOAD_RESPONSE_H
 #define MOCK_LOAD_RESPONSE_H
@@ -15,7 +15,7 @@ struct load_response {
 	int status;
 	bool keep_alive; /* the server has not announced that it closes */
 	bool is_counted; /* by Content-Length */
-	bool is_chunked; /* with neither, the end of the stream ends it */
+	bool is_chunked; /* if neither, the end of the stream ends it */
 	size_t content_length;
 	struct chunks chunks; /* of any body: where it ends, where bytes too many would begin */
 };
@@ -23,10 +23,10 @@ struct load_response {
 /* Makes it ready for the next response. */
 void response_start(struct load_response *response);
 
-/* What the bytes so far amount to. `is_over`: no more will come. */
+/* The progress with the bytes so far. `is_over`: no more will come. */
 enum message_progress response_read(struct load_response *response, bool is_over);
 
-/* Of a response that is done: its content, and whether more came than that. */
+/* For a response that is done: its content, and whether more bytes came than that. */
 struct bytes response_content(const struct load_response *response);
 bool response_has_extra(const struct load_response *response);
 

@@ -141,7 +141,7 @@ bool head_has_word(const struct bytes *head, const char *name, const char *word)
 	return head_find_field(head, name, value, sizeof(value)) && strcasestr(value, word) != NULL;
 }
 
-/* The size at the start of a chunk's first line; false if there is none or it is absurd. */
+/* The size at the start of a chunk line; false if there is none or it is absurd. */
 static bool read_chunk_size(const char *line, size_t length, size_t *size)
 {
 	size_t i = 0;
@@ -170,7 +170,7 @@ static bool take_content(struct chunks *chunks, struct bytes *bytes)
 	return chunks->left == 0;
 }
 
-/* One line of framing; MESSAGE_MORE means that it was in order and that more follows. */
+/* Reads one line of framing; MESSAGE_MORE means that it was valid and that more follows. */
 static enum message_progress take_line(struct chunks *chunks, const char *line, size_t length)
 {
 	switch (chunks->state) {

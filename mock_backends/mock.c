@@ -17,7 +17,7 @@
 #define BIND_TRIES    20
 #define EVENTS_A_TURN 256
 
-/* Watches for new connections, or leaves them in the kernel's queue for a while. */
+/* Watches for new connections (`on`), or leaves them in the kernel's queue. */
 static void watch_listeners(struct mock_server *server, bool on)
 {
 	for (size_t i = 0; i < 2; i++) {
@@ -57,7 +57,7 @@ static void run_timers(struct mock_server *server)
 	}
 }
 
-/* One turn; false when a signal says that it was the last. */
+/* One turn; false when a signal ended the program. */
 static bool run_turn(struct mock_server *server)
 {
 	struct epoll_event events[EVENTS_A_TURN];
@@ -181,7 +181,8 @@ int mock_run(const struct mock_behaviour *behaviour, int argc, char **argv)
 	    {"port", "N", OPTION_NUMBER, &server.port, "port; 0 (default) takes a free one"},
 	    {"host", "ADDR", OPTION_TEXT, &server.host, "default: both 127.0.0.1 and ::1"},
 	    {"name", "NAME", OPTION_TEXT, &server.name, "sent in the response field X-Mock"},
-	    {"verbose", NULL, OPTION_FLAG, &server.is_verbose, "say at the end what was served"},
+	    {"verbose", NULL, OPTION_FLAG, &server.is_verbose,
+		"print the number of requests at the end"},
 	    {0}};
 
 	options_parse(

@@ -5,13 +5,13 @@
  * to send. Everything else is done here: listening, reading requests, keep-alive, sending, and the
  * options every mock has (--port, --host, --name, --verbose, --help).
  *
- * A hook composes first, into mock_out(), mostly with the ready answers of answer.h. Then it says
- * how the bytes travel: held back, byte by byte, and what becomes of the connection after the last
- * of them. What a hook does not say is what a good server does. A hook that composes nothing and
- * ends nothing leaves the client waiting for ever.
+ * A hook composes first, into mock_out(), mostly with the functions of answer.h. Then it may choose
+ * how the bytes are sent (late, byte by byte) and what happens to the connection after the last
+ * one. The defaults are those of a good server. If a hook composes nothing and ends nothing, the
+ * client waits for ever.
  *
- * One thread, one epoll, thousands of connections. It has nothing in common with the proxy it
- * tests, so that no mistake can hide by being made on both sides.
+ * One thread, one epoll, thousands of connections. It shares no code with the proxy that it tests,
+ * so that no mistake can be hidden because both sides make it.
  */
 #ifndef MOCK_H
 #define MOCK_H
@@ -26,7 +26,7 @@ struct mock_behaviour {
 	const struct option_row *options; /* of this program alone; NULL: none */
 	void *own;                        /* handed to every hook */
 
-	/* Somebody has connected; nothing is read yet. */
+	/* A client has connected; nothing is read yet. */
 	void (*on_accept)(struct mock_conn *conn, void *own);
 	/* The head is read. If this answers, the body stays unread. */
 	void (*on_head)(struct mock_conn *conn, void *own);
@@ -36,7 +36,7 @@ struct mock_behaviour {
 	void (*on_idle)(struct mock_conn *conn, void *own);
 };
 
-/* The request being dealt with. Its bytes are to look at, and gone when the hook returns. */
+/* The current request. Its bytes are read-only and valid until the hook returns. */
 struct mock_request {
 	char method[16];
 	char target[2048];
@@ -44,7 +44,7 @@ struct mock_request {
 	struct bytes head; /* as it came, with the empty line */
 	struct bytes body; /* without its chunks */
 	bool is_http_1_0;
-	bool keep_alive; /* the client means to send more on this connection */
+	bool keep_alive; /* the client may send more requests on this connection */
 };
 
 enum mock_ending {
@@ -54,27 +54,27 @@ enum mock_ending {
 	MOCK_RESET,  /* RST instead of FIN */
 };
 
-/* Runs the program until SIGTERM or SIGINT; what it returns is for main() to return. */
+/* Runs the program until SIGTERM or SIGINT; main() must return its result. */
 int mock_run(const struct mock_behaviour *behaviour, int argc, char **argv);
 
 const struct mock_request *mock_request(const struct mock_conn *conn);
 
-/* What --name said, or NULL. */
+/* The value of --name, or NULL. */
 const char *mock_name(const struct mock_conn *conn);
 
-/* What will be sent: a hook adds to it or cuts it short. */
+/* The bytes to send: a hook appends to them or cuts them. */
 struct bytes *mock_out(struct mock_conn *conn);
 
 /* Nothing is sent before this time has passed. */
 void mock_hold(struct mock_conn *conn, int64_t ms);
 
-/* From byte `from` of what is composed on, one byte is sent every `ms`. */
+/* From byte `from` of the composed bytes on, one byte is sent every `ms`. */
 void mock_pace(struct mock_conn *conn, size_t from, int64_t ms);
 
 /* What happens after the last byte. MOCK_KEEP is ignored if the client wants to close. */
 void mock_end(struct mock_conn *conn, enum mock_ending ending);
 
-/* on_idle is called so long after the last byte of this answer. */
+/* on_idle is called `ms` after the last byte of this answer. */
 void mock_set_idle(struct mock_conn *conn, int64_t ms);
 
 #endif

@@ -8,7 +8,7 @@
 
 #define ROWS_MAX 32
 
-/* A number and what stands behind it; false unless it begins with a digit and fits. */
+/* Splits a number from its unit; false unless the text begins with a digit and the number fits. */
 static bool split_number(const char *text, int64_t *number, const char **unit)
 {
 	char *end = NULL;

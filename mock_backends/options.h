@@ -1,9 +1,9 @@
 /*
  * options - the command line of the mock backends and of load, as a table.
  *
- * A program lists what it takes; each value goes straight into the variable its row points at, so
- * what that variable holds before is the default. --help is composed from the same rows. Whatever
- * is wrong with a command line ends the program with a message and status 2.
+ * A program lists what it takes; each value is stored in the variable of its row, so the default is
+ * the value that the variable has before. --help is composed from the same rows. Any fault of the
+ * command line ends the program with a message and status 2.
  */
 #ifndef MOCK_OPTIONS_H
 #define MOCK_OPTIONS_H
@@ -15,8 +15,8 @@ enum option_kind {
 	OPTION_FLAG,     /* bool: no argument */
 	OPTION_NUMBER,   /* int64_t: 0 and up; 64k, 8m and 1g are multiples of 1024 */
 	OPTION_DURATION, /* int64_t, milliseconds: "500ms" "6s" "2m" "1h" or 0 */
-	OPTION_TEXT,     /* const char *: taken as it is, points into argv */
-	OPTION_CHOICE,   /* int: which of the words in `argument`, counted from 0 */
+	OPTION_TEXT,     /* const char *: points into argv */
+	OPTION_CHOICE,   /* int: the index of a word in `argument`, counted from 0 */
 };
 
 struct option_row {

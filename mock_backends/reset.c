@@ -1,8 +1,8 @@
 /*
  * reset - a backend that resets its connections (RST, as a crashing process or a firewall does).
  *
- * By default as soon as it has read a request head; with --after N once the first N bytes of a
- * right answer are out; with --accept before anything is read.
+ * By default when it has read a request head; with --after N when it has sent the first N bytes of
+ * a right answer; with --accept before it reads anything.
  */
 #include "answer.h"
 

@@ -1,8 +1,8 @@
 /*
  * silent - a backend that accepts, reads whole requests, and never answers.
  *
- * What a process looks like that hangs: the kernel accepts for it, and then nothing. It has no hook
- * that would answer.
+ * It looks like a process that hangs: the kernel accepts connections for it, and nothing follows.
+ * It has no hook that answers.
  */
 #include "mock.h"
 

@@ -1,8 +1,8 @@
 /*
  * timeout - a backend that answers well, but late.
  *
- * Each request waits on its own: other connections are served meanwhile. A proxy whose patience is
- * shorter than the delay should go to the next backend.
+ * Each request waits on its own: other connections are served meanwhile. A proxy with a limit
+ * shorter than the delay should try the next backend.
  */
 #include "answer.h"
 
