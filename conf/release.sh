@@ -1,11 +1,11 @@
 #!/bin/bash
-# release.sh - builds rondo as it is to be installed.
+# release.sh - builds rondo for installation.
 #
-#   conf/release.sh [DIRECTORY [CMAKE-OPTION...]]     in build, unless told otherwise
+#   conf/release.sh [DIRECTORY [CMAKE-OPTION...]]     DIRECTORY is build by default
 #
-# It is compiled twice. The first build counts which branches are taken and what is called, while the mock
-# backends and their client let it do a little of everything; the second is laid out by these counts. What it
-# does at work then stands together, and what it seldom does is out of the way.
+# It is compiled twice. The first build counts branches and calls while the mock backends and their client send
+# it all kinds of traffic. The second build is optimised with these counts: code that runs often is placed
+# together, apart from code that seldom runs.
 #
 # Everything runs on free ports of 127.0.0.1. A compiler other than gcc builds once.
 set -u
@@ -26,7 +26,7 @@ clean_up() {
     rm -rf "$work"
 }
 
-# start COMMAND...: starts a server, and leaves the port that it tells in `port`.
+# start COMMAND...: starts a server, and sets `port` to the port that it prints.
 start() {
     local out=$work/${#pids[@]}.out
     "$@" > "$out" 2>&1 &
@@ -37,12 +37,12 @@ start() {
         kill -0 $! 2> /dev/null || break
         sleep 0.05
     done
-    echo "$1 does not tell that it listens:" >&2
+    echo "$1 does not print that it listens:" >&2
     cat "$out" >&2
     return 1
 }
 
-# Half a second of each kind of traffic, through a rondo that logs and a rondo that does not.
+# Half a second of each kind of traffic, through a rondo without and a rondo with an access log.
 work_a_little() {
     local mocks=$build/mock_backends backends=() name log url
     local ask=("$mocks/load" --duration 500ms)
@@ -84,7 +84,7 @@ work_a_little > "$work/load.log" 2>&1 || { cat "$work/load.log" >&2; exit 1; }
 kill -TERM "${pids[@]}" && wait
 pids=()
 if [ -z "$(find "$build/CMakeFiles" -path '*/proxy.dir/*' -name '*.gcda')" ]; then
-    echo "the first build has counted nothing" >&2
+    echo "the first build has written no counts" >&2
     exit 1
 fi
 prepare_build "$build" "${options[@]}" -DRONDO_PROFILE=use
