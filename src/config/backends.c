@@ -47,17 +47,17 @@ static const char *read_authority(
 			return "a backend URL has no user name";
 	}
 	if (!split_authority(&authority, text))
-		return "not HOST:PORT; an IPv6 address stands in brackets";
+		return "not HOST:PORT; write an IPv6 address in brackets";
 	struct str host = authority.host;
 	if (!authority.is_bracketed && !is_host_name(host))
-		return host.len ? arena_printf(arena, "\"%.*s\" is no host", STR_ARGS(host))
-				: "there is no host in it";
+		return host.len ? arena_printf(arena, "\"%.*s\" is not a host", STR_ARGS(host))
+				: "the host is missing";
 	bool has_port = authority.port.data != NULL;
 	if (!has_port && options->port == 0)
 		return arena_printf(
-		    arena, "there is no port in it; write \"%.*s:80\"", STR_ARGS(text));
+		    arena, "the port is missing; write \"%.*s:80\"", STR_ARGS(text));
 	if (has_port && (!net_port_parse(&options->port, authority.port) || options->port == 0))
-		return arena_printf(arena, "\"%.*s\" is no port", STR_ARGS(authority.port));
+		return arena_printf(arena, "\"%.*s\" is not a port", STR_ARGS(authority.port));
 	options->name = arena_printf(
 	    arena, authority.is_bracketed ? "[%.*s]:%u" : "%.*s:%u", STR_ARGS(host), options->port);
 	options->host = arena_copy(arena, host);
