@@ -43,7 +43,7 @@ struct admin_control {
 
 /* Everything here must outlive the admin. */
 struct admin_start {
-	struct service *service;
+	struct proxy *proxy;
 	struct metrics *metrics;
 	struct history *history;
 	struct admin_control control;

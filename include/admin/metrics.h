@@ -9,14 +9,14 @@
 #ifndef RONDO_ADMIN_METRICS_H
 #define RONDO_ADMIN_METRICS_H
 
-#include "proxy/service.h"
+#include "proxy/proxy.h"
 
 #include <stdio.h>
 
 enum { METRICS_REFUSAL_SIZE = 400 };
 
 struct metrics {
-	const struct service *service;
+	const struct proxy *proxy;
 	int64_t started_unix_us;
 	int64_t loaded_unix_us;             /* when the running configuration took effect */
 	char refusal[METRICS_REFUSAL_SIZE]; /* why the last reload failed; "": it succeeded */
@@ -25,7 +25,7 @@ struct metrics {
 };
 
 /* The process starts, with a valid configuration. `service` must outlive the metrics. */
-void metrics_init(struct metrics *metrics, const struct service *service);
+void metrics_init(struct metrics *metrics, const struct proxy *proxy);
 
 /* A reload ended; `refusal` is NULL when it took effect. */
 void metrics_note_reload(struct metrics *metrics, const char *refusal);
@@ -42,7 +42,7 @@ struct metrics_histogram {
 };
 
 struct metrics_histogram metrics_of_backend(const struct backend *backend);
-struct metrics_histogram metrics_of_clients(const struct service *service);
+struct metrics_histogram metrics_of_clients(const struct proxy *proxy);
 
 /* The sum of all buckets. */
 uint64_t metrics_total(const struct metrics_histogram *histogram);

@@ -15,7 +15,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "proxy/access_log.h"
-#include "proxy/rules.h"
+#include "proxy/options.h"
 #include "upstream/check.h"
 
 /* An address to listen on. */
@@ -39,7 +39,7 @@ struct config_value {
 };
 
 struct config {
-	struct rules rules; /* retry, timeouts, limits, headers */
+	struct proxy_options rules; /* retry, timeouts, limits, headers */
 	struct ring_options ring;
 	struct check_options check;
 	struct access_log_options access_log;

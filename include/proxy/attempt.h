@@ -15,12 +15,12 @@
 #define RONDO_PROXY_ATTEMPT_H
 
 #include "proxy/relay.h"
-#include "proxy/service.h"
+#include "proxy/proxy.h"
 
 /* What the attempts of one request share: the request, and whose it is. */
 struct attempt_request {
-	struct service *service;
-	struct rules *rules;
+	struct proxy *proxy;
+	struct proxy_options *rules;
 	const struct http_head *head;
 	const char *id; /* headers.request_id; "" = none */
 	struct conn *client;

@@ -61,12 +61,12 @@ struct exchange {
 	/* These are not cleared when an exchange begins: what is in use of them is counted, or
 	 * terminated. */
 	struct try_record tries[VERDICT_MAX_TRIES];
-	char request_id[SERVICE_REQUEST_ID_SIZE];
+	char request_id[PROXY_REQUEST_ID_SIZE];
 	struct http_field fields[]; /* of the request; as many as limits.headers */
 };
 
 /* Bytes of an exchange under these rules. */
-size_t exchange_size(const struct rules *rules);
+size_t exchange_size(const struct proxy_options *rules);
 
 /* For the `sessions` of a service. A request that is aborted ends like one whose client has
  * gone. */

@@ -7,7 +7,7 @@
 #define RONDO_PROXY_RETRY_H
 
 #include "proxy/access_log.h"
-#include "proxy/rules.h"
+#include "proxy/options.h"
 #include "upstream/verdict.h"
 
 /*
@@ -15,7 +15,7 @@
  * by retry.methods, or it carries the idempotency header and retry.methods is not "none". RFC 9110,
  * 9.2.2.
  */
-bool retry_may_repeat(const struct rules_retry *rules, const struct http_head *request);
+bool retry_may_repeat(const struct proxy_retry_options *rules, const struct http_head *request);
 
 /* Why a request is not sent to another backend, though its attempt failed. */
 enum retry_refusal {
@@ -33,7 +33,7 @@ enum retry_refusal {
 const char *retry_refusal_word(enum retry_refusal refusal);
 
 /* Is this an answer that falls through to the next backend? */
-bool retry_is_status(const struct rules_retry *rules, unsigned status);
+bool retry_is_status(const struct proxy_retry_options *rules, unsigned status);
 
 /* The answer to a request that nobody answered. */
 struct retry_answer {

@@ -97,7 +97,7 @@ static bool apply(struct admin_listener *listener, const struct config_listen *l
 }
 
 /* A client that is silent between requests is not kept for long: there are few places. */
-static void limit_idleness(struct admin *admin, const struct rules_timeouts *timeouts)
+static void limit_idleness(struct admin *admin, const struct proxy_timeouts_options *timeouts)
 {
 	int64_t idle_us = timeouts->keep_alive_us < IDLE_US ? timeouts->keep_alive_us : IDLE_US;
 
@@ -161,13 +161,13 @@ static void init_listener(
 
 struct admin *admin_create(const struct admin_start *start)
 {
-	const struct http_limits *head = &start->service->rules->limits.head;
+	const struct http_limits *head = &start->proxy->rules->limits.head;
 	struct admin *admin = calloc(1, sizeof(*admin));
 
 	if (!admin)
 		return NULL;
 	admin->with = *start;
-	admin->loop = start->service->loop;
+	admin->loop = start->proxy->loop;
 	admin->head.field_limit = head->headers;
 	admin->head.fields = calloc(head->headers, sizeof(struct http_field));
 	if (!admin->head.fields) {

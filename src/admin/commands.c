@@ -51,7 +51,7 @@ static json_t *no_such_backend(struct str name)
 static json_t *run_why(struct admin *admin, struct str arguments)
 {
 	struct status_source source = source_of(admin);
-	struct backend *backend = ring_find_name(admin->with.service->ring, arguments);
+	struct backend *backend = ring_find_name(admin->with.proxy->ring, arguments);
 
 	if (!backend)
 		return no_such_backend(arguments);
@@ -63,7 +63,7 @@ static json_t *run_why(struct admin *admin, struct str arguments)
 
 static json_t *set_draining(struct admin *admin, struct str name, bool draining)
 {
-	struct backend *backend = ring_find_name(admin->with.service->ring, name);
+	struct backend *backend = ring_find_name(admin->with.proxy->ring, name);
 
 	if (!backend)
 		return no_such_backend(name);
@@ -107,7 +107,7 @@ static struct str take_last_word(struct str *text)
 static json_t *run_weight(struct admin *admin, struct str arguments)
 {
 	struct str wanted = take_last_word(&arguments);
-	struct backend *backend = ring_find_name(admin->with.service->ring, arguments);
+	struct backend *backend = ring_find_name(admin->with.proxy->ring, arguments);
 	bool is_default = str_equals(wanted, STR("default"));
 	uint64_t weight = 0;
 
@@ -117,7 +117,7 @@ static json_t *run_weight(struct admin *admin, struct str arguments)
 		return verdict(
 		    false, "a weight is a number from 1 to %d, or \"default\"", WEIGHT_MAX);
 	unsigned before = backend->weight;
-	ring_set_weight(admin->with.service->ring, backend, (unsigned)weight);
+	ring_set_weight(admin->with.proxy->ring, backend, (unsigned)weight);
 	log_info(
 	    "backend %s: weight %u -> %u by the operator", backend->name, before, backend->weight);
 	history_note(admin->with.history, backend, "weight %u -> %u by the operator", before,

@@ -103,8 +103,8 @@ static void begin_answer(struct admin_request *request)
 	const struct admin *admin = request->admin;
 	const struct http_head *head = &admin->head;
 
-	request->keep = head->keep_alive && head->framing == HTTP_FRAMING_NONE &&
-			!admin->with.service->draining;
+	request->keep =
+	    head->keep_alive && head->framing == HTTP_FRAMING_NONE && !admin->with.proxy->draining;
 	request_enter(request, ADMIN_ANSWERING);
 }
 
@@ -112,7 +112,7 @@ static void begin_answer(struct admin_request *request)
 static void put_head(struct admin_request *request, unsigned status, const char *type, size_t len)
 {
 	const struct admin *admin = request->admin;
-	struct str date = service_date(admin->with.service);
+	struct str date = proxy_date(admin->with.proxy);
 	struct str reason = write_reason(status);
 	const char *connection = "Connection: close\r\n";
 
@@ -144,7 +144,7 @@ static void answer_error(struct admin_request *request, unsigned status, const c
 	    .keep_alive = request->keep,
 	    .without_content = admin->head.method == HTTP_METHOD_HEAD,
 	    .allow = STR("GET, HEAD"),
-	    .date = service_date(admin->with.service),
+	    .date = proxy_date(admin->with.proxy),
 	};
 
 	write_error_response(&request->client->out, &error);
@@ -152,11 +152,11 @@ static void answer_error(struct admin_request *request, unsigned status, const c
 
 static void answer_ready(struct admin_request *request)
 {
-	const struct service *service = request->admin->with.service;
+	const struct proxy *proxy = request->admin->with.proxy;
 
-	if (service->draining)
+	if (proxy->draining)
 		answer_line(request, 503, "draining");
-	else if (!ring_is_usable(service->ring))
+	else if (!ring_is_usable(proxy->ring))
 		answer_line(request, 503, "no backend is usable");
 	else
 		answer_line(request, 200, "ready");
@@ -230,7 +230,7 @@ static void refuse(struct admin_request *request, enum http_fault fault)
 void endpoints_answer(struct admin_request *request)
 {
 	struct admin *admin = request->admin;
-	const struct http_limits *limits = &admin->with.service->rules->limits.head;
+	const struct http_limits *limits = &admin->with.proxy->rules->limits.head;
 
 	switch (parse_request(&request->parse, limits, &request->client->in, &admin->head)) {
 	case PARSE_MORE:

@@ -12,9 +12,9 @@
 /* Counting many descriptors one by one takes milliseconds. */
 static const int64_t COUNT_AGE_US = 10 * 1000 * 1000;
 
-void metrics_init(struct metrics *metrics, const struct service *service)
+void metrics_init(struct metrics *metrics, const struct proxy *proxy)
 {
-	*metrics = (struct metrics){.service = service};
+	*metrics = (struct metrics){.proxy = proxy};
 	metrics->started_unix_us = metrics->loaded_unix_us = loop_unix_us();
 }
 
@@ -32,7 +32,7 @@ const char *metrics_version(void)
 
 uint64_t metrics_lines_dropped(const struct metrics *metrics)
 {
-	return access_log_dropped(metrics->service->access_log) + log_dropped();
+	return access_log_dropped(metrics->proxy->access_log) + log_dropped();
 }
 
 /* ---- histograms */
@@ -47,13 +47,13 @@ struct metrics_histogram metrics_of_backend(const struct backend *backend)
 	};
 }
 
-struct metrics_histogram metrics_of_clients(const struct service *service)
+struct metrics_histogram metrics_of_clients(const struct proxy *proxy)
 {
 	return (struct metrics_histogram){
-	    .buckets = service->counters.duration,
-	    .bounds_us = service_duration_bounds_us,
-	    .count = SERVICE_LATENCY_BUCKETS,
-	    .sum_us = service->counters.duration_sum_us,
+	    .buckets = proxy->counters.duration,
+	    .bounds_us = proxy_duration_bounds_us,
+	    .count = PROXY_LATENCY_BUCKETS,
+	    .sum_us = proxy->counters.duration_sum_us,
 	};
 }
 
@@ -155,18 +155,18 @@ static void put_histogram(FILE *out, const char *name, const struct backend *bac
 	}
 }
 
-static void put_clients(const struct service *service, FILE *out)
+static void put_clients(const struct proxy *proxy, FILE *out)
 {
-	const struct service_counters *counters = &service->counters;
-	const struct metrics_histogram duration = metrics_of_clients(service);
+	const struct proxy_counters *counters = &proxy->counters;
+	const struct metrics_histogram duration = metrics_of_clients(proxy);
 
 	put_plain(out, "rondo_client_connections", "gauge", "Client connections open now.",
-	    (double)service->sessions.slab.in_use);
+	    (double)proxy->sessions.slab.in_use);
 	put_plain(out, "rondo_client_connections_total", "counter",
-	    "Client connections accepted since the start.", (double)service->sessions.accepted);
+	    "Client connections accepted since the start.", (double)proxy->sessions.accepted);
 	put_head(out, "rondo_requests_total", "counter",
 	    "Requests finished, by the status sent to the client; 0 where none could be sent.");
-	for (unsigned code = 0; code < SERVICE_STATUSES; code++)
+	for (unsigned code = 0; code < PROXY_STATUSES; code++)
 		if (counters->requests[code] > 0)
 			fprintf(out, "rondo_requests_total{code=\"%u\"} %llu\n", code,
 			    (unsigned long long)counters->requests[code]);
@@ -255,7 +255,7 @@ static uint64_t count_descriptors(void)
 
 static uint64_t open_descriptors(struct metrics *metrics)
 {
-	int64_t now_us = loop_now_us(metrics->service->loop);
+	int64_t now_us = loop_now_us(metrics->proxy->loop);
 	struct stat status;
 
 	/* Since Linux 6.2 the size of the directory is the number of descriptors. proc(5). */
@@ -310,19 +310,19 @@ static void put_process(struct metrics *metrics, FILE *out)
 
 void metrics_write(struct metrics *metrics, FILE *out)
 {
-	const struct service *service = metrics->service;
+	const struct proxy *proxy = metrics->proxy;
 
 	put_head(out, "rondo_build_info", "gauge", "Always 1; versions are the labels.");
 	fprintf(out, "rondo_build_info{version=\"%s\",llhttp=\"%s\"} 1\n", RONDO_VERSION,
 	    parse_llhttp_version());
-	put_clients(service, out);
-	put_states(service->ring, out);
-	put_traffic(service->ring, out);
+	put_clients(proxy, out);
+	put_states(proxy->ring, out);
+	put_traffic(proxy->ring, out);
 	put_plain(out, "rondo_log_lines_dropped_total", "counter",
 	    "Log lines that could not be written.", (double)metrics_lines_dropped(metrics));
 	put_plain(out, "rondo_loop_lag_seconds", "gauge",
 	    "The longest turn of the event loop in the last second.",
-	    (double)loop_lag_us(service->loop) / 1e6);
+	    (double)loop_lag_us(proxy->loop) / 1e6);
 	put_plain(out, "rondo_config_last_reload_successful", "gauge",
 	    "1 when the last attempt to load the configuration succeeded.",
 	    metrics->refusal[0] == '\0');

@@ -57,11 +57,11 @@ static void put_milliseconds(FILE *out, double seconds)
 
 /* ---- without a script */
 
-static void put_backend(const struct service *service, const struct backend *backend, FILE *out)
+static void put_backend(const struct proxy *proxy, const struct backend *backend, FILE *out)
 {
 	struct figures figures;
 
-	figures_of_backend(&figures, backend, loop_now_us(service->loop));
+	figures_of_backend(&figures, backend, loop_now_us(proxy->loop));
 	fputs("<tr>", out);
 	put_cell(out, backend->name);
 	put_cell(out, figures.state);
@@ -118,21 +118,21 @@ static void put_events(const struct history *history, FILE *out)
 
 static void put_tables(const struct status_source *source, FILE *out)
 {
-	const struct service *service = source->metrics->service;
-	const struct metrics_histogram duration = metrics_of_clients(service);
+	const struct proxy *proxy = source->metrics->proxy;
+	const struct metrics_histogram duration = metrics_of_clients(proxy);
 
 	fprintf(out,
 	    "<p>%zu of %zu backends up, %zu client connections, %llu requests since the start; "
 	    "half of them within %.1f ms, 99 %% within %.1f ms.</p>\n"
 	    "<table><tr><th>backend<th>state<th>why<th>since<th>next try<th>weight"
 	    "<th>connections<th>requests<th>failures<th>p50<th>p99</tr>\n",
-	    ring_count_up(service->ring), service->ring->count, service->sessions.slab.in_use,
+	    ring_count_up(proxy->ring), proxy->ring->count, proxy->sessions.slab.in_use,
 	    (unsigned long long)metrics_total(&duration), metrics_quantile_s(&duration, 0.5) * 1000,
 	    metrics_quantile_s(&duration, 0.99) * 1000);
-	for (size_t i = 0; i < service->ring->count; i++)
-		put_backend(service, service->ring->backends[i], out);
+	for (size_t i = 0; i < proxy->ring->count; i++)
+		put_backend(proxy, proxy->ring->backends[i], out);
 	fputs("</table>\n", out);
-	put_failures(service->ring, out);
+	put_failures(proxy->ring, out);
 	put_events(source->history, out);
 }
 

@@ -66,9 +66,9 @@ static const struct {
     [ADMIN_ENDED] = {"ended", NULL, 0, NULL, NULL, 0},
 };
 
-static const struct rules_timeouts *timeouts(const struct admin_request *request)
+static const struct proxy_timeouts_options *timeouts(const struct admin_request *request)
 {
-	return &request->admin->with.service->rules->timeouts;
+	return &request->admin->with.proxy->rules->timeouts;
 }
 
 void request_enter(struct admin_request *request, enum admin_state next)

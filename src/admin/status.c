@@ -179,8 +179,8 @@ static void put_traffic(
 
 json_t *status_backend_json(const struct status_source *source, const struct backend *backend)
 {
-	const struct service *service = source->metrics->service;
-	int64_t now_us = loop_now_us(service->loop);
+	const struct proxy *proxy = source->metrics->proxy;
+	int64_t now_us = loop_now_us(proxy->loop);
 	char text[NET_ADDR_TEXT_SIZE];
 	struct figures figures;
 	json_t *object = json_object();
@@ -190,7 +190,7 @@ json_t *status_backend_json(const struct status_source *source, const struct bac
 	put_text(object, "name", backend->name);
 	put_text(object, "url", backend->url);
 	put_state(object, backend, &figures);
-	put_weight(object, service->ring, backend, now_us);
+	put_weight(object, proxy->ring, backend, now_us);
 	put_traffic(object, backend, &figures);
 	for (size_t i = 0; i < backend->addr_count; i++)
 		json_array_append_new(
@@ -202,15 +202,15 @@ json_t *status_backend_json(const struct status_source *source, const struct bac
 
 /* ---- the whole */
 
-static json_t *requests_json(const struct service *service)
+static json_t *requests_json(const struct proxy *proxy)
 {
-	const struct service_counters *counters = &service->counters;
-	const struct metrics_histogram duration = metrics_of_clients(service);
+	const struct proxy_counters *counters = &proxy->counters;
+	const struct metrics_histogram duration = metrics_of_clients(proxy);
 	json_t *object = json_object();
 	json_t *statuses = json_object();
 	uint64_t total = 0;
 
-	for (unsigned i = 0; i < SERVICE_STATUSES; i++) {
+	for (unsigned i = 0; i < PROXY_STATUSES; i++) {
 		char key[16];
 
 		snprintf(key, sizeof(key), "%u", i);
@@ -219,13 +219,13 @@ static json_t *requests_json(const struct service *service)
 		total += counters->requests[i];
 	}
 	put_count(object, "total", total);
-	put_count(object, "in_flight", service->exchanges.in_use);
+	put_count(object, "in_flight", proxy->exchanges.in_use);
 	put(object, "by_status", statuses);
 	put(object, "duration", histogram_json(&duration));
 	return object;
 }
 
-static json_t *retries_json(const struct service_counters *counters)
+static json_t *retries_json(const struct proxy_counters *counters)
 {
 	json_t *object = json_object();
 	uint64_t total = 0;
@@ -241,35 +241,35 @@ static json_t *retries_json(const struct service_counters *counters)
 
 static json_t *process_json(const struct metrics *metrics)
 {
-	const struct service *service = metrics->service;
+	const struct proxy *proxy = metrics->proxy;
 	json_t *object = json_object();
 
 	put_text(object, "version", metrics_version());
 	put(object, "pid", json_integer(getpid()));
-	put_text(object, "state", service->draining ? "draining" : "serving");
+	put_text(object, "state", proxy->draining ? "draining" : "serving");
 	put_seconds(object, "started", metrics->started_unix_us);
-	put_seconds(object, "loop_lag", loop_lag_us(service->loop));
+	put_seconds(object, "loop_lag", loop_lag_us(proxy->loop));
 	put_count(object, "log_lines_dropped", metrics_lines_dropped(metrics));
 	put_seconds(object, "configuration_loaded", metrics->loaded_unix_us);
 	put_text(object, "reload_refused", metrics->refusal);
 	return object;
 }
 
-static json_t *clients_json(const struct service *service)
+static json_t *clients_json(const struct proxy *proxy)
 {
 	json_t *object = json_object();
 
-	put_count(object, "connections", service->sessions.slab.in_use);
-	put_count(object, "limit", service->sessions.slab.limit);
-	put_count(object, "accepted", service->sessions.accepted);
-	put_count(object, "accept_pauses", service->sessions.accept_pauses);
+	put_count(object, "connections", proxy->sessions.slab.in_use);
+	put_count(object, "limit", proxy->sessions.slab.limit);
+	put_count(object, "accepted", proxy->sessions.accepted);
+	put_count(object, "accept_pauses", proxy->sessions.accept_pauses);
 	return object;
 }
 
 json_t *status_json(const struct status_source *source)
 {
-	const struct service *service = source->metrics->service;
-	const struct ring *ring = service->ring;
+	const struct proxy *proxy = source->metrics->proxy;
+	const struct ring *ring = proxy->ring;
 	json_t *object = json_object();
 	json_t *backends = json_array();
 
@@ -277,10 +277,10 @@ json_t *status_json(const struct status_source *source)
 	put(object, "rondo", process_json(source->metrics));
 	put_text(
 	    object, "balance", ring->options.balance == RING_ADAPTIVE ? "adaptive" : "round_robin");
-	put(object, "ready", json_boolean(!service->draining && ring_is_usable(ring)));
-	put(object, "clients", clients_json(service));
-	put(object, "requests", requests_json(service));
-	put(object, "retries", retries_json(&service->counters));
+	put(object, "ready", json_boolean(!proxy->draining && ring_is_usable(ring)));
+	put(object, "clients", clients_json(proxy));
+	put(object, "requests", requests_json(proxy));
+	put(object, "retries", retries_json(&proxy->counters));
 	for (size_t i = 0; i < ring->count; i++)
 		json_array_append_new(backends, status_backend_json(source, ring->backends[i]));
 	put(object, "backends", backends);

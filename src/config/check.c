@@ -52,7 +52,7 @@ static void check_fields(struct config_load *load)
 {
 	static const char *const paths[] = {
 	    "headers.app_url", "headers.attempts", "headers.request_id"};
-	const struct rules_headers *headers = &load->config->rules.headers;
+	const struct proxy_headers_options *headers = &load->config->rules.headers;
 	const char *names[] = {headers->app_url, headers->attempts, headers->request_id};
 
 	for (size_t i = 0; i < 3; i++)

@@ -310,7 +310,7 @@ static void complete(struct config_load *load)
 	store_files(load);
 }
 
-static void release(struct rules *rules)
+static void release(struct proxy_options *rules)
 {
 	struct config *config = container_of(rules, struct config, rules);
 
@@ -352,5 +352,5 @@ struct config *config_load(const struct config_source *source, struct config_err
 
 void config_drop(struct config *config)
 {
-	rules_drop(&config->rules);
+	proxy_options_drop(&config->rules);
 }

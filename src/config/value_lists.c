@@ -67,8 +67,8 @@ static const char *read_statuses(const struct list *list)
 	unsigned *statuses = place_of(list);
 	uint64_t status;
 
-	if (list->count > RULES_STATUSES)
-		return arena_printf(list->arena, "more than %d statuses", RULES_STATUSES);
+	if (list->count > RETRY_STATUSES_MAX)
+		return arena_printf(list->arena, "more than %d statuses", RETRY_STATUSES_MAX);
 	for (size_t i = 0; i < list->count; i++) {
 		const struct config_node *item = &list->items[i];
 

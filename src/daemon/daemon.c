@@ -28,7 +28,7 @@ struct daemon {
 	struct slab connections;
 	struct pool pool;
 	struct access_log *access_log;
-	struct service service;
+	struct proxy proxy;
 	struct passed_sockets passed;
 	struct listeners listeners;
 	struct notify notify;
@@ -80,7 +80,7 @@ static void set_limits(struct daemon *daemon, const struct config *config)
 	size_t clients = config->rules.limits.connections;
 	size_t connections = BACKEND_CONNECTIONS_PER_CLIENT * clients;
 
-	daemon->service.sessions.slab.limit = clients;
+	daemon->proxy.sessions.slab.limit = clients;
 	raise_limit(&daemon->blocks.limit, BLOCKS_PER_CLIENT * clients + OTHER_BLOCKS);
 	raise_limit(&daemon->pool.env.connection_limit, connections);
 	raise_limit(&daemon->connections.limit, 2 * connections);
@@ -133,7 +133,7 @@ static bool apply(struct daemon *daemon, struct config *config)
 		log_error(
 		    "access log %s stays as it was: %s", config->access_log.path, strerror(-error));
 	log_set_level(daemon->options->quiet ? LOG_LEVEL_WARNING : config->log_level);
-	service_set_rules(&daemon->service, &config->rules);
+	proxy_set_options(&daemon->proxy, &config->rules);
 	config_drop(daemon->config);
 	daemon->config = config;
 	apply_options(daemon, config);
@@ -251,9 +251,9 @@ static void give_up_reload(struct daemon *daemon, const char *why)
 /* Prepares the new configuration. POOL_NO_MEMORY on any failure, with the reason reported. */
 static enum pool_preparation begin_reload(struct daemon *daemon)
 {
-	if (!daemon->is_ready || daemon->service.draining) {
+	if (!daemon->is_ready || daemon->proxy.draining) {
 		log_warning("no reload while the process %s",
-		    daemon->service.draining ? "stops" : "is starting");
+		    daemon->proxy.draining ? "stops" : "is starting");
 		say(daemon, "no reload while the process starts or stops");
 		return POOL_NO_MEMORY;
 	}
@@ -328,7 +328,7 @@ static int reopen_logs(void *context)
 
 static void stop_now(struct daemon *daemon)
 {
-	sessions_abort(&daemon->service.sessions);
+	sessions_abort(&daemon->proxy.sessions);
 	loop_stop(daemon->loop);
 }
 
@@ -337,15 +337,15 @@ static void on_stop_due(struct timer *timer)
 	struct daemon *daemon = container_of(timer, struct daemon, stop_timer);
 
 	log_warning(
-	    "drain: %zu connections did not end in time", daemon->service.sessions.slab.in_use);
+	    "drain: %zu connections did not end in time", daemon->proxy.sessions.slab.in_use);
 	stop_now(daemon);
 }
 
 static void on_session_end(struct sessions *sessions)
 {
-	struct daemon *daemon = container_of(sessions, struct daemon, service.sessions);
+	struct daemon *daemon = container_of(sessions, struct daemon, proxy.sessions);
 
-	if (daemon->service.draining && sessions->slab.in_use == 0)
+	if (daemon->proxy.draining && sessions->slab.in_use == 0)
 		loop_stop(daemon->loop);
 	else
 		listeners_resume(&daemon->listeners);
@@ -359,12 +359,12 @@ static void drain(struct daemon *daemon)
 	give_up_reload(daemon, "the process stops");
 	upgrade_finish(&daemon->upgrade);
 	listeners_close(&daemon->listeners);
-	log_info("stopping: %zu connections to finish", daemon->service.sessions.slab.in_use);
-	service_drain(&daemon->service);
+	log_info("stopping: %zu connections to finish", daemon->proxy.sessions.slab.in_use);
+	proxy_drain(&daemon->proxy);
 	notify_say_stopping(&daemon->notify, limit_us);
 	timer_arm(
 	    loop_timers(daemon->loop), &daemon->stop_timer, loop_now_us(daemon->loop) + limit_us);
-	if (daemon->service.sessions.slab.in_use == 0)
+	if (daemon->proxy.sessions.slab.in_use == 0)
 		loop_stop(daemon->loop);
 }
 
@@ -375,7 +375,7 @@ static void stop(struct daemon *daemon)
 	daemon->was_told_to_stop = true;
 	if (again)
 		stop_now(daemon);
-	else if (!daemon->service.draining)
+	else if (!daemon->proxy.draining)
 		drain(daemon);
 }
 
@@ -410,9 +410,9 @@ static void start_successor(struct daemon *daemon)
 {
 	struct socket_to_pass sockets[SOCKETS_MAX];
 
-	if (!daemon->is_ready || daemon->service.draining) {
+	if (!daemon->is_ready || daemon->proxy.draining) {
 		log_warning("no successor while the process %s",
-		    daemon->service.draining ? "stops" : "is starting");
+		    daemon->proxy.draining ? "stops" : "is starting");
 		return;
 	}
 	size_t count = list_sockets(daemon, sockets);
@@ -534,7 +534,7 @@ static void on_names_settled(void *context)
 
 	if (daemon->coming)
 		finish_reload(daemon);
-	if (daemon->is_ready || daemon->service.draining)
+	if (daemon->is_ready || daemon->proxy.draining)
 		return;
 	warn_unresolved(&daemon->pool.ring);
 	if (!listeners_prepare(&daemon->listeners, daemon->config) ||
@@ -551,7 +551,7 @@ static void on_names_settled(void *context)
 
 static bool start_loop(struct daemon *daemon, const struct config *config)
 {
-	slab_init(&daemon->blocks, service_block_size(&config->rules), 0);
+	slab_init(&daemon->blocks, proxy_block_size(&config->rules), 0);
 	slab_init(&daemon->connections, sizeof(struct backend_conn), 0);
 	daemon->loop = loop_create();
 	if (!daemon->loop)
@@ -580,7 +580,7 @@ static bool start_upstream(struct daemon *daemon)
 
 static bool start_service(struct daemon *daemon, struct config *config)
 {
-	struct service_start start = {
+	struct proxy_start start = {
 	    .loop = daemon->loop,
 	    .ring = &daemon->pool.ring,
 	    .rules = &config->rules,
@@ -597,27 +597,27 @@ static bool start_service(struct daemon *daemon, struct config *config)
 		    "cannot open the access log %s: %s", config->access_log.path, strerror(errno));
 		return false;
 	}
-	if (!service_init(&daemon->service, &start))
+	if (!proxy_init(&daemon->proxy, &start))
 		return cannot_start("service", strerror(ENOMEM));
-	daemon->service.sessions.on_room = on_session_end;
+	daemon->proxy.sessions.on_room = on_session_end;
 	upgrade_init(&daemon->upgrade, daemon->loop);
 	daemon->upgrade.on_ready = on_successor_ready;
 	daemon->upgrade.on_released = on_predecessor_gone;
-	listeners_init(&daemon->listeners, &daemon->service.sessions, &daemon->passed);
+	listeners_init(&daemon->listeners, &daemon->proxy.sessions, &daemon->passed);
 	return true;
 }
 
 static bool start_watching(struct daemon *daemon)
 {
 	struct admin_start admin = {
-	    .service = &daemon->service,
+	    .proxy = &daemon->proxy,
 	    .metrics = &daemon->metrics,
 	    .history = &daemon->history,
 	    .control = {take_admin_socket, reload, forget_reload, reopen_logs, daemon},
 	};
 
-	notify_open(&daemon->notify, daemon->loop, &daemon->service);
-	metrics_init(&daemon->metrics, &daemon->service);
+	notify_open(&daemon->notify, daemon->loop, &daemon->proxy);
+	metrics_init(&daemon->metrics, &daemon->proxy);
 	daemon->admin = admin_create(&admin);
 	return daemon->admin || cannot_start("admin", strerror(ENOMEM));
 }
@@ -645,9 +645,9 @@ static void finish(struct daemon *daemon)
 	admin_destroy(daemon->admin);
 	log_debug(
 	    "in use at the end: sessions %zu, exchanges %zu, backend connections %zu, blocks %zu",
-	    daemon->service.sessions.slab.in_use, daemon->service.exchanges.in_use,
+	    daemon->proxy.sessions.slab.in_use, daemon->proxy.exchanges.in_use,
 	    daemon->connections.in_use, daemon->blocks.in_use);
-	service_finish(&daemon->service);
+	proxy_finish(&daemon->proxy);
 	slab_finish(&daemon->connections);
 	slab_finish(&daemon->blocks);
 	config_drop(daemon->config);

@@ -53,16 +53,16 @@ __attribute__((format(printf, 2, 3))) static void tell(
 
 static void compose_status(const struct notify *notify, char *text, size_t size)
 {
-	const struct service *service = notify->service;
-	size_t clients = service->sessions.slab.in_use;
+	const struct proxy *proxy = notify->proxy;
+	size_t clients = proxy->sessions.slab.in_use;
 
-	if (service->draining) {
+	if (proxy->draining) {
 		snprintf(text, size, "draining: %zu clients left", clients);
 		return;
 	}
 	snprintf(text, size, "%s%sserving %zu/%zu backends, %zu clients; config %s",
-	    notify->refusal, notify->refusal[0] ? "; " : "", ring_count_up(service->ring),
-	    service->ring->count, clients, notify->loaded);
+	    notify->refusal, notify->refusal[0] ? "; " : "", ring_count_up(proxy->ring),
+	    proxy->ring->count, clients, notify->loaded);
 }
 
 /* Composes the status line again. True when it differs from `said`, which it replaces. */
@@ -137,11 +137,11 @@ static bool read_address(struct net_addr *address, struct str text)
 	return true;
 }
 
-void notify_open(struct notify *notify, struct loop *loop, const struct service *service)
+void notify_open(struct notify *notify, struct loop *loop, const struct proxy *proxy)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 
-	*notify = (struct notify){.loop = loop, .service = service, .fd = -1};
+	*notify = (struct notify){.loop = loop, .proxy = proxy, .fd = -1};
 	timer_init(&notify->status_timer, on_status_due);
 	timer_init(&notify->watchdog_timer, on_watchdog_due);
 	note_loaded(notify);

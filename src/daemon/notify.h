@@ -13,12 +13,12 @@
 #ifndef RONDO_DAEMON_NOTIFY_H
 #define RONDO_DAEMON_NOTIFY_H
 
-#include "proxy/service.h"
+#include "proxy/proxy.h"
 
 enum { NOTIFY_TEXT_SIZE = 400, NOTIFY_WAITING_SIZE = 4096 };
 
 struct notify {
-	const struct service *service;
+	const struct proxy *proxy;
 	struct loop *loop;
 	struct net_addr address;
 	int fd; /* -1: no supervisor */
@@ -36,7 +36,7 @@ struct notify {
 };
 
 /* Reads $NOTIFY_SOCKET, $WATCHDOG_USEC and $WATCHDOG_PID. Errors are logged. */
-void notify_open(struct notify *notify, struct loop *loop, const struct service *service);
+void notify_open(struct notify *notify, struct loop *loop, const struct proxy *proxy);
 
 /* Sends the waiting datagrams if the socket takes them at once, and closes. */
 void notify_close(struct notify *notify);

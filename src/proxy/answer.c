@@ -29,7 +29,7 @@ static enum http_framing client_framing(struct attempt *attempt)
 static struct write_response response_of(struct attempt *attempt)
 {
 	const struct attempt_request *request = attempt->request;
-	const struct rules_headers *headers = &request->rules->headers;
+	const struct proxy_headers_options *headers = &request->rules->headers;
 	const struct http_head *head = attempt_head(attempt);
 
 	return (struct write_response){
@@ -41,7 +41,7 @@ static struct write_response response_of(struct attempt *attempt)
 	    .attempts_name = str_from(headers->attempts),
 	    .request_id_name = str_from(headers->request_id),
 	    .request_id = str_from(request->id),
-	    .date = service_date(request->service),
+	    .date = proxy_date(request->proxy),
 	};
 }
 
@@ -56,7 +56,7 @@ bool answer_pass_interim(struct attempt *attempt)
 static const struct write_trailers *passing_trailers(struct answer *answer)
 {
 	struct attempt *attempt = answer->attempt;
-	const struct rules_headers *headers = &attempt->request->rules->headers;
+	const struct proxy_headers_options *headers = &attempt->request->rules->headers;
 	const struct buf *in = &attempt->link->conn.in;
 
 	if (!attempt->request->head->accepts_trailers ||
@@ -85,7 +85,7 @@ bool answer_prepare(struct answer *answer, struct attempt *attempt)
 	    .limits = &request->rules->limits.head,
 	    .base = conn->in.begin + head->length,
 	    .trailers = passing_trailers(answer),
-	    .pipes = &request->service->pipes,
+	    .pipes = &request->proxy->pipes,
 	};
 	relay_start(&answer->down, &down);
 	return relay_look(&answer->down);
@@ -105,7 +105,7 @@ bool answer_begin(struct answer *answer, struct str attempts)
 	answer->keeps_link = head->keep_alive && was_sent_whole && !attempt->was_kept && !expects &&
 			     !head->may_be_followed;
 	answer->keeps_client = request->head->keep_alive && was_sent_whole &&
-			       framing != HTTP_FRAMING_CLOSE && !request->service->draining;
+			       framing != HTTP_FRAMING_CLOSE && !request->proxy->draining;
 	struct write_response response = response_of(attempt);
 	response.framing = framing;
 	response.keep_alive = answer->keeps_client;
@@ -190,7 +190,7 @@ bool answer_link_is_reusable(const struct answer *answer)
 static int64_t due_client(const struct answer *answer)
 {
 	const struct attempt_request *request = answer->attempt->request;
-	const struct rules_timeouts *timeouts = &request->rules->timeouts;
+	const struct proxy_timeouts_options *timeouts = &request->rules->timeouts;
 	int64_t due_us = TIMER_NEVER;
 
 	if (relay_wants_write(&answer->down))
@@ -204,7 +204,7 @@ static int64_t due_client(const struct answer *answer)
 static int64_t due_backend(const struct answer *answer)
 {
 	const struct attempt_request *request = answer->attempt->request;
-	const struct rules_timeouts *timeouts = &request->rules->timeouts;
+	const struct proxy_timeouts_options *timeouts = &request->rules->timeouts;
 	int64_t due_us = TIMER_NEVER;
 
 	/* A backend that takes the request is not silent, and need not have more to say before it
@@ -241,7 +241,7 @@ static void start_tunnel(struct answer *answer)
 	    .head = &tunnel_head,
 	    .limits = &request->rules->limits.head,
 	    .base = conn->in.begin,
-	    .pipes = &request->service->pipes,
+	    .pipes = &request->proxy->pipes,
 	};
 	struct relay_start up = down;
 
@@ -306,7 +306,7 @@ static int64_t due_tunnel(const struct answer *answer)
 {
 	const struct attempt *attempt = answer->attempt;
 	const struct relay *up = attempt->request->up;
-	const struct rules_timeouts *timeouts = &attempt->request->rules->timeouts;
+	const struct proxy_timeouts_options *timeouts = &attempt->request->rules->timeouts;
 	int64_t due_us = later(up->moved_us, answer->down.moved_us) + timeouts->tunnel_us;
 
 	if (attempt->upload == UPLOAD_RUNNING && relay_wants_write(up))
@@ -353,7 +353,7 @@ static bool gives_up_upload(struct attempt *attempt)
 	int64_t due_us = request->up->moved_us + request->rules->timeouts.send_us;
 
 	if (attempt->upload != UPLOAD_RUNNING || !relay_wants_write(request->up) ||
-	    loop_now_us(request->service->loop) < due_us)
+	    loop_now_us(request->proxy->loop) < due_us)
 		return false;
 	attempt->upload = UPLOAD_BROKEN;
 	return true;
@@ -365,7 +365,7 @@ enum answer_result answer_on_due(struct answer *answer)
 
 	if (answer->is_tunnel)
 		return ANSWER_BROKEN;
-	if (loop_now_us(attempt->request->service->loop) >= due_client(answer))
+	if (loop_now_us(attempt->request->proxy->loop) >= due_client(answer))
 		return ANSWER_CLIENT_GONE;
 	if (gives_up_upload(attempt))
 		return ANSWER_WAITS;

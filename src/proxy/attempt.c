@@ -11,12 +11,12 @@ enum { IMPATIENCE_US = 1000 * 1000 };
 
 static int64_t now_us(const struct attempt *attempt)
 {
-	return loop_now_us(attempt->request->service->loop);
+	return loop_now_us(attempt->request->proxy->loop);
 }
 
 static int64_t refresh_us(const struct attempt *attempt)
 {
-	return loop_refresh_us(attempt->request->service->loop);
+	return loop_refresh_us(attempt->request->proxy->loop);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -163,7 +163,7 @@ enum outcome attempt_outcome_of_silence(const struct attempt *attempt, enum outc
 
 struct attempt *attempt_create(struct attempt_request *request, struct try_record *record)
 {
-	struct attempt *attempt = slab_take(&request->service->attempts);
+	struct attempt *attempt = slab_take(&request->proxy->attempts);
 
 	if (!attempt)
 		return NULL;
@@ -184,13 +184,13 @@ void attempt_destroy(struct attempt *attempt)
 {
 	if (!attempt)
 		return;
-	struct service *service = attempt->request->service;
+	struct proxy *proxy = attempt->request->proxy;
 
 	/* An answer that is not passed on is no fault of its backend. */
 	close_link(attempt, attempt->state != ATTEMPT_ANSWERED);
-	if (service->response_of == attempt)
-		service->response_of = NULL;
-	slab_give(&service->attempts, attempt);
+	if (proxy->response_of == attempt)
+		proxy->response_of = NULL;
+	slab_give(&proxy->attempts, attempt);
 }
 
 void attempt_begin_again(struct attempt *attempt)
@@ -229,7 +229,7 @@ static struct backend_conn *take_pooled(const struct attempt *attempt)
 
 static bool client_is_trusted(const struct attempt_request *request)
 {
-	const struct rules_headers *headers = &request->rules->headers;
+	const struct proxy_headers_options *headers = &request->rules->headers;
 
 	for (size_t i = 0; i < headers->trusted_count; i++)
 		if (net_block_contains(&headers->trusted[i], request->peer))
@@ -240,7 +240,7 @@ static bool client_is_trusted(const struct attempt_request *request)
 static bool compose_request_head(struct attempt *attempt)
 {
 	const struct attempt_request *request = attempt->request;
-	const struct rules_headers *headers = &request->rules->headers;
+	const struct proxy_headers_options *headers = &request->rules->headers;
 	/* What the logs call a client of a Unix socket is no address. RFC 7239, 6. */
 	bool has_address = request->peer->any.sa_family != AF_UNIX;
 	struct write_request head = {
@@ -490,26 +490,26 @@ static enum parse_result parse_head(struct attempt *attempt)
 	struct attempt_request *request = attempt->request;
 	struct parse_response_rules rules = {request->rules->limits.head, request->head};
 
-	request->service->response_of = attempt;
+	request->proxy->response_of = attempt;
 	return parse_response(
-	    &attempt->parse, &rules, &attempt->link->conn.in, &request->service->response);
+	    &attempt->parse, &rules, &attempt->link->conn.in, &request->proxy->response);
 }
 
 const struct http_head *attempt_head(struct attempt *attempt)
 {
-	struct service *service = attempt->request->service;
+	struct proxy *proxy = attempt->request->proxy;
 
-	if (service->response_of != attempt) {
+	if (proxy->response_of != attempt) {
 		parse_init(&attempt->parse, GUARD_RESPONSE);
 		enum parse_result result = parse_head(attempt);
 		assert(result == PARSE_DONE); /* as it was before */
 	}
-	return &service->response;
+	return &proxy->response;
 }
 
 static enum attempt_result report_head(struct attempt *attempt)
 {
-	const struct http_head *head = &attempt->request->service->response;
+	const struct http_head *head = &attempt->request->proxy->response;
 
 	if (head->status < 200 && head->status != 101)
 		return ++attempt->interims > INTERIMS_MAX ? failed(attempt, OUTCOME_BAD_RESPONSE)

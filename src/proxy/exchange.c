@@ -20,7 +20,7 @@ enum step {
 
 static int64_t now_us(const struct exchange *exchange)
 {
-	return loop_now_us(exchange->with.service->loop);
+	return loop_now_us(exchange->with.proxy->loop);
 }
 
 /* ---- states */
@@ -96,7 +96,7 @@ static void settle(struct exchange *exchange)
 	    .count = exchange->try_count,
 	    .is_repeatable = exchange->was_repeatable,
 	};
-	verdict_settle(exchange->with.service->ring, &request, now_us(exchange));
+	verdict_settle(exchange->with.proxy->ring, &request, now_us(exchange));
 }
 
 /* Bytes of content that the client's kernel accepted. */
@@ -111,13 +111,13 @@ static uint64_t content_sent(const struct exchange *exchange)
 
 static void count_end(const struct exchange *exchange)
 {
-	struct service_counters *counters = &exchange->with.service->counters;
+	struct proxy_counters *counters = &exchange->with.proxy->counters;
 	int64_t took_us = now_us(exchange) - exchange->began_us;
 	size_t bucket = 0;
 
-	while (bucket < SERVICE_LATENCY_BUCKETS - 1 && took_us > service_duration_bounds_us[bucket])
+	while (bucket < PROXY_LATENCY_BUCKETS - 1 && took_us > proxy_duration_bounds_us[bucket])
 		bucket++;
-	counters->requests[exchange->status < SERVICE_STATUSES ? exchange->status : 0]++;
+	counters->requests[exchange->status < PROXY_STATUSES ? exchange->status : 0]++;
 	counters->duration[bucket]++;
 	counters->duration_sum_us += (uint64_t)took_us;
 }
@@ -140,7 +140,7 @@ static void log_end(const struct exchange *exchange)
 	    .request_id = str_from(exchange->request_id),
 	};
 
-	access_log_write(exchange->with.service->access_log, &record);
+	access_log_write(exchange->with.proxy->access_log, &record);
 }
 
 /* One line for a request that failed, naming every try. */
@@ -193,7 +193,7 @@ static void end(struct exchange *exchange, enum access_end how, enum session_nex
 	if (how != ACCESS_OK && how != ACCESS_CLIENT_GONE && exchange->try_count > 0)
 		log_failure(exchange);
 	count_end(exchange);
-	if (access_log_is_on(exchange->with.service->access_log))
+	if (access_log_is_on(exchange->with.proxy->access_log))
 		log_end(exchange);
 	if (next == NEXT_KEEP)
 		consume_request(exchange);
@@ -249,7 +249,7 @@ static void start_up(struct exchange *exchange, size_t keep_bytes)
 	    .base = client->in.begin + exchange->request.length,
 	    .max_bytes = exchange->with.rules->limits.body_bytes,
 	    .keep_bytes = keep_bytes,
-	    .pipes = &exchange->with.service->pipes,
+	    .pipes = &exchange->with.proxy->pipes,
 	};
 
 	relay_start(&exchange->up, &up);
@@ -267,7 +267,7 @@ static struct str attempts_value(
 static bool compose_reply(struct exchange *exchange, const struct retry_answer *answer)
 {
 	struct conn *client = exchange->with.client;
-	const struct rules_headers *headers = &exchange->with.rules->headers;
+	const struct proxy_headers_options *headers = &exchange->with.rules->headers;
 	char attempts[RETRY_ATTEMPTS_SIZE];
 	struct write_error error = {
 	    .status = answer->status,
@@ -277,7 +277,7 @@ static bool compose_reply(struct exchange *exchange, const struct retry_answer *
 	    .keep_alive = exchange->keeps_client,
 	    /* Of a head that is refused, or not complete, nothing else is known. */
 	    .without_content = str_starts_with(buf_content(&client->in), STR("HEAD ")),
-	    .date = service_date(exchange->with.service),
+	    .date = proxy_date(exchange->with.proxy),
 	    .attempts_name = str_from(headers->attempts),
 	    .attempts = attempts_value(exchange, attempts),
 	    .request_id_name = str_from(headers->request_id),
@@ -303,7 +303,7 @@ static enum step reply(struct exchange *exchange, const struct retry_answer *ans
 	exchange->end = answer->end;
 	exchange->reply_due_us = now_us(exchange) + exchange->with.rules->timeouts.send_us;
 	exchange->keeps_client = relay_take_in(&exchange->up) && exchange->request.keep_alive &&
-				 !exchange->with.service->draining;
+				 !exchange->with.proxy->draining;
 	if (compose_reply(exchange, answer)) {
 		close_attempts(exchange);
 		enter(exchange, EXCHANGE_REPLYING);
@@ -404,7 +404,7 @@ static void take_request_id(struct exchange *exchange)
 		return;
 	const struct http_field *field = http_head_find(&exchange->request, str_from(name));
 	if (!field || field->value.len == 0 || field->value.len >= sizeof(exchange->request_id)) {
-		service_make_request_id(exchange->with.service, exchange->request_id);
+		proxy_make_request_id(exchange->with.proxy, exchange->request_id);
 		return;
 	}
 	memcpy(exchange->request_id, field->value.data, field->value.len);
@@ -431,12 +431,12 @@ static bool is_gathered(const struct exchange *exchange)
 
 static enum step head_is_complete(struct exchange *exchange)
 {
-	const struct rules *rules = exchange->with.rules;
+	const struct proxy_options *rules = exchange->with.rules;
 
 	take_request_id(exchange);
 	exchange->with.may_repeat = retry_may_repeat(&rules->retry, &exchange->request);
 	start_up(exchange, exchange->with.may_repeat ? rules->retry.body_bytes : 0);
-	budget_request(&exchange->with.service->ring->budget, now_us(exchange));
+	budget_request(&exchange->with.proxy->ring->budget, now_us(exchange));
 	if (rules->limits.body_bytes > 0 &&
 	    exchange->request.content_length > rules->limits.body_bytes)
 		return reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
@@ -531,8 +531,8 @@ static int64_t due_gathering(const struct exchange *exchange)
  * once for each: what is sent again is taken from the budget. */
 static enum retry_refusal refuse_retry(struct exchange *exchange, bool sent)
 {
-	struct service *service = exchange->with.service;
-	const struct rules_retry *rules = &exchange->with.rules->retry;
+	struct proxy *proxy = exchange->with.proxy;
+	const struct proxy_retry_options *rules = &exchange->with.rules->retry;
 
 	if (exchange->try_count >= rules->tries)
 		return RETRY_REFUSED_TRIES;
@@ -544,9 +544,9 @@ static enum retry_refusal refuse_retry(struct exchange *exchange, bool sent)
 		return RETRY_REFUSED_METHOD;
 	if (!relay_can_repeat(&exchange->up))
 		return RETRY_REFUSED_BODY;
-	if (!ring_can_pick(service->ring, exchange->tries, exchange->try_count, now_us(exchange)))
+	if (!ring_can_pick(proxy->ring, exchange->tries, exchange->try_count, now_us(exchange)))
 		return RETRY_REFUSED_NOBODY;
-	if (!budget_take_retry(&service->ring->budget, rules->budget_percent, now_us(exchange)))
+	if (!budget_take_retry(&proxy->ring->budget, rules->budget_percent, now_us(exchange)))
 		return RETRY_REFUSED_BUDGET;
 	return RETRY_ALLOWED;
 }
@@ -557,7 +557,7 @@ static bool take_retry(struct exchange *exchange, bool sent)
 
 	if (refusal == RETRY_ALLOWED)
 		return true;
-	exchange->with.service->counters.retries_refused[refusal]++;
+	exchange->with.proxy->counters.retries_refused[refusal]++;
 	log_debug("no retry: %s", retry_refusal_word(refusal));
 	return false;
 }
@@ -582,7 +582,7 @@ static void record_try(struct exchange *exchange, enum outcome outcome)
 	};
 	backend_note_failure(try->backend, &failure);
 	if (outcome_blame(outcome) == BLAME_HARD)
-		verdict_hard(exchange->with.service->ring, try, now_us(exchange));
+		verdict_hard(exchange->with.proxy->ring, try, now_us(exchange));
 }
 
 static enum step begin_answer(struct exchange *exchange)
@@ -632,16 +632,16 @@ static void count_retry(struct exchange *exchange)
 {
 	const struct try_record *failed = &exchange->tries[exchange->try_count - 1];
 
-	exchange->with.service->counters.retries[failed->outcome]++;
+	exchange->with.proxy->counters.retries[failed->outcome]++;
 	failed->backend->counters.retries++;
 }
 
 /* Begins an attempt at the next backend, or gives up. */
 static enum step pick(struct exchange *exchange)
 {
-	struct service *service = exchange->with.service;
+	struct proxy *proxy = exchange->with.proxy;
 	enum ring_pick_result picked =
-	    ring_pick(service->ring, exchange->tries, exchange->try_count, now_us(exchange));
+	    ring_pick(proxy->ring, exchange->tries, exchange->try_count, now_us(exchange));
 
 	if (picked != RING_PICKED)
 		return give_up(exchange, picked);
@@ -691,7 +691,7 @@ static enum step attempt_failed(struct exchange *exchange)
 	if (outcome == OUTCOME_CLIENT)
 		return client_failed(exchange);
 	if (outcome == OUTCOME_STALE && may_begin_again(exchange)) {
-		exchange->with.service->counters.retries[OUTCOME_STALE]++;
+		exchange->with.proxy->counters.retries[OUTCOME_STALE]++;
 		attempt_begin_again(attempt);
 		return STEP_AGAIN;
 	}
@@ -794,7 +794,7 @@ static enum step attempt_waits(struct exchange *exchange)
 {
 	if (attempt_awaits_content(exchange->attempt))
 		for (size_t i = 0; i < exchange->try_count; i++)
-			verdict_pass_trial_on(exchange->with.service->ring, &exchange->tries[i]);
+			verdict_pass_trial_on(exchange->with.proxy->ring, &exchange->tries[i]);
 	return STEP_WAIT;
 }
 
@@ -859,7 +859,7 @@ static void cut_off(struct exchange *exchange, enum access_end how)
 	    exchange, attempt_was_kept_waiting(attempt) ? OUTCOME_IMPATIENT : OUTCOME_CUT_OFF);
 	if (is_news && try->outcome == OUTCOME_CUT_OFF)
 		verdict_cut_off(
-		    exchange->with.service->ring, try, exchange->was_repeatable, now_us(exchange));
+		    exchange->with.proxy->ring, try, exchange->was_repeatable, now_us(exchange));
 	break_off(exchange, how);
 }
 
@@ -952,7 +952,7 @@ static void wait(struct exchange *exchange)
 
 	conn_want(exchange->with.client, LOOP_END | wants.client);
 	wait_for_backend(exchange, wants.backend);
-	timer_arm(loop_timers(exchange->with.service->loop), exchange->timer,
+	timer_arm(loop_timers(exchange->with.proxy->loop), exchange->timer,
 	    states[exchange->state].due(exchange));
 }
 
@@ -977,10 +977,10 @@ static void destroy(struct exchange *exchange)
 	assert(exchange->state == EXCHANGE_ENDED);
 	for (size_t i = 0; i < exchange->try_count; i++)
 		backend_drop(exchange->tries[i].backend);
-	rules_drop(exchange->with.rules);
+	proxy_options_drop(exchange->with.rules);
 	/* Nothing watches an exchange itself: its connections are closed, or in the pool, and the
 	 * timer is the session's. */
-	slab_give(&exchange->with.service->exchanges, exchange);
+	slab_give(&exchange->with.proxy->exchanges, exchange);
 }
 
 /* ---- the request of a session */
@@ -992,15 +992,15 @@ static void run_session(void *owner)
 
 static void *exchange_begin(struct session *session)
 {
-	struct service *service = container_of(session->sessions, struct service, sessions);
-	struct exchange *exchange = slab_take(&service->exchanges);
+	struct proxy *proxy = container_of(session->sessions, struct proxy, sessions);
+	struct exchange *exchange = slab_take(&proxy->exchanges);
 
 	if (!exchange)
 		return NULL;
 	memset(exchange, 0, offsetof(struct exchange, tries));
 	exchange->with = (struct attempt_request){
-	    .service = service,
-	    .rules = rules_hold(service->rules),
+	    .proxy = proxy,
+	    .rules = proxy_options_hold(proxy->rules),
 	    .head = &exchange->request,
 	    .id = exchange->request_id,
 	    .client = &session->client,
@@ -1012,11 +1012,11 @@ static void *exchange_begin(struct session *session)
 	    .owner = session,
 	};
 	exchange->timer = &session->timer;
-	exchange->began_us = loop_now_us(service->loop);
+	exchange->began_us = loop_now_us(proxy->loop);
 	exchange->client_sent = session->client.sent;
 	exchange->request_id[0] = '\0';
 	exchange->request.fields = exchange->fields;
-	exchange->request.field_limit = service->response.field_limit;
+	exchange->request.field_limit = proxy->response.field_limit;
 	parse_init(&exchange->parse, GUARD_REQUEST);
 	return exchange;
 }
@@ -1084,7 +1084,7 @@ const struct session_handler exchange_handler = {
     .turn = EXCHANGES_PER_TURN,
 };
 
-size_t exchange_size(const struct rules *rules)
+size_t exchange_size(const struct proxy_options *rules)
 {
 	return sizeof(struct exchange) + rules->limits.head.headers * sizeof(struct http_field);
 }

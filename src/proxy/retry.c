@@ -20,7 +20,7 @@ static bool is_idempotent(enum http_method method)
 	return false;
 }
 
-bool retry_may_repeat(const struct rules_retry *rules, const struct http_head *request)
+bool retry_may_repeat(const struct proxy_retry_options *rules, const struct http_head *request)
 {
 	switch (rules->methods) {
 	case RETRY_NONE:
@@ -55,7 +55,7 @@ const char *retry_refusal_word(enum retry_refusal refusal)
 	return words[refusal];
 }
 
-bool retry_is_status(const struct rules_retry *rules, unsigned status)
+bool retry_is_status(const struct proxy_retry_options *rules, unsigned status)
 {
 	for (size_t i = 0; i < rules->status_count; i++)
 		if (rules->statuses[i] == status)

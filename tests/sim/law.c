@@ -374,7 +374,7 @@ static bool may_have_been_sent(const struct given *given, const struct request *
 static bool has_reason_to_give_up(const struct given *given, const struct verdict_case *verdict)
 {
 	const struct exchange *exchange = given->exchange;
-	const struct rules_retry *rules = &exchange->with.rules->retry;
+	const struct proxy_retry_options *rules = &exchange->with.rules->retry;
 	const struct request *request = oracle_find_request(exchange->request.target);
 
 	if (!request || given->found_nobody || given->denied < law.denied ||
@@ -395,7 +395,7 @@ static bool is_failure(enum outcome outcome)
 /* May it be sent again, by its rules? Of chunks nobody knows how much is kept. */
 static void check_repeatable(const struct given *given, bool is_repeatable)
 {
-	const struct rules_retry *rules = &given->exchange->with.rules->retry;
+	const struct proxy_retry_options *rules = &given->exchange->with.rules->retry;
 	const struct request *request = oracle_find_request(given->exchange->request.target);
 	bool is_long;
 

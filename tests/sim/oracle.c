@@ -9,7 +9,7 @@
 
 /* A rule that a request may be served under: it began under one set, and others may have come since. */
 #define ANY_RULES(request, rules)                                                                  \
-	for (const struct rules *rules = &world.rules[(request)->rules_first];                     \
+	for (const struct proxy_options *rules = &world.rules[(request)->rules_first];             \
 	     rules <=                                                                              \
 	     &world.rules[(request)->picked_us ? (request)->rules_last : world.rules_now];         \
 	     rules++)
@@ -31,7 +31,7 @@ static bool is_idempotent(const struct request *request)
 	       request->method == DELETE || request->method == OPTIONS;
 }
 
-bool oracle_may_repeat(const struct request *request, const struct rules_retry *rules)
+bool oracle_may_repeat(const struct request *request, const struct proxy_retry_options *rules)
 {
 	return rules->methods == RETRY_ALL ||
 	       (rules->methods == RETRY_IDEMPOTENT &&
@@ -46,18 +46,18 @@ static bool may_repeat(const struct request *request)
 	return false;
 }
 
-static bool is_short(const struct request *request, const struct rules_retry *rules)
+static bool is_short(const struct request *request, const struct proxy_retry_options *rules)
 {
 	return request->framing == FRAMING_NONE ||
 	       (request->framing == FRAMING_LENGTH && request->length <= rules->body_bytes);
 }
 
-bool oracle_must_repeat(const struct request *request, const struct rules_retry *rules)
+bool oracle_must_repeat(const struct request *request, const struct proxy_retry_options *rules)
 {
 	return is_short(request, rules) && oracle_may_repeat(request, rules);
 }
 
-bool oracle_is_gathered(const struct request *request, const struct rules_retry *rules)
+bool oracle_is_gathered(const struct request *request, const struct proxy_retry_options *rules)
 {
 	return is_short(request, rules) && !request->expects;
 }

@@ -20,11 +20,11 @@ struct request *oracle_find_request(struct str target);
 
 /* May it be sent to another server, by these rules, although one got bytes of it? Only if its content is still there, and it is
  * for certain where it must. */
-bool oracle_may_repeat(const struct request *request, const struct rules_retry *rules);
-bool oracle_must_repeat(const struct request *request, const struct rules_retry *rules);
+bool oracle_may_repeat(const struct request *request, const struct proxy_retry_options *rules);
+bool oracle_must_repeat(const struct request *request, const struct proxy_retry_options *rules);
 
 /* Does no server see anything of it before rondo has all of it? */
-bool oracle_is_gathered(const struct request *request, const struct rules_retry *rules);
+bool oracle_is_gathered(const struct request *request, const struct proxy_retry_options *rules);
 
 /* Its client has gone, and what it asked for is of no use: rondo must know that, or may. */
 bool oracle_has_lost_client(const struct request *request);

@@ -27,7 +27,7 @@ static unsigned any_good_status(void)
 
 static unsigned any_bad_status(void)
 {
-	const struct rules_retry *rules = &world.rules[world.rules_now].retry;
+	const struct proxy_retry_options *rules = &world.rules[world.rules_now].retry;
 
 	return rules->status_count > 0
 		   ? rules->statuses[dice_below(&world.dice, (unsigned)rules->status_count)]

@@ -82,12 +82,12 @@ static void choose_profile(void)
 	profile->operator= dice_chance(dice, 2000);
 }
 
-static void choose_retry(struct rules_retry *retry)
+static void choose_retry(struct proxy_retry_options *retry)
 {
 	static const unsigned statuses[] = {500, 502, 503, 504, 429};
 	struct dice *dice = &world.dice;
 
-	*retry = (struct rules_retry){
+	*retry = (struct proxy_retry_options){
 	    .tries = dice_chance(dice, 7000) ? 3 : 1 + dice_below(dice, 6),
 	    .methods = dice_chance(dice, 7000) ? RETRY_IDEMPOTENT : dice_below(dice, 3),
 	    .status_count = dice_chance(dice, 7000) ? 4 : dice_below(dice, 6),
@@ -100,11 +100,11 @@ static void choose_retry(struct rules_retry *retry)
 		retry->statuses[i] = statuses[i];
 }
 
-static void choose_timeouts(struct rules_timeouts *timeouts)
+static void choose_timeouts(struct proxy_timeouts_options *timeouts)
 {
 	struct dice *dice = &world.dice;
 
-	*timeouts = (struct rules_timeouts){
+	*timeouts = (struct proxy_timeouts_options){
 	    .connect_us = dice_skewed(dice, 10 * MS, SECOND),
 	    .request_head_us = dice_skewed(dice, SECOND, 10 * SECOND),
 	    .request_body_us = dice_skewed(dice, SECOND, 30 * SECOND),
@@ -117,11 +117,11 @@ static void choose_timeouts(struct rules_timeouts *timeouts)
 	};
 }
 
-static void choose_rules(struct rules *rules)
+static void choose_rules(struct proxy_options *rules)
 {
 	struct dice *dice = &world.dice;
 
-	*rules = (struct rules){
+	*rules = (struct proxy_options){
 	    .limits.connections = dice_chance(dice, 2000) ? 1 + dice_below(dice, 20) : CONNECTIONS,
 	    .limits.body_bytes =
 		dice_chance(dice, 3000) ? (uint64_t)dice_between(dice, 60000, 61000) : 0,
@@ -287,8 +287,8 @@ static void configure_checker(void)
 
 static void build_service(void)
 {
-	const struct rules *rules = &world.rules[0];
-	struct service_start start = {
+	const struct proxy_options *rules = &world.rules[0];
+	struct proxy_start start = {
 	    .loop = world.loop,
 	    .ring = &world.ring,
 	    .rules = &world.rules[0],
@@ -299,20 +299,20 @@ static void build_service(void)
 	    .exchange_size = exchange_size(rules),
 	};
 
-	if (!service_init(&world.service, &start))
+	if (!proxy_init(&world.proxy, &start))
 		abort();
-	world.service.random = world.seed;
-	world.service.sessions.on_room = on_session_end;
+	world.proxy.random = world.seed;
+	world.proxy.sessions.on_room = on_session_end;
 	world.listening_fd = net_listen_virtually((size_t)dice_between(&world.dice, 1, 100));
-	if (listener_open(&world.listener, &world.service.sessions, world.listening_fd) != 0)
+	if (listener_open(&world.listener, &world.proxy.sessions, world.listening_fd) != 0)
 		abort();
 }
 
 static void build_proxy(void)
 {
-	const struct rules *rules = &world.rules[0];
+	const struct proxy_options *rules = &world.rules[0];
 	size_t least = rules->retry.body_bytes + 2 * rules->limits.head.header_bytes;
-	size_t block = dice_chance(&world.dice, 5000) ? service_block_size(rules) : least;
+	size_t block = dice_chance(&world.dice, 5000) ? proxy_block_size(rules) : least;
 
 	slab_init(&world.blocks, block, 4 * CONNECTIONS + 64);
 	/* Half of them may be dying. */
@@ -394,8 +394,8 @@ static void reload(void)
 	configure_ring();
 	choose_ring_options();
 	world.env.idle_timeout_us = world.rules[world.rules_now].timeouts.backend_idle_us;
-	service_set_rules(&world.service, &world.rules[world.rules_now]);
-	world.service.sessions.slab.limit = world.rules[world.rules_now].limits.connections;
+	proxy_set_options(&world.proxy, &world.rules[world.rules_now]);
+	world.proxy.sessions.slab.limit = world.rules[world.rules_now].limits.connections;
 	listener_resume(&world.listener);
 	configure_checker();
 }
@@ -431,9 +431,9 @@ static void drain(void)
 	if (dice_chance(&world.dice, 5000))
 		listener_accept_all(&world.listener);
 	listener_close(&world.listener);
-	service_drain(&world.service);
+	proxy_drain(&world.proxy);
 	timer_arm(channel_peers(), &world.end,
-	    trace_now_us() + (world.service.sessions.slab.in_use
+	    trace_now_us() + (world.proxy.sessions.slab.in_use
 				     ? world.rules[world.rules_now].timeouts.drain_us
 				     : 0));
 }
@@ -484,15 +484,15 @@ static void on_end_due(struct timer *timer)
 		if (!world.is_draining)
 			listener_close(&world.listener);
 		clients_dismiss();
-		sessions_abort(&world.service.sessions);
+		sessions_abort(&world.proxy.sessions);
 		timer_arm(channel_peers(), timer, trace_now_us() + 1);
 		return;
 	}
 	for (size_t i = 0; i < world.profile.servers; i++)
 		server_close_all(&world.servers[i], false);
 	if (++world.ends < ENDS &&
-	    (world.connections.in_use > 0 || world.service.sessions.slab.in_use > 0 ||
-		world.service.exchanges.in_use > 0)) {
+	    (world.connections.in_use > 0 || world.proxy.sessions.slab.in_use > 0 ||
+		world.proxy.exchanges.in_use > 0)) {
 		timer_arm(channel_peers(), timer, trace_now_us() + 10 * MS);
 		return;
 	}
@@ -501,10 +501,10 @@ static void on_end_due(struct timer *timer)
 
 static void check_nobody_is_left(void)
 {
-	check("nothing is left", world.service.sessions.slab.in_use == 0, "%zu sessions",
-	    world.service.sessions.slab.in_use);
-	check("nothing is left", world.service.exchanges.in_use == 0, "%zu exchanges",
-	    world.service.exchanges.in_use);
+	check("nothing is left", world.proxy.sessions.slab.in_use == 0, "%zu sessions",
+	    world.proxy.sessions.slab.in_use);
+	check("nothing is left", world.proxy.exchanges.in_use == 0, "%zu exchanges",
+	    world.proxy.exchanges.in_use);
 }
 
 static void check_nothing_is_left(void)
@@ -531,7 +531,7 @@ static void take_down(void)
 	access_log_destroy(world.access_log);
 	loop_destroy(world.loop);
 	check_nobody_is_left();
-	service_finish(&world.service);
+	proxy_finish(&world.proxy);
 	check_nothing_is_left();
 	slab_finish(&world.connections);
 	slab_finish(&world.blocks);

@@ -207,9 +207,9 @@ struct world {
 	struct checker *checker;
 	struct check_options check;
 	struct access_log *access_log;
-	struct service service;
+	struct proxy proxy;
 	struct listener listener;
-	struct rules rules[RULES];
+	struct proxy_options rules[RULES];
 	size_t rules_now;
 	struct net_block trusted;
 	struct loop_task check_task;

@@ -13,7 +13,7 @@ static const int64_t MS = 1000;
 
 /* A service with one backend whose name wants to be escaped. */
 struct house {
-	struct service service;
+	struct proxy proxy;
 	struct ring ring;
 	struct backend *backends[1];
 	struct backend backend;
@@ -31,17 +31,17 @@ static void house_init(struct house *house)
 	house->backend.options = (struct backend_options){.weight = 1, .name = name, .url = url};
 	house->backend.weight_is_override = true;
 	house->ring = (struct ring){.backends = house->backends, .count = 1};
-	house->service = (struct service){.loop = loop_create(), .ring = &house->ring};
-	assert_non_null(house->service.loop);
-	house->service.access_log = access_log_create(house->service.loop, &off);
-	assert_non_null(house->service.access_log);
-	metrics_init(&house->metrics, &house->service);
+	house->proxy = (struct proxy){.loop = loop_create(), .ring = &house->ring};
+	assert_non_null(house->proxy.loop);
+	house->proxy.access_log = access_log_create(house->proxy.loop, &off);
+	assert_non_null(house->proxy.access_log);
+	metrics_init(&house->metrics, &house->proxy);
 }
 
 static void house_finish(struct house *house)
 {
-	access_log_destroy(house->service.access_log);
-	loop_destroy(house->service.loop);
+	access_log_destroy(house->proxy.access_log);
+	loop_destroy(house->proxy.loop);
 }
 
 static char *metrics_text(struct house *house)
@@ -98,13 +98,13 @@ static void every_counter_has_its_line(void **state)
 
 	(void)state;
 	house_init(&house);
-	house.service.sessions.accepted = 12;
-	house.service.counters.requests[200] = 3;
-	house.service.counters.requests[0] = 1;
-	house.service.counters.duration[1] = 3;
-	house.service.counters.duration[SERVICE_LATENCY_BUCKETS - 1] = 1;
-	house.service.counters.duration_sum_us = 20500 * (uint64_t)MS;
-	house.service.counters.retries[OUTCOME_LATE] = 8;
+	house.proxy.sessions.accepted = 12;
+	house.proxy.counters.requests[200] = 3;
+	house.proxy.counters.requests[0] = 1;
+	house.proxy.counters.duration[1] = 3;
+	house.proxy.counters.duration[PROXY_LATENCY_BUCKETS - 1] = 1;
+	house.proxy.counters.duration_sum_us = 20500 * (uint64_t)MS;
+	house.proxy.counters.retries[OUTCOME_LATE] = 8;
 	house.backend.state = BACKEND_DOWN;
 	house.backend.reason = OUTCOME_LATE;
 	house.backend.counters.answers[2] = 7;

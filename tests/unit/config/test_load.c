@@ -610,12 +610,12 @@ static void the_time_for_a_connect_is_that_of_probes_too(void **state)
 static void the_last_holder_frees_it(void **state)
 {
 	struct config *config = load_text("backends = \"" URL "\";");
-	struct rules *rules = rules_hold(&config->rules);
+	struct proxy_options *rules = proxy_options_hold(&config->rules);
 
 	(void)state;
 	config_drop(config);
 	assert_int_equal(rules->retry.tries, 3);
-	rules_drop(rules); /* the leak checker sees whether that was the last */
+	proxy_options_drop(rules); /* the leak checker sees whether that was the last */
 }
 
 int main(void)

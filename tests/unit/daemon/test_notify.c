@@ -13,7 +13,7 @@ struct world {
 	int fd;
 	struct loop *loop;
 	struct ring ring;
-	struct service service;
+	struct proxy proxy;
 	struct notify notify;
 	char heard[8192];
 };
@@ -25,7 +25,7 @@ static void make_world(struct world *world)
 
 	*world = (struct world){.loop = loop_create()};
 	assert_non_null(world->loop);
-	world->service.ring = &world->ring;
+	world->proxy.ring = &world->ring;
 	world->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	addr.any.sa_family = AF_UNIX;
 	assert_int_equal(bind(world->fd, &addr.any, addr.len), 0);
@@ -39,7 +39,7 @@ static void make_world(struct world *world)
 
 static void open_notify(struct world *world)
 {
-	notify_open(&world->notify, world->loop, &world->service);
+	notify_open(&world->notify, world->loop, &world->proxy);
 }
 
 static void end_world(struct world *world)

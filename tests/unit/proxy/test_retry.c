@@ -33,7 +33,7 @@ static void what_may_be_sent_twice_depends_on_method_header_and_setting(void **s
 		struct http_head head = {.method = cases[i].method,
 		    .fields = &field,
 		    .field_count = cases[i].has_key ? 1 : 0};
-		struct rules_retry rules = {.idempotency_header = "Idempotency-Key"};
+		struct proxy_retry_options rules = {.idempotency_header = "Idempotency-Key"};
 		rules.methods = RETRY_IDEMPOTENT;
 		assert_int_equal(retry_may_repeat(&rules, &head), cases[i].idempotent);
 		rules.methods = RETRY_ALL;
@@ -47,7 +47,7 @@ static void no_header_makes_a_post_idempotent_when_none_is_configured(void **sta
 {
 	struct http_field field = KEY;
 	struct http_head head = {.method = HTTP_METHOD_POST, .fields = &field, .field_count = 1};
-	struct rules_retry rules = {.methods = RETRY_IDEMPOTENT, .idempotency_header = ""};
+	struct proxy_retry_options rules = {.methods = RETRY_IDEMPOTENT, .idempotency_header = ""};
 	(void)state;
 	assert_false(retry_may_repeat(&rules, &head));
 }
@@ -57,7 +57,7 @@ static void a_key_that_no_backend_is_shown_makes_nothing_idempotent(void **state
 	/* Connection named it. */
 	struct http_field field = {.name = KEY.name, .value = KEY.value, .hop_by_hop = true};
 	struct http_head head = {.method = HTTP_METHOD_POST, .fields = &field, .field_count = 1};
-	struct rules_retry rules = {
+	struct proxy_retry_options rules = {
 	    .methods = RETRY_IDEMPOTENT, .idempotency_header = "Idempotency-Key"};
 
 	(void)state;
@@ -66,7 +66,7 @@ static void a_key_that_no_backend_is_shown_makes_nothing_idempotent(void **state
 
 static void only_the_listed_statuses_fall_through(void **state)
 {
-	struct rules_retry rules = {.statuses = {500, 503}, .status_count = 2};
+	struct proxy_retry_options rules = {.statuses = {500, 503}, .status_count = 2};
 	(void)state;
 	assert_true(retry_is_status(&rules, 500));
 	assert_true(retry_is_status(&rules, 503));

@@ -5,8 +5,8 @@
  * read it and count in it. Each session has one exchange while it serves a request. Counters only
  * grow; metrics reads them.
  */
-#ifndef RONDO_PROXY_SERVICE_H
-#define RONDO_PROXY_SERVICE_H
+#ifndef RONDO_PROXY_PROXY_H
+#define RONDO_PROXY_PROXY_H
 
 #include "event/pipes.h"
 #include "proxy/access_log.h"
@@ -14,15 +14,15 @@
 #include "proxy/session.h"
 #include "upstream/ring.h"
 
-enum { SERVICE_STATUSES = 600, SERVICE_LATENCY_BUCKETS = 15 };
+enum { PROXY_STATUSES = 600, PROXY_LATENCY_BUCKETS = 15 };
 
 /* Upper bounds of the buckets of service_counters.duration; the last bucket has none. */
-extern const int64_t service_duration_bounds_us[SERVICE_LATENCY_BUCKETS - 1];
+extern const int64_t proxy_duration_bounds_us[PROXY_LATENCY_BUCKETS - 1];
 
-struct service_counters {
-	uint64_t requests[SERVICE_STATUSES]; /* finished, by the status sent; [0]: none was */
+struct proxy_counters {
+	uint64_t requests[PROXY_STATUSES]; /* finished, by the status sent; [0]: none was */
 	/* From the first byte of the head to the last byte of the answer. */
-	uint64_t duration[SERVICE_LATENCY_BUCKETS];
+	uint64_t duration[PROXY_LATENCY_BUCKETS];
 	uint64_t duration_sum_us;
 	uint64_t retries[OUTCOMES]; /* tries after one that ended so */
 	uint64_t retries_refused[RETRY_REFUSALS];
@@ -30,17 +30,17 @@ struct service_counters {
 
 struct attempt;
 
-struct service {
+struct proxy {
 	struct loop *loop;
 	struct ring *ring;
-	struct rules *rules; /* of new requests; held */
+	struct proxy_options *rules; /* of new requests; held */
 	struct access_log *access_log;
 	struct pipes pipes;       /* for long content */
 	struct sessions sessions; /* of clients */
 	struct slab exchanges;
 	struct slab attempts;
 	bool draining; /* no new connections; answers close theirs */
-	struct service_counters counters;
+	struct proxy_counters counters;
 	uint64_t random; /* state of the request id generator */
 	/* The response head being looked at. Its slices are used up before another is parsed. */
 	struct http_head response;
@@ -49,10 +49,10 @@ struct service {
 	int64_t date_seconds;
 };
 
-struct service_start {
+struct proxy_start {
 	struct loop *loop;
 	struct ring *ring;
-	struct rules *rules;
+	struct proxy_options *rules;
 	struct access_log *access_log;
 	struct slab *blocks;                   /* buffers of clients' connections */
 	const struct session_handler *handler; /* exchange_handler */
@@ -61,27 +61,27 @@ struct service_start {
 };
 
 /* False without memory. Holds the rules. */
-bool service_init(struct service *service, const struct service_start *start);
-void service_finish(struct service *service);
+bool proxy_init(struct proxy *proxy, const struct proxy_start *start);
+void proxy_finish(struct proxy *proxy);
 
 /* Requests from now on are served by `rules` (a reload); not once the process stops. How many
  * sessions there may be is set in sessions.slab.limit. */
-void service_set_rules(struct service *service, struct rules *rules);
+void proxy_set_options(struct proxy *proxy, struct proxy_options *rules);
 
 /* The process stops: answers close their connections, and so on (sessions_drain). */
-void service_drain(struct service *service);
+void proxy_drain(struct proxy *proxy);
 
 /* The size of a buffer block that these rules need: a head, its kept content, and a trailer
  * section. */
-size_t service_block_size(const struct rules *rules);
+size_t proxy_block_size(const struct proxy_options *rules);
 
 /* The Date of now, made once a second. */
-struct str service_date(struct service *service);
+struct str proxy_date(struct proxy *proxy);
 
 /* Room for the ids of others; a UUID has 36 bytes. */
-enum { SERVICE_REQUEST_ID_SIZE = 129 };
+enum { PROXY_REQUEST_ID_SIZE = 129 };
 
 /* A new request id: 32 hexadecimal digits, unlike any other. */
-void service_make_request_id(struct service *service, char id[static SERVICE_REQUEST_ID_SIZE]);
+void proxy_make_request_id(struct proxy *proxy, char id[static PROXY_REQUEST_ID_SIZE]);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * What is sized by the rules.
  */
-#include "proxy/service.h"
+#include "proxy/proxy.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,23 +19,23 @@ static void a_block_holds_a_head_what_is_kept_and_trailers_and_little_more(void 
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct rules rules = {0};
+		struct proxy_options rules = {0};
 		size_t least = cases[i].kept + 2 * cases[i].head;
 
 		rules.retry.body_bytes = cases[i].kept;
 		rules.limits.head.header_bytes = cases[i].head;
-		assert_in_range(service_block_size(&rules), least, least + 2 * CACHE_LINE);
-		assert_int_equal(service_block_size(&rules) % (2 * CACHE_LINE), CACHE_LINE);
+		assert_in_range(proxy_block_size(&rules), least, least + 2 * CACHE_LINE);
+		assert_int_equal(proxy_block_size(&rules) % (2 * CACHE_LINE), CACHE_LINE);
 	}
 }
 
 static void where_little_is_kept_a_block_still_holds_a_response(void **state)
 {
-	struct rules rules = {0};
+	struct proxy_options rules = {0};
 
 	(void)state;
 	rules.limits.head.header_bytes = 1 * KIB;
-	assert_true(service_block_size(&rules) >= 65 * KIB);
+	assert_true(proxy_block_size(&rules) >= 65 * KIB);
 }
 
 int main(void)

@@ -5,8 +5,8 @@
  * with, so they are counted: whoever serves by them holds them (rules_hold) and lets go at the end
  * (rules_drop); the last one frees them through `release`.
  */
-#ifndef RONDO_PROXY_RULES_H
-#define RONDO_PROXY_RULES_H
+#ifndef RONDO_PROXY_OPTIONS_H
+#define RONDO_PROXY_OPTIONS_H
 
 #include "event/net.h"
 #include "http/guard.h"
@@ -14,12 +14,12 @@
 
 enum retry_methods { RETRY_IDEMPOTENT, RETRY_ALL, RETRY_NONE };
 
-enum { RULES_STATUSES = 32 };
+enum { RETRY_STATUSES_MAX = 32 };
 
-struct rules_retry {
+struct proxy_retry_options {
 	unsigned tries; /* backends for one request, at most VERDICT_MAX_TRIES */
 	enum retry_methods methods;
-	unsigned statuses[RULES_STATUSES]; /* answers that fall through */
+	unsigned statuses[RETRY_STATUSES_MAX]; /* answers that fall through */
 	size_t status_count;
 	size_t body_bytes; /* content kept for a second try */
 	int64_t deadline_us;
@@ -27,7 +27,7 @@ struct rules_retry {
 	const char *idempotency_header; /* "" = none */
 };
 
-struct rules_timeouts {
+struct proxy_timeouts_options {
 	int64_t connect_us;
 	int64_t request_head_us;
 	int64_t request_body_us;
@@ -39,17 +39,17 @@ struct rules_timeouts {
 	int64_t drain_us;
 };
 
-struct rules_limits {
+struct proxy_limits_options {
 	unsigned connections;
 	struct http_limits head;
 	uint64_t body_bytes; /* 0 = no limit */
 };
 
-struct rules_clients {
+struct proxy_clients_options {
 	bool half_close; /* a client that has ended its sending side still waits for its answer */
 };
 
-struct rules_headers {
+struct proxy_headers_options {
 	const char *app_url; /* names; "" = none */
 	const char *attempts;
 	const char *request_id;
@@ -58,23 +58,23 @@ struct rules_headers {
 	size_t trusted_count;
 };
 
-struct rules {
-	struct rules_retry retry;
-	struct rules_timeouts timeouts;
-	struct rules_limits limits;
-	struct rules_clients clients;
-	struct rules_headers headers;
+struct proxy_options {
+	struct proxy_retry_options retry;
+	struct proxy_timeouts_options timeouts;
+	struct proxy_limits_options limits;
+	struct proxy_clients_options clients;
+	struct proxy_headers_options headers;
 	unsigned holders;
-	void (*release)(struct rules *rules); /* NULL: nothing to do */
+	void (*release)(struct proxy_options *rules); /* NULL: nothing to do */
 };
 
-static inline struct rules *rules_hold(struct rules *rules)
+static inline struct proxy_options *proxy_options_hold(struct proxy_options *rules)
 {
 	rules->holders++;
 	return rules;
 }
 
-static inline void rules_drop(struct rules *rules)
+static inline void proxy_options_drop(struct proxy_options *rules)
 {
 	if (--rules->holders == 0 && rules->release)
 		rules->release(rules);
