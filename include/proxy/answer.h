@@ -13,7 +13,7 @@
 
 struct answer {
 	struct attempt *attempt; /* whose answer it is; NULL before answer_prepare */
-	struct relay down;
+	struct content down;
 	struct write_trailers trailers; /* of the answer, should the client take them */
 	bool keeps_link;   /* the backend's connection may be used again after the answer */
 	bool keeps_client; /* so may the client's */

@@ -14,7 +14,7 @@
 #ifndef RONDO_PROXY_ATTEMPT_H
 #define RONDO_PROXY_ATTEMPT_H
 
-#include "proxy/relay.h"
+#include "proxy/content.h"
 #include "proxy/proxy.h"
 
 /* What the attempts of one request share: the request, and whose it is. */
@@ -26,8 +26,8 @@ struct attempt_request {
 	struct conn *client;
 	const struct net_addr *peer; /* the client's address, and the same as text */
 	const char *client_ip;
-	struct relay *up; /* its content; kept as long as the request may be sent again */
-	bool may_repeat;  /* by its method and fields: retry_may_repeat */
+	struct content *up; /* its content; kept as long as the request may be sent again */
+	bool may_repeat;    /* by its method and fields: retry_may_repeat */
 	/* By then an answer must have begun, in whatever attempt; TIMER_NEVER while a slow client
 	 * is waited for. */
 	int64_t deadline_us;

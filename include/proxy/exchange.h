@@ -39,7 +39,7 @@ struct exchange {
 	struct http_head request;
 	int64_t began_us;     /* first byte of the head */
 	uint64_t client_sent; /* bytes that the client's kernel had accepted before it */
-	struct relay up;      /* the content of the request, whoever it is sent to */
+	struct content up;    /* the content of the request, whoever it is sent to */
 
 	struct attempt
 	    *attempt; /* the current or last one; NULL: none yet, or another is to be made */

@@ -79,7 +79,7 @@ bool answer_prepare(struct answer *answer, struct attempt *attempt)
 	struct conn *conn = &attempt->link->conn;
 
 	answer->attempt = attempt;
-	struct relay_start down = {
+	struct content_start down = {
 	    .from = conn,
 	    .head = head,
 	    .limits = &request->rules->limits.head,
@@ -87,8 +87,8 @@ bool answer_prepare(struct answer *answer, struct attempt *attempt)
 	    .trailers = passing_trailers(answer),
 	    .pipes = &request->proxy->pipes,
 	};
-	relay_start(&answer->down, &down);
-	return relay_look(&answer->down);
+	content_start(&answer->down, &down);
+	return content_look(&answer->down);
 }
 
 bool answer_begin(struct answer *answer, struct str attempts)
@@ -113,7 +113,7 @@ bool answer_begin(struct answer *answer, struct str attempts)
 	response.trailers = answer->down.trailers;
 	if (!write_response_head(&request->client->out, &response))
 		return false;
-	relay_aim(&answer->down, request->client, framing);
+	content_aim(&answer->down, request->client, framing);
 	return true;
 }
 
@@ -123,12 +123,12 @@ bool answer_begin(struct answer *answer, struct str attempts)
 static bool waits_for_content(const struct answer *answer)
 {
 	return answer->attempt->upload == UPLOAD_RUNNING &&
-	       relay_wants_read(answer->attempt->request->up);
+	       content_wants_read(answer->attempt->request->up);
 }
 
 bool answer_awaits_client(const struct answer *answer)
 {
-	return relay_wants_write(&answer->down);
+	return content_wants_write(&answer->down);
 }
 
 /* Moves on what the client still sends. */
@@ -136,19 +136,19 @@ static void run_upload(struct attempt *attempt)
 {
 	if (attempt->upload != UPLOAD_RUNNING)
 		return;
-	switch (relay_run(attempt->request->up)) {
-	case RELAY_WAITS:
+	switch (content_run(attempt->request->up)) {
+	case CONTENT_WAITS:
 		break;
-	case RELAY_DONE:
+	case CONTENT_DONE:
 		attempt->upload = UPLOAD_DONE;
 		break;
-	case RELAY_SEND_FAILED:
+	case CONTENT_SEND_FAILED:
 		attempt->upload = UPLOAD_BROKEN;
 		break;
-	case RELAY_ENDED:
-	case RELAY_BAD:
-	case RELAY_TOO_LARGE:
-	case RELAY_SHORTAGE:
+	case CONTENT_ENDED:
+	case CONTENT_BAD:
+	case CONTENT_TOO_LARGE:
+	case CONTENT_SHORTAGE:
 		attempt->upload = UPLOAD_CUT;
 		/* A backend that waits for the rest would wait in vain. */
 		conn_end_sending(&attempt->link->conn);
@@ -159,18 +159,18 @@ static void run_upload(struct attempt *attempt)
 static enum answer_result run_content(struct answer *answer)
 {
 	run_upload(answer->attempt);
-	switch (relay_run(&answer->down)) {
-	case RELAY_WAITS:
+	switch (content_run(&answer->down)) {
+	case CONTENT_WAITS:
 		break;
-	case RELAY_DONE:
+	case CONTENT_DONE:
 		return ANSWER_SENT;
-	case RELAY_SEND_FAILED:
+	case CONTENT_SEND_FAILED:
 		return ANSWER_CLIENT_GONE;
-	case RELAY_ENDED:
-	case RELAY_BAD:
-	case RELAY_TOO_LARGE:
+	case CONTENT_ENDED:
+	case CONTENT_BAD:
+	case CONTENT_TOO_LARGE:
 		return ANSWER_CUT_OFF;
-	case RELAY_SHORTAGE:
+	case CONTENT_SHORTAGE:
 		return ANSWER_SHORTAGE;
 	}
 	return ANSWER_WAITS;
@@ -193,7 +193,7 @@ static int64_t due_client(const struct answer *answer)
 	const struct proxy_timeouts_options *timeouts = &request->rules->timeouts;
 	int64_t due_us = TIMER_NEVER;
 
-	if (relay_wants_write(&answer->down))
+	if (content_wants_write(&answer->down))
 		due_us = answer->down.moved_us + timeouts->send_us;
 	if (waits_for_content(answer))
 		due_us = earlier(due_us, request->up->moved_us + timeouts->request_body_us);
@@ -209,10 +209,10 @@ static int64_t due_backend(const struct answer *answer)
 
 	/* A backend that takes the request is not silent, and need not have more to say before it
 	 * has it all. */
-	if (!relay_wants_write(&answer->down))
+	if (!content_wants_write(&answer->down))
 		due_us =
 		    later(request->up->moved_us, answer->down.moved_us) + timeouts->response_us;
-	if (answer->attempt->upload == UPLOAD_RUNNING && relay_wants_write(request->up))
+	if (answer->attempt->upload == UPLOAD_RUNNING && content_wants_write(request->up))
 		due_us = earlier(due_us, request->up->moved_us + timeouts->send_us);
 	return due_us;
 }
@@ -236,21 +236,21 @@ static void start_tunnel(struct answer *answer)
 	struct attempt *attempt = answer->attempt;
 	struct attempt_request *request = attempt->request;
 	struct conn *conn = &attempt->link->conn;
-	struct relay_start down = {
+	struct content_start down = {
 	    .from = conn,
 	    .head = &tunnel_head,
 	    .limits = &request->rules->limits.head,
 	    .base = conn->in.begin,
 	    .pipes = &request->proxy->pipes,
 	};
-	struct relay_start up = down;
+	struct content_start up = down;
 
 	up.from = request->client;
 	up.base = request->up->raw;
-	relay_start(&answer->down, &down);
-	relay_aim(&answer->down, request->client, HTTP_FRAMING_CLOSE);
-	relay_start(request->up, &up);
-	relay_aim(request->up, conn, HTTP_FRAMING_CLOSE);
+	content_start(&answer->down, &down);
+	content_aim(&answer->down, request->client, HTTP_FRAMING_CLOSE);
+	content_start(request->up, &up);
+	content_aim(request->up, conn, HTTP_FRAMING_CLOSE);
 	attempt->upload = UPLOAD_RUNNING;
 	attempt->link->holder = answer;
 	conn->on_event = on_tunnel_event;
@@ -275,16 +275,16 @@ bool answer_begin_tunnel(struct answer *answer, struct attempt *attempt, struct 
 
 /* Moves one way; false when the tunnel broke. *ended: that way was closed, and the other side was
  * told. */
-static bool run_one_way(struct relay *relay, bool *ended)
+static bool run_one_way(struct content *content, bool *ended)
 {
 	if (*ended)
 		return true;
-	enum relay_result result = relay_run(relay);
-	if (result == RELAY_DONE) {
+	enum content_result result = content_run(content);
+	if (result == CONTENT_DONE) {
 		*ended = true;
-		conn_end_sending(relay->to);
+		conn_end_sending(content->to);
 	}
-	return result == RELAY_DONE || result == RELAY_WAITS;
+	return result == CONTENT_DONE || result == CONTENT_WAITS;
 }
 
 static enum answer_result run_tunnel(struct answer *answer)
@@ -305,13 +305,13 @@ static enum answer_result run_tunnel(struct answer *answer)
 static int64_t due_tunnel(const struct answer *answer)
 {
 	const struct attempt *attempt = answer->attempt;
-	const struct relay *up = attempt->request->up;
+	const struct content *up = attempt->request->up;
 	const struct proxy_timeouts_options *timeouts = &attempt->request->rules->timeouts;
 	int64_t due_us = later(up->moved_us, answer->down.moved_us) + timeouts->tunnel_us;
 
-	if (attempt->upload == UPLOAD_RUNNING && relay_wants_write(up))
+	if (attempt->upload == UPLOAD_RUNNING && content_wants_write(up))
 		due_us = earlier(due_us, up->moved_us + timeouts->send_us);
-	if (!answer->down_ended && relay_wants_write(&answer->down))
+	if (!answer->down_ended && content_wants_write(&answer->down))
 		due_us = earlier(due_us, answer->down.moved_us + timeouts->send_us);
 	return due_us;
 }
@@ -326,16 +326,16 @@ enum answer_result answer_run(struct answer *answer)
 struct attempt_wants answer_wants(const struct answer *answer)
 {
 	const struct attempt *attempt = answer->attempt;
-	const struct relay *up = attempt->request->up;
+	const struct content *up = attempt->request->up;
 	bool uploads = attempt->upload == UPLOAD_RUNNING;
 	bool writes_client =
-	    buf_len(&attempt->request->client->out) > 0 || relay_wants_write(&answer->down);
+	    buf_len(&attempt->request->client->out) > 0 || content_wants_write(&answer->down);
 
 	return (struct attempt_wants){
-	    .client = (uploads && relay_wants_read(up) ? LOOP_READ : 0U) |
+	    .client = (uploads && content_wants_read(up) ? LOOP_READ : 0U) |
 		      (writes_client ? LOOP_WRITE : 0U),
-	    .backend = (relay_wants_read(&answer->down) ? LOOP_READ : 0U) |
-		       (uploads && relay_wants_write(up) ? LOOP_WRITE : 0U),
+	    .backend = (content_wants_read(&answer->down) ? LOOP_READ : 0U) |
+		       (uploads && content_wants_write(up) ? LOOP_WRITE : 0U),
 	};
 }
 
@@ -352,7 +352,7 @@ static bool gives_up_upload(struct attempt *attempt)
 	const struct attempt_request *request = attempt->request;
 	int64_t due_us = request->up->moved_us + request->rules->timeouts.send_us;
 
-	if (attempt->upload != UPLOAD_RUNNING || !relay_wants_write(request->up) ||
+	if (attempt->upload != UPLOAD_RUNNING || !content_wants_write(request->up) ||
 	    loop_now_us(request->proxy->loop) < due_us)
 		return false;
 	attempt->upload = UPLOAD_BROKEN;

@@ -258,14 +258,14 @@ static bool compose_request_head(struct attempt *attempt)
 
 static enum attempt_result start_sending(struct attempt *attempt)
 {
-	struct relay *up = attempt->request->up;
+	struct content *up = attempt->request->up;
 
 	if (!compose_request_head(attempt))
 		return failed(attempt, OUTCOME_SHORTAGE);
 	/* The client's time to send counts from here, and the turn may have been long: never early. */
-	if (!relay_has_all(up))
+	if (!content_has_all(up))
 		refresh_us(attempt);
-	relay_aim(up, &attempt->link->conn, attempt->request->head->framing);
+	content_aim(up, &attempt->link->conn, attempt->request->head->framing);
 	parse_init(&attempt->parse, GUARD_RESPONSE);
 	attempt->upload = UPLOAD_RUNNING;
 	attempt->interims = 0;
@@ -366,33 +366,33 @@ static void pace_deadline(struct attempt *attempt)
 {
 	struct attempt_request *request = attempt->request;
 
-	if (relay_wants_read(request->up) && !may_await_continue(attempt))
+	if (content_wants_read(request->up) && !may_await_continue(attempt))
 		request->deadline_us = TIMER_NEVER;
-	else if (relay_has_all(request->up) && request->deadline_us == TIMER_NEVER)
+	else if (content_has_all(request->up) && request->deadline_us == TIMER_NEVER)
 		request->deadline_us = now_us(attempt) + request->rules->retry.deadline_us;
 }
 
 static enum attempt_result step_sending(struct attempt *attempt)
 {
-	switch (relay_run(attempt->request->up)) {
-	case RELAY_WAITS:
+	switch (content_run(attempt->request->up)) {
+	case CONTENT_WAITS:
 		pace_deadline(attempt);
 		return step_heading(attempt);
-	case RELAY_DONE:
+	case CONTENT_DONE:
 		attempt->upload = UPLOAD_DONE;
 		break;
-	case RELAY_SEND_FAILED:
+	case CONTENT_SEND_FAILED:
 		/* The backend may have answered before it closed: what it said decides. */
 		attempt->upload = UPLOAD_BROKEN;
 		attempt->link->conn.readable = true;
 		break;
-	case RELAY_SHORTAGE:
+	case CONTENT_SHORTAGE:
 		return failed(attempt, OUTCOME_SHORTAGE);
-	case RELAY_ENDED:
+	case CONTENT_ENDED:
 		return failed_by_client(attempt, CLIENT_LEFT);
-	case RELAY_BAD:
+	case CONTENT_BAD:
 		return failed_by_client(attempt, CLIENT_BROKE);
-	case RELAY_TOO_LARGE:
+	case CONTENT_TOO_LARGE:
 		return failed_by_client(attempt, CLIENT_TOO_LARGE);
 	}
 	/* The limits count from here. */
@@ -410,11 +410,11 @@ static unsigned wants_of_interim(const struct attempt *attempt)
 
 static struct attempt_wants wants_sending(const struct attempt *attempt)
 {
-	const struct relay *up = attempt->request->up;
+	const struct content *up = attempt->request->up;
 
 	return (struct attempt_wants){
-	    wants_of_interim(attempt) | (relay_wants_read(up) ? LOOP_READ : 0U),
-	    LOOP_READ | (relay_wants_write(up) ? LOOP_WRITE : 0U),
+	    wants_of_interim(attempt) | (content_wants_read(up) ? LOOP_READ : 0U),
+	    LOOP_READ | (content_wants_write(up) ? LOOP_WRITE : 0U),
 	};
 }
 
@@ -427,7 +427,7 @@ static int64_t due_sending(const struct attempt *attempt)
 {
 	const struct attempt_request *request = attempt->request;
 
-	if (!relay_wants_write(request->up))
+	if (!content_wants_write(request->up))
 		return earlier(request->deadline_us,
 		    request->up->moved_us + request->rules->timeouts.request_body_us);
 	return earlier(due_stalled(attempt), request->deadline_us);
@@ -435,24 +435,24 @@ static int64_t due_sending(const struct attempt *attempt)
 
 static void late_sending(struct attempt *attempt)
 {
-	if (!relay_wants_write(attempt->request->up) &&
+	if (!content_wants_write(attempt->request->up) &&
 	    now_us(attempt) < attempt->request->deadline_us) {
 		failed_by_client(attempt, CLIENT_LATE);
 		return;
 	}
 	bool is_stalled =
-	    relay_wants_write(attempt->request->up) && now_us(attempt) >= due_stalled(attempt);
+	    content_wants_write(attempt->request->up) && now_us(attempt) >= due_stalled(attempt);
 	attempt_fail(attempt,
 	    attempt_outcome_of_silence(attempt, is_stalled ? OUTCOME_STALLED : OUTCOME_DEADLINE));
 }
 
 bool attempt_awaits_content(const struct attempt *attempt)
 {
-	const struct relay *up = attempt->request->up;
+	const struct content *up = attempt->request->up;
 
 	return attempt->link && attempt->upload == UPLOAD_RUNNING &&
-	       attempt->state != ATTEMPT_CONNECTING && relay_wants_read(up) &&
-	       !relay_wants_write(up) && !may_await_continue(attempt);
+	       attempt->state != ATTEMPT_CONNECTING && content_wants_read(up) &&
+	       !content_wants_write(up) && !may_await_continue(attempt);
 }
 
 /* ---- the head of the answer */
@@ -626,7 +626,7 @@ static void late_heading(struct attempt *attempt)
 
 int64_t attempt_silent_us(const struct attempt *attempt)
 {
-	const struct relay *up = attempt->request->up;
+	const struct content *up = attempt->request->up;
 	int64_t handed_us = attempt->upload == UPLOAD_RUNNING ? up->moved_us : attempt->sent_us;
 	int64_t from_us = attempt->began_us;
 

@@ -90,7 +90,7 @@ static void settle(struct exchange *exchange)
 	exchange->is_settled = true;
 	exchange->was_repeatable = exchange->with.may_repeat &&
 				   exchange->with.rules->retry.tries > 1 &&
-				   relay_can_repeat(&exchange->up);
+				   content_can_repeat(&exchange->up);
 	struct verdict_case request = {
 	    .tries = exchange->tries,
 	    .count = exchange->try_count,
@@ -100,7 +100,7 @@ static void settle(struct exchange *exchange)
 }
 
 /* Bytes of content that the client's kernel accepted. */
-static uint64_t content_sent(const struct exchange *exchange)
+static uint64_t sent_bytes(const struct exchange *exchange)
 {
 	size_t left = buf_len(&exchange->with.client->out);
 
@@ -129,7 +129,7 @@ static void log_end(const struct exchange *exchange)
 	    .client = exchange->with.peer,
 	    .request = exchange->request.length > 0 ? &exchange->request : NULL,
 	    .status = exchange->status,
-	    .content_bytes = content_sent(exchange),
+	    .content_bytes = sent_bytes(exchange),
 	    .began_us = exchange->began_us,
 	    .ended_us = now_us(exchange),
 	    .connect_us = last ? last->connect_took_us : -1,
@@ -188,8 +188,8 @@ static void end(struct exchange *exchange, enum access_end how, enum session_nex
 	exchange->end = how;
 	exchange->client_next = next;
 	settle(exchange);
-	relay_stop(&exchange->up);
-	relay_stop(&exchange->answer.down);
+	content_stop(&exchange->up);
+	content_stop(&exchange->answer.down);
 	if (how != ACCESS_OK && how != ACCESS_CLIENT_GONE && exchange->try_count > 0)
 		log_failure(exchange);
 	count_end(exchange);
@@ -242,7 +242,7 @@ static void cancel(struct exchange *exchange)
 static void start_up(struct exchange *exchange, size_t keep_bytes)
 {
 	struct conn *client = exchange->with.client;
-	struct relay_start up = {
+	struct content_start up = {
 	    .from = client,
 	    .head = &exchange->request,
 	    .limits = &exchange->with.rules->limits.head,
@@ -252,7 +252,7 @@ static void start_up(struct exchange *exchange, size_t keep_bytes)
 	    .pipes = &exchange->with.proxy->pipes,
 	};
 
-	relay_start(&exchange->up, &up);
+	content_start(&exchange->up, &up);
 }
 
 /* The value of headers.attempts; empty when it is not configured. */
@@ -302,7 +302,7 @@ static enum step reply(struct exchange *exchange, const struct retry_answer *ans
 	exchange->status = answer->status;
 	exchange->end = answer->end;
 	exchange->reply_due_us = now_us(exchange) + exchange->with.rules->timeouts.send_us;
-	exchange->keeps_client = relay_take_in(&exchange->up) && exchange->request.keep_alive &&
+	exchange->keeps_client = content_take_in(&exchange->up) && exchange->request.keep_alive &&
 				 !exchange->with.proxy->draining;
 	if (compose_reply(exchange, answer)) {
 		close_attempts(exchange);
@@ -502,19 +502,19 @@ static void late_request(struct exchange *exchange)
 
 static enum step step_gathering(struct exchange *exchange)
 {
-	switch (relay_gather(&exchange->up)) {
-	case RELAY_DONE:
+	switch (content_gather(&exchange->up)) {
+	case CONTENT_DONE:
 		return start_attempting(exchange);
-	case RELAY_WAITS:
+	case CONTENT_WAITS:
 		return STEP_WAIT;
-	case RELAY_BAD:
+	case CONTENT_BAD:
 		return reply_fault(exchange, HTTP_FAULT_FRAMING);
-	case RELAY_TOO_LARGE:
+	case CONTENT_TOO_LARGE:
 		return reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
-	case RELAY_SHORTAGE:
+	case CONTENT_SHORTAGE:
 		return reply_shortage(exchange);
-	case RELAY_ENDED:
-	case RELAY_SEND_FAILED:
+	case CONTENT_ENDED:
+	case CONTENT_SEND_FAILED:
 		break;
 	}
 	return ended_by_client(exchange);
@@ -542,7 +542,7 @@ static enum retry_refusal refuse_retry(struct exchange *exchange, bool sent)
 		return RETRY_ALLOWED;
 	if (!exchange->with.may_repeat)
 		return RETRY_REFUSED_METHOD;
-	if (!relay_can_repeat(&exchange->up))
+	if (!content_can_repeat(&exchange->up))
 		return RETRY_REFUSED_BODY;
 	if (!ring_can_pick(proxy->ring, exchange->tries, exchange->try_count, now_us(exchange)))
 		return RETRY_REFUSED_NOBODY;
@@ -613,7 +613,7 @@ static bool take_kept(struct exchange *exchange)
 	/* Whether that backend got the whole request is not known any more: its connection is not
 	 * used again. */
 	kept->was_kept = true;
-	kept->upload = relay_has_all(&exchange->up) ? UPLOAD_DONE : UPLOAD_BROKEN;
+	kept->upload = content_has_all(&exchange->up) ? UPLOAD_DONE : UPLOAD_BROKEN;
 	return answer_prepare(&exchange->answer, kept);
 }
 
@@ -679,7 +679,7 @@ static enum step client_failed(struct exchange *exchange)
 static bool may_begin_again(const struct exchange *exchange)
 {
 	return !exchange->attempt->was_sent ||
-	       (exchange->with.may_repeat && relay_can_repeat(&exchange->up));
+	       (exchange->with.may_repeat && content_can_repeat(&exchange->up));
 }
 
 /* The one judge of an attempt that ended without an answer: again, elsewhere, or no more. */
@@ -750,7 +750,7 @@ static bool has_crossed(const struct exchange *exchange)
 	const struct attempt *attempt = exchange->attempt;
 
 	return attempt->record->status == 408 && attempt->upload == UPLOAD_DONE &&
-	       exchange->with.may_repeat && relay_can_repeat(&exchange->up) &&
+	       exchange->with.may_repeat && content_can_repeat(&exchange->up) &&
 	       attempt_is_first_of_reused(attempt);
 }
 

@@ -3,7 +3,7 @@
  * pieces of every size, and between them the relay with a small block, so that it has to wait for both. Long content
  * comes and goes in long pieces, and through pipes.
  */
-#include "proxy/relay.h"
+#include "proxy/content.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -32,8 +32,8 @@ struct stage {
 	struct setting setting;
 	struct conn from, to;
 	int sender, receiver;
-	struct relay relay;
-	enum relay_result result;
+	struct content content;
+	enum content_result result;
 	struct loop_task stop;
 	char got[MAX_WIRE];
 	size_t got_len;
@@ -98,7 +98,7 @@ static struct stage *set_up_long(uint32_t seed)
 
 static void tear_down(struct stage *stage)
 {
-	relay_stop(&stage->relay);
+	content_stop(&stage->content);
 	pipes_finish(&stage->pipes);
 	conn_close(&stage->from, false);
 	conn_close(&stage->to, false);
@@ -138,10 +138,11 @@ static void receive_piece(struct stage *stage)
 
 static void turn(struct stage *stage)
 {
-	stage->result = relay_run(&stage->relay);
-	if (stage->result != RELAY_WAITS)
+	stage->result = content_run(&stage->content);
+	if (stage->result != CONTENT_WAITS)
 		return;
-	bool reads = relay_wants_read(&stage->relay), writes = relay_wants_write(&stage->relay);
+	bool reads = content_wants_read(&stage->content),
+	     writes = content_wants_write(&stage->content);
 	assert_true(reads || writes); /* or it would wait for ever */
 	conn_want(&stage->from, reads ? LOOP_READ : 0);
 	conn_want(&stage->to, writes ? LOOP_WRITE : 0);
@@ -155,15 +156,15 @@ static void turn(struct stage *stage)
 static void run(
     struct stage *stage, struct str wire, const struct http_head *head, enum http_framing out)
 {
-	struct relay_start start = {.from = &stage->from,
+	struct content_start start = {.from = &stage->from,
 	    .head = head,
 	    .limits = &LIMITS,
 	    .trailers = &TRAILERS,
 	    .pipes = &stage->pipes};
-	relay_start(&stage->relay, &start);
-	relay_aim(&stage->relay, &stage->to, out);
-	stage->result = RELAY_WAITS;
-	while (stage->result == RELAY_WAITS) {
+	content_start(&stage->content, &start);
+	content_aim(&stage->content, &stage->to, out);
+	stage->result = CONTENT_WAITS;
+	while (stage->result == CONTENT_WAITS) {
 		send_piece(stage, &wire);
 		receive_piece(stage);
 		turn(stage);
@@ -175,12 +176,12 @@ static void run(
 	} while (stage->got_len > before);
 }
 
-static char content[200000];
+static char payload[200000];
 
-static void fill_content(void)
+static void fill_payload(void)
 {
-	for (size_t i = 0; i < sizeof(content); i++)
-		content[i] = (char)('a' + i % 23 + (i / 977) % 3);
+	for (size_t i = 0; i < sizeof(payload); i++)
+		payload[i] = (char)('a' + i % 23 + (i / 977) % 3);
 }
 
 /* Takes the chunks out of what was received; the length of the content, which replaces them. */
@@ -204,7 +205,7 @@ static size_t encode_chunks(char *wire, size_t len, const char *end, struct stag
 		if (piece > len - done)
 			piece = len - done;
 		at += (size_t)sprintf(wire + at, "%zx;x=y\r\n", piece);
-		memcpy(wire + at, content + done, piece);
+		memcpy(wire + at, payload + done, piece);
 		at += piece;
 		at += (size_t)sprintf(wire + at, "\r\n");
 		done += piece;
@@ -217,7 +218,7 @@ static void content_arrives_unchanged_whatever_the_framing_of_both_sides(void **
 	static const size_t lengths[] = {0, 1, 100, 4095, 4096, 4097, 10000, 70000};
 	static char wire[MAX_WIRE];
 	(void)state;
-	fill_content();
+	fill_payload();
 	for (uint32_t seed = 0; seed < 60; seed++) {
 		size_t len = lengths[seed % (sizeof(lengths) / sizeof(lengths[0]))];
 		for (int in = HTTP_FRAMING_LENGTH; in <= HTTP_FRAMING_CLOSE; in++) {
@@ -229,17 +230,17 @@ static void content_arrives_unchanged_whatever_the_framing_of_both_sides(void **
 				if (in == HTTP_FRAMING_CHUNKED)
 					wire_len = encode_chunks(wire, len, "0\r\n\r\n", stage);
 				else
-					memcpy(wire, content, len);
+					memcpy(wire, payload, len);
 				if (wire_len == 0)
 					shutdown(stage->sender, SHUT_WR);
 				run(stage, (struct str){wire, wire_len}, &head,
 				    (enum http_framing)out);
-				assert_int_equal(stage->result, RELAY_DONE);
-				assert_int_equal(stage->relay.passed, len);
+				assert_int_equal(stage->result, CONTENT_DONE);
+				assert_int_equal(stage->content.passed, len);
 				if (out == HTTP_FRAMING_CHUNKED)
 					stage->got_len = decode_chunks(stage);
 				assert_int_equal(stage->got_len, len);
-				assert_memory_equal(stage->got, content, len);
+				assert_memory_equal(stage->got, payload, len);
 				tear_down(stage);
 			}
 		}
@@ -250,7 +251,7 @@ static void a_message_that_ends_early_gets_no_ending(void **state)
 {
 	static char wire[MAX_WIRE];
 	(void)state;
-	fill_content();
+	fill_payload();
 	for (uint32_t seed = 0; seed < 40; seed++) {
 		bool chunked = seed % 2;
 		struct stage *stage = set_up(seed);
@@ -261,10 +262,10 @@ static void a_message_that_ends_early_gets_no_ending(void **state)
 		if (chunked)
 			len = encode_chunks(wire, 10000, seed % 4 == 1 ? "" : "0\r\n", stage);
 		else
-			memcpy(wire, content, len);
+			memcpy(wire, payload, len);
 		run(stage, (struct str){wire, len}, &head, head.framing);
-		assert_int_equal(stage->result, RELAY_ENDED);
-		assert_int_equal(stage->relay.passed, 10000);
+		assert_int_equal(stage->result, CONTENT_ENDED);
+		assert_int_equal(stage->content.passed, 10000);
 		assert_false(stage->got_len >= 5 &&
 			     memcmp(stage->got + stage->got_len - 5, "0\r\n\r\n", 5) == 0);
 		tear_down(stage);
@@ -275,14 +276,14 @@ static void trailers_follow_the_last_chunk(void **state)
 {
 	static char wire[MAX_WIRE];
 	(void)state;
-	fill_content();
+	fill_payload();
 	for (uint32_t seed = 0; seed < 40; seed++) {
 		static const struct http_head head = {.framing = HTTP_FRAMING_CHUNKED};
 		struct stage *stage = set_up(seed);
 		size_t len =
 		    encode_chunks(wire, seed * 300, "0\r\nX-Sum: 1\r\nHost: evil\r\n\r\n", stage);
 		run(stage, (struct str){wire, len}, &head, HTTP_FRAMING_CHUNKED);
-		assert_int_equal(stage->result, RELAY_DONE);
+		assert_int_equal(stage->result, CONTENT_DONE);
 		static const char end[] = "0\r\nX-Sum: 1\r\n\r\n";
 		assert_true(stage->got_len >= sizeof(end) - 1);
 		assert_memory_equal(
@@ -294,27 +295,27 @@ static void trailers_follow_the_last_chunk(void **state)
 static void kept_content_can_be_sent_again(void **state)
 {
 	(void)state;
-	fill_content();
+	fill_payload();
 	struct stage *stage = set_up(1);
 	struct http_head head = {.framing = HTTP_FRAMING_LENGTH, .content_length = 3000};
-	struct relay_start start = {
+	struct content_start start = {
 	    .from = &stage->from, .head = &head, .limits = &LIMITS, .keep_bytes = 3000};
-	relay_start(&stage->relay, &start);
-	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_LENGTH);
-	assert_int_equal(send(stage->sender, content, 3000, 0), 3000);
+	content_start(&stage->content, &start);
+	content_aim(&stage->content, &stage->to, HTTP_FRAMING_LENGTH);
+	assert_int_equal(send(stage->sender, payload, 3000, 0), 3000);
 	stage->from.readable = true;
-	assert_int_equal(relay_run(&stage->relay), RELAY_DONE);
-	assert_true(stage->relay.keeps);
-	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_CHUNKED);
-	assert_int_equal(relay_run(&stage->relay), RELAY_DONE);
+	assert_int_equal(content_run(&stage->content), CONTENT_DONE);
+	assert_true(stage->content.keeps);
+	content_aim(&stage->content, &stage->to, HTTP_FRAMING_CHUNKED);
+	assert_int_equal(content_run(&stage->content), CONTENT_DONE);
 	while (stage->got_len < 6012) {
 		size_t before = stage->got_len;
 		receive_piece(stage);
 		assert_true(stage->got_len > before);
 	}
-	assert_memory_equal(stage->got, content, 3000);
+	assert_memory_equal(stage->got, payload, 3000);
 	assert_memory_equal(stage->got + 3000, "bb8\r\n", 5);
-	assert_memory_equal(stage->got + 3005, content, 3000);
+	assert_memory_equal(stage->got + 3005, payload, 3000);
 	tear_down(stage);
 }
 
@@ -326,63 +327,64 @@ static void short_content_is_gathered_before_it_is_sent(void **state)
 	size_t sent = 0;
 
 	(void)state;
-	fill_content();
+	fill_payload();
 	struct stage *stage = set_up(1);
-	struct relay_start start = {.from = &stage->from, .head = &head, .limits = &LIMITS};
-	relay_start(&stage->relay, &start);
+	struct content_start start = {.from = &stage->from, .head = &head, .limits = &LIMITS};
+	content_start(&stage->content, &start);
 	for (size_t i = 0; i < 4; i++) {
 		bool is_whole = sent >= 2000;
 
-		assert_int_equal(relay_gather(&stage->relay), is_whole ? RELAY_DONE : RELAY_WAITS);
-		assert_int_equal(relay_take_in(&stage->relay), is_whole);
 		assert_int_equal(
-		    send(stage->sender, content + sent, pieces[i], 0), (ssize_t)pieces[i]);
+		    content_gather(&stage->content), is_whole ? CONTENT_DONE : CONTENT_WAITS);
+		assert_int_equal(content_take_in(&stage->content), is_whole);
+		assert_int_equal(
+		    send(stage->sender, payload + sent, pieces[i], 0), (ssize_t)pieces[i]);
 		stage->from.readable = true;
 		sent += pieces[i];
 	}
-	assert_int_equal(relay_gather(&stage->relay), RELAY_DONE);
-	assert_true(relay_has_all(&stage->relay));
-	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_LENGTH);
-	assert_int_equal(relay_run(&stage->relay), RELAY_DONE);
+	assert_int_equal(content_gather(&stage->content), CONTENT_DONE);
+	assert_true(content_has_all(&stage->content));
+	content_aim(&stage->content, &stage->to, HTTP_FRAMING_LENGTH);
+	assert_int_equal(content_run(&stage->content), CONTENT_DONE);
 	while (stage->got_len < 2000)
 		receive_piece(stage);
-	assert_memory_equal(stage->got, content, 2000);
+	assert_memory_equal(stage->got, payload, 2000);
 	tear_down(stage);
 }
 
 static void content_that_cannot_be_gathered_is_told_apart(void **state)
 {
 	(void)state;
-	fill_content();
+	fill_payload();
 	for (int i = 0; i < 3; i++) {
 		struct http_head head = {.framing = HTTP_FRAMING_LENGTH, .content_length = 20000};
 		struct stage *stage = set_up(1);
-		struct relay_start start = {.from = &stage->from,
+		struct content_start start = {.from = &stage->from,
 		    .head = &head,
 		    .limits = &LIMITS,
 		    .max_bytes = i == 0 ? 1000 : 0};
 
-		relay_start(&stage->relay, &start);
-		assert_int_equal(send(stage->sender, content, 100, 0), 100);
+		content_start(&stage->content, &start);
+		assert_int_equal(send(stage->sender, payload, 100, 0), 100);
 		if (i == 1)
 			shutdown(stage->sender, SHUT_WR);
 		stage->from.readable = true;
 		if (i == 0)
-			assert_int_equal(relay_gather(&stage->relay), RELAY_TOO_LARGE);
+			assert_int_equal(content_gather(&stage->content), CONTENT_TOO_LARGE);
 		if (i == 1) {
-			assert_int_equal(relay_gather(&stage->relay), RELAY_WAITS);
+			assert_int_equal(content_gather(&stage->content), CONTENT_WAITS);
 			stage->from.readable = true;
-			assert_int_equal(relay_gather(&stage->relay), RELAY_ENDED);
+			assert_int_equal(content_gather(&stage->content), CONTENT_ENDED);
 		}
 		/* There is no room for so much. */
-		enum relay_result result = RELAY_WAITS;
-		while (i == 2 && result == RELAY_WAITS) {
-			assert_true(send(stage->sender, content, 1000, 0) > 0);
+		enum content_result result = CONTENT_WAITS;
+		while (i == 2 && result == CONTENT_WAITS) {
+			assert_true(send(stage->sender, payload, 1000, 0) > 0);
 			stage->from.readable = true;
-			result = relay_gather(&stage->relay);
+			result = content_gather(&stage->content);
 		}
 		if (i == 2)
-			assert_int_equal(result, RELAY_SHORTAGE);
+			assert_int_equal(result, CONTENT_SHORTAGE);
 		tear_down(stage);
 	}
 }
@@ -390,26 +392,26 @@ static void content_that_cannot_be_gathered_is_told_apart(void **state)
 static void content_beyond_what_is_kept_streams_on(void **state)
 {
 	(void)state;
-	fill_content();
+	fill_payload();
 	struct stage *stage = set_up(3);
 	struct http_head head = {.framing = HTTP_FRAMING_LENGTH, .content_length = 100000};
-	struct str wire = {content, 100000};
-	struct relay_start start = {
+	struct str wire = {payload, 100000};
+	struct content_start start = {
 	    .from = &stage->from, .head = &head, .limits = &LIMITS, .keep_bytes = 2000};
-	relay_start(&stage->relay, &start);
-	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_LENGTH);
-	stage->result = RELAY_WAITS;
-	while (stage->result == RELAY_WAITS) {
+	content_start(&stage->content, &start);
+	content_aim(&stage->content, &stage->to, HTTP_FRAMING_LENGTH);
+	stage->result = CONTENT_WAITS;
+	while (stage->result == CONTENT_WAITS) {
 		send_piece(stage, &wire);
 		for (int i = 0; i < 4; i++)
 			receive_piece(stage);
 		turn(stage);
 	}
-	assert_int_equal(stage->result, RELAY_DONE);
-	assert_false(stage->relay.keeps);
+	assert_int_equal(stage->result, CONTENT_DONE);
+	assert_false(stage->content.keeps);
 	while (stage->got_len < 100000)
 		receive_piece(stage);
-	assert_memory_equal(stage->got, content, 100000);
+	assert_memory_equal(stage->got, payload, 100000);
 	tear_down(stage);
 }
 
@@ -419,17 +421,17 @@ static void broken_chunks_and_too_much_content_are_told_apart(void **state)
 	(void)state;
 	struct stage *stage = set_up(5);
 	run(stage, STR("5\r\nhello\r\nZZ\r\n"), &head, HTTP_FRAMING_CHUNKED);
-	assert_int_equal(stage->result, RELAY_BAD);
+	assert_int_equal(stage->result, CONTENT_BAD);
 	tear_down(stage);
 
 	stage = set_up(6);
-	struct relay_start start = {
+	struct content_start start = {
 	    .from = &stage->from, .head = &head, .limits = &LIMITS, .max_bytes = 6};
-	relay_start(&stage->relay, &start);
-	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_CHUNKED);
+	content_start(&stage->content, &start);
+	content_aim(&stage->content, &stage->to, HTTP_FRAMING_CHUNKED);
 	assert_int_equal(send(stage->sender, "5\r\nhello\r\n5\r\nworld\r\n", 20, 0), 20);
 	stage->from.readable = true;
-	assert_int_equal(relay_run(&stage->relay), RELAY_TOO_LARGE);
+	assert_int_equal(content_run(&stage->content), CONTENT_TOO_LARGE);
 	tear_down(stage);
 }
 
@@ -440,7 +442,7 @@ static void long_content_arrives_unchanged_through_pipes(void **state)
 	static const size_t lengths[] = {40000, 73000, 199999};
 	static char wire[MAX_WIRE];
 	(void)state;
-	fill_content();
+	fill_payload();
 	for (uint32_t seed = 0; seed < 24; seed++) {
 		size_t len = lengths[seed % 3];
 		for (int in = HTTP_FRAMING_LENGTH; in <= HTTP_FRAMING_CLOSE; in++) {
@@ -452,20 +454,20 @@ static void long_content_arrives_unchanged_through_pipes(void **state)
 				if (in == HTTP_FRAMING_CHUNKED)
 					wire_len = encode_chunks(wire, len, "0\r\n\r\n", stage);
 				else
-					memcpy(wire, content, len);
+					memcpy(wire, payload, len);
 				if (seed % 8 == 7)
 					stage->pipes.slab.limit = 0;
 				run(stage, (struct str){wire, wire_len}, &head,
 				    (enum http_framing)out);
-				assert_int_equal(stage->result, RELAY_DONE);
-				assert_int_equal(stage->relay.passed, len);
-				assert_null(stage->relay.pipe);
+				assert_int_equal(stage->result, CONTENT_DONE);
+				assert_int_equal(stage->content.passed, len);
+				assert_null(stage->content.pipe);
 				if (in == HTTP_FRAMING_LENGTH && seed % 8 != 7)
 					assert_true(stage->pipes.slab.built > 0);
 				if (out == HTTP_FRAMING_CHUNKED)
 					stage->got_len = decode_chunks(stage);
 				assert_int_equal(stage->got_len, len);
-				assert_memory_equal(stage->got, content, len);
+				assert_memory_equal(stage->got, payload, len);
 				tear_down(stage);
 			}
 		}
@@ -476,13 +478,13 @@ static void content_to_the_end_goes_through_pipes_once_much_of_it_comes_at_once(
 {
 	static const struct http_head head = {.framing = HTTP_FRAMING_CLOSE};
 	(void)state;
-	fill_content();
+	fill_payload();
 	for (int bulk = 0; bulk < 2; bulk++) {
 		struct stage *stage = set_up_long(1);
-		stage->setting.piece_max = bulk ? sizeof(content) : 3000;
-		run(stage, (struct str){content, sizeof(content)}, &head, HTTP_FRAMING_CLOSE);
-		assert_int_equal(stage->result, RELAY_DONE);
-		assert_int_equal(stage->got_len, sizeof(content));
+		stage->setting.piece_max = bulk ? sizeof(payload) : 3000;
+		run(stage, (struct str){payload, sizeof(payload)}, &head, HTTP_FRAMING_CLOSE);
+		assert_int_equal(stage->result, CONTENT_DONE);
+		assert_int_equal(stage->got_len, sizeof(payload));
 		assert_int_equal(stage->pipes.slab.built > 0, bulk);
 		tear_down(stage);
 	}
@@ -491,15 +493,15 @@ static void content_to_the_end_goes_through_pipes_once_much_of_it_comes_at_once(
 static void long_content_that_ends_early_is_passed_on_as_far_as_it_came(void **state)
 {
 	(void)state;
-	fill_content();
+	fill_payload();
 	for (uint32_t seed = 0; seed < 20; seed++) {
 		struct stage *stage = set_up_long(seed);
 		struct http_head head = {.framing = HTTP_FRAMING_LENGTH, .content_length = 300000};
-		run(stage, (struct str){content, 100000}, &head, HTTP_FRAMING_LENGTH);
-		assert_int_equal(stage->result, RELAY_ENDED);
-		assert_int_equal(stage->relay.passed, 100000);
+		run(stage, (struct str){payload, 100000}, &head, HTTP_FRAMING_LENGTH);
+		assert_int_equal(stage->result, CONTENT_ENDED);
+		assert_int_equal(stage->content.passed, 100000);
 		assert_int_equal(stage->got_len, 100000);
-		assert_memory_equal(stage->got, content, 100000);
+		assert_memory_equal(stage->got, payload, 100000);
 		assert_true(stage->pipes.slab.built > 0);
 		tear_down(stage);
 	}
@@ -508,28 +510,28 @@ static void long_content_that_ends_early_is_passed_on_as_far_as_it_came(void **s
 static void a_pipe_whose_receiver_is_gone_is_given_back(void **state)
 {
 	(void)state;
-	fill_content();
+	fill_payload();
 	struct stage *stage = set_up_long(1);
 	struct http_head head = {.framing = HTTP_FRAMING_LENGTH, .content_length = 1000000};
-	struct relay_start start = {
+	struct content_start start = {
 	    .from = &stage->from, .head = &head, .limits = &LIMITS, .pipes = &stage->pipes};
-	relay_start(&stage->relay, &start);
-	relay_aim(&stage->relay, &stage->to, HTTP_FRAMING_LENGTH);
+	content_start(&stage->content, &start);
+	content_aim(&stage->content, &stage->to, HTTP_FRAMING_LENGTH);
 	/* Until the receiver's kernel is full, and the pipe holds what it did not take. */
-	while (!stage->relay.pipe) {
-		send(stage->sender, content, sizeof(content), MSG_NOSIGNAL);
+	while (!stage->content.pipe) {
+		send(stage->sender, payload, sizeof(payload), MSG_NOSIGNAL);
 		turn(stage);
-		assert_int_equal(stage->result, RELAY_WAITS);
+		assert_int_equal(stage->result, CONTENT_WAITS);
 	}
-	assert_false(relay_wants_read(&stage->relay));
-	assert_true(relay_wants_write(&stage->relay));
+	assert_false(content_wants_read(&stage->content));
+	assert_true(content_wants_write(&stage->content));
 	close(stage->receiver);
 	stage->receiver = dup(stage->sender);
 	turn(stage);
 	turn(stage);
-	assert_int_equal(stage->result, RELAY_SEND_FAILED);
-	relay_stop(&stage->relay);
-	assert_null(stage->relay.pipe);
+	assert_int_equal(stage->result, CONTENT_SEND_FAILED);
+	content_stop(&stage->content);
+	assert_null(stage->content.pipe);
 	assert_int_equal(stage->pipes.slab.in_use, 0); /* with bytes in it, it is of no use */
 	tear_down(stage);
 }

@@ -17,24 +17,24 @@
  * as the content fits) can be rewound and sent again to another receiver. The relay owns neither
  * conn.
  */
-#ifndef RONDO_PROXY_RELAY_H
-#define RONDO_PROXY_RELAY_H
+#ifndef RONDO_PROXY_CONTENT_H
+#define RONDO_PROXY_CONTENT_H
 
 #include "http/body.h"
 #include "http/conn.h"
 #include "http/write.h"
 
-enum relay_result {
-	RELAY_WAITS,       /* for one of the ends; relay_wants_* tell for what */
-	RELAY_DONE,        /* the whole message was accepted by the receiver's kernel */
-	RELAY_ENDED,       /* the sender's stream ended inside the message, or broke */
-	RELAY_BAD,         /* the sender's framing is broken */
-	RELAY_TOO_LARGE,   /* more content than allowed */
-	RELAY_SEND_FAILED, /* the receiver's connection is broken */
-	RELAY_SHORTAGE     /* no memory for it */
+enum content_result {
+	CONTENT_WAITS,       /* for one of the ends; relay_wants_* tell for what */
+	CONTENT_DONE,        /* the whole message was accepted by the receiver's kernel */
+	CONTENT_ENDED,       /* the sender's stream ended inside the message, or broke */
+	CONTENT_BAD,         /* the sender's framing is broken */
+	CONTENT_TOO_LARGE,   /* more content than allowed */
+	CONTENT_SEND_FAILED, /* the receiver's connection is broken */
+	CONTENT_SHORTAGE     /* no memory for it */
 };
 
-struct relay {
+struct content {
 	struct conn *from;
 	struct conn *to; /* NULL until relay_aim */
 	const struct http_limits *limits;
@@ -53,7 +53,7 @@ struct relay {
 	int64_t moved_us;                      /* when it last read or sent, or was aimed */
 };
 
-struct relay_start {
+struct content_start {
 	struct conn *from;
 	const struct http_head *head; /* framing of the message; classified */
 	const struct http_limits *limits;
@@ -65,46 +65,46 @@ struct relay_start {
 };
 
 /* Content bytes that already arrived stay where they are. */
-void relay_start(struct relay *relay, const struct relay_start *start);
+void content_start(struct content *content, const struct content_start *start);
 
 /* Sends to `to` from now on, from the first byte of the content: only at the start, or while it
  * keeps. */
-void relay_aim(struct relay *relay, struct conn *to, enum http_framing framing);
+void content_aim(struct content *content, struct conn *to, enum http_framing framing);
 
 /* Takes the framing off what already arrived, to the end if the message is short; false when it is
  * broken, before anything was sent. */
-bool relay_look(struct relay *relay);
+bool content_look(struct content *content);
 
 /* Reads until the whole content is in the sender's buffer, before relay_aim: RELAY_DONE. RELAY_WAITS
  * is for the sender here, and RELAY_SHORTAGE also says that the buffer has no room for it. */
-enum relay_result relay_gather(struct relay *relay);
+enum content_result content_gather(struct content *content);
 
 /* Takes the framing off what already arrived, and reads nothing; true when the message is whole. A
  * zeroed relay has no message. */
-bool relay_take_in(struct relay *relay);
+bool content_take_in(struct content *content);
 
 /* Can the content be sent to another receiver from its first byte? */
-static inline bool relay_can_repeat(const struct relay *relay)
+static inline bool content_can_repeat(const struct content *content)
 {
-	return relay->keeps || relay->passed == 0;
+	return content->keeps || content->passed == 0;
 }
 
 /* Moves what can be moved now, within a bound of work for one event. */
-enum relay_result relay_run(struct relay *relay);
+enum content_result content_run(struct content *content);
 
 /* No more of it will be moved: gives back what it holds. A zeroed relay is allowed. */
-void relay_stop(struct relay *relay);
+void content_stop(struct content *content);
 
 /* Is the next thing to happen a byte from the sender? */
-bool relay_wants_read(const struct relay *relay);
+bool content_wants_read(const struct content *content);
 
 /* Is the next thing to happen room at the receiver? */
-bool relay_wants_write(const struct relay *relay);
+bool content_wants_write(const struct content *content);
 
 /* Has the sender's message been received to its end? (Not: sent.) */
-static inline bool relay_has_all(const struct relay *relay)
+static inline bool content_has_all(const struct content *content)
 {
-	return relay->body.done;
+	return content->body.done;
 }
 
 #endif
