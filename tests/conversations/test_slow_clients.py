@@ -294,11 +294,11 @@ class Deaf(raw.Conversation):
             client = self.client(rondo)
             client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.send(CHUNKED)
-            end = time.monotonic() + 8
+            end = time.monotonic() + PATIENCE
             with contextlib.suppress(OSError):
                 while not has_ended.wait(0.05) and time.monotonic() < end:
                     client.send(chunk(b"x"))
-            self.assertTrue(has_ended.wait(1))
+            self.assertTrue(has_ended.wait(PATIENCE))
         self.assertFalse(any(" is down" in line for line in rondo.lines), rondo.tail())
 
 
