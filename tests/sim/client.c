@@ -270,10 +270,24 @@ static void answer_is_whole(struct client *client)
 	client->answer = (struct message_answer){.visit = -1};
 }
 
+/* Of what may have got what belongs to another, the answer's own word is not taken. */
+static int64_t find_switching(const struct request *request)
+{
+	for (unsigned i = request->visit_count; i-- > 0;)
+		if (world.visits[request->visits[i]].switches)
+			return request->visits[i];
+	return -1;
+}
+
 static void begin_tunnel(struct client *client, struct request *request)
 {
-	const struct visit *visit = &world.visits[client->answer.visit];
+	const struct visit *visit;
 
+	if (client->answer.visit < 0)
+		client->answer.visit = find_switching(request);
+	check("a tunnel begins where it was asked for", client->answer.visit >= 0, "request %lld",
+	    (long long)world_index(request));
+	visit = &world.visits[client->answer.visit];
 	check("a tunnel begins where it was asked for", request->upgrades && visit->switches,
 	    "request %lld", (long long)world_index(request));
 	client->tunnels = true;

@@ -427,6 +427,8 @@ void __wrap_verdict_cut_off(
 		else if (count_up(&hearing) > 1)
 			goes_down(picture, try->outcome, doubled(ring, picture),
 			    "a trial that is cut off has failed");
+		else
+			picture->property = "soft marks leave one that is up";
 	}
 	end_hearing(&hearing);
 }
