@@ -1,5 +1,7 @@
 #include "proxy/attempt.h"
 
+#include "base/log.h"
+
 #include <assert.h>
 
 /* Most interim responses that a backend may send for a request. */
@@ -72,6 +74,8 @@ static const struct {
 static void enter(struct attempt *attempt, enum attempt_state next)
 {
 	assert(states[attempt->state].next & (1U << next));
+	log_debug("attempt at %s: %s -> %s", attempt->record->backend->name,
+	    states[attempt->state].name, states[next].name);
 	attempt->state = next;
 }
 
