@@ -2,14 +2,14 @@
  * backend - one server that answers requests.
  *
  * Its identity (url) and settings, its state with reason and times, its addresses, its pool of idle
- * connections and its counters. A backend outlives a reload of the configuration in which it is
- * listed before and after; one that was removed lives until its last user (backend_hold,
+ * connections and its counters. A backend that is listed before and after a reload of the
+ * configuration outlives the reload; a removed one lives until its last user (backend_hold,
  * backend_drop) lets go.
  *
- * Only backend_set_state changes the state; it also logs the change, once, with the reason. Who
- * decides that it changes is verdict. `draining` and `unresolved` stand beside the state: they are
- * the operator's and the resolver's word, not a judgement. Counters only grow and are read by
- * whoever shows them.
+ * Only backend_set_state changes the state; it also logs the change, once, with the reason. The
+ * module verdict decides when it changes. `draining` and `unresolved` stand beside the state: they
+ * come from the operator and the resolver, not from verdict. Counters only grow; the modules that
+ * show them read them.
  *
  * Idle connections are watched: a byte, an end or an error on one closes it, as does the idle
  * limit. A connection's memory lasts to the end of the turn in which it was closed.
@@ -28,7 +28,7 @@ enum backend_state { BACKEND_UP, BACKEND_DOWN, BACKEND_TRIAL, BACKEND_STATES };
 /* How a backend came up. */
 enum backend_return { RETURN_NONE, RETURN_BY_ANSWER, RETURN_BY_TRIAL, RETURN_BY_CHECKS };
 
-/* What a backend is to a request that would be sent there now. */
+/* How usable a backend is for a request that would be sent there now. */
 enum standing {
 	STANDING_UP,
 	STANDING_TRIAL, /* it may have its trial */
@@ -64,15 +64,15 @@ struct backend_counters {
 	uint64_t connects; /* connections opened */
 };
 
-/* What a backend keeps a record of. */
+/* The kinds of answers of which a backend keeps a record. */
 enum backend_record {
-	RECORD_COMPARED, /* good answers, and failures at what another backend then could do */
+	RECORD_COMPARED, /* good answers, and failures where another backend then succeeded */
 	RECORD_ONCE,     /* requests that may not be repeated */
-	RECORD_CONTENT,  /* content of answers to all others: it came to its end, or was cut off */
+	RECORD_CONTENT,  /* content of the answers to all others: it was complete, or was cut off */
 	RECORDS
 };
 
-/* Who found out: a client's request, or rondo itself. */
+/* The source of a failure: a client's request, or rondo itself. */
 enum failure_source { FAILURE_OF_REQUEST, FAILURE_OF_PROBE, FAILURE_OF_CHECK };
 
 /* One of the last failures, for "why". */
@@ -87,13 +87,13 @@ struct backend_failure {
 
 struct backend {
 	char *url, *name, *host, *path; /* its own copies */
-	char *authority;                /* what Host is called here: HOST:PORT, or localhost */
+	char *authority;                /* the value of Host for it: HOST:PORT, or localhost */
 	uint16_t port;
 	struct backend_options options; /* strings point at the copies */
 	unsigned weight;                /* options.weight, or what the operator set */
 	bool weight_is_override;
 	bool draining;           /* no new requests: the operator's wish */
-	int64_t drained_unix_us; /* since when; 0 = it is not */
+	int64_t drained_unix_us; /* since when; 0 = not draining */
 	bool unresolved;         /* no address known */
 
 	enum backend_state state;
@@ -112,7 +112,7 @@ struct backend {
 	unsigned checks_good;
 	bool on_trial; /* BACKEND_TRIAL: its one request is under way */
 
-	/* The ring's. */
+	/* For the ring. */
 	int64_t turn;           /* running weight */
 	unsigned latency_share; /* thousandths of its weight that its response time leaves it */
 	struct latency latency;
@@ -146,12 +146,12 @@ struct try_record {
 /* A connection to a backend: idle in the pool, or held by an exchange. */
 struct backend_conn {
 	struct conn conn;
-	struct backend *backend; /* outlives it: whoever holds a connection holds the backend too */
+	struct backend *backend; /* outlives it: the holder of a connection holds the backend too */
 	struct backend_env *env;
 	bool is_idle;
 	struct backend_conn *prev, *next;   /* in backend->idle */
 	struct backend_conn *newer, *older; /* in env->idle */
-	void *holder;                       /* whoever took it; for its on_event */
+	void *holder;                       /* the user that took it; for its on_event */
 	uint64_t exchanges;                 /* requests sent on it before this one: 0 = fresh */
 	size_t addr;        /* the address it is connected to, or tries; of backend->addrs then */
 	struct timer timer; /* the idle limit while it is in the pool */
@@ -168,13 +168,13 @@ struct backend_env {
 	size_t open;          /* connections to all backends, idle ones included */
 	struct backend_conn *idle; /* of all backends, utlist DL, the freshest first */
 	int64_t idle_timeout_us;   /* timeouts.backend_idle; 0 = nothing is pooled */
-	/* After every change of state, once the new one stands. May be NULL. */
+	/* Called after every change of state, when the new state is set. May be NULL. */
 	void (*on_change)(struct backend *backend, void *context);
 	void *context;
 };
 
-/* What Host is called for one with these options: "app:8001", "[::1]:8001", "localhost" for a Unix
- * socket. To be freed; NULL without memory. */
+/* The value of Host for a backend with these options: "app:8001", "[::1]:8001", "localhost" for a
+ * Unix socket. The caller frees it; NULL without memory. */
 char *backend_authority(const struct backend_options *options);
 
 /* A backend that is up, with copies of the options and one holder, or NULL without memory. A
@@ -182,9 +182,9 @@ char *backend_authority(const struct backend_options *options);
  * backend_set_addrs. */
 struct backend *backend_create(struct backend_env *env, const struct backend_options *options);
 
-/* New options with the same url (a reload): a copy that can take their place without fail. NULL
- * without memory. It is taken over by backend_commit_update, or given up by backend_cancel_update,
- * for which NULL is allowed. */
+/* Prepares new options with the same url (a reload): a copy whose commit cannot fail. NULL without
+ * memory. backend_commit_update puts it into effect; backend_cancel_update frees it, and accepts
+ * NULL. */
 struct backend_update *backend_prepare_update(
     const struct backend *backend, const struct backend_options *options);
 void backend_commit_update(struct backend *backend, struct backend_update *update);
@@ -210,19 +210,20 @@ struct backend_change {
  * The one place that changes the state. Logs it: "backend app2 is down: connection refused (10 s)".
  * Going down closes the idle connections; coming up clears the records and starts the ramp of slow
  * start; any change ends the trial under way and the count of checks in a row. From BACKEND_DOWN to
- * BACKEND_DOWN the reason and the times change, and nobody is told.
+ * BACKEND_DOWN the reason and the times change, without a log line and without on_change.
  */
 void backend_set_state(struct backend *backend, const struct backend_change *change);
 
 /* Down as before, but rondo looks at it at `when_us`, before or after the end of its window. */
 void backend_look_again_at(struct backend *backend, int64_t when_us);
 
-/* The operator's wish: no new requests, and nothing comes into the pool; or the end of it. */
+/* The operator's wish: the backend gets no new requests, and no connection goes into its pool; or
+ * the end of this. */
 void backend_set_draining(struct backend *backend, bool draining);
 
-/* Remembers a failure for counters and "why", and what it took, if it is the backend's fault and
- * was met by a request, for its response time. A failed check counts as OUTCOME_CHECK, however it
- * failed. */
+/* Remembers a failure for counters and "why". If it is the backend's fault and a request met it,
+ * its duration also counts for the response time. A failed check counts as OUTCOME_CHECK, however
+ * it failed. */
 void backend_note_failure(struct backend *backend, const struct backend_failure *failure);
 
 /* Remembers a time to first byte. */
@@ -239,15 +240,15 @@ unsigned backend_suspicions(const struct backend *backend);
 
 enum { BACKEND_STATE_WORDS = BACKEND_STATES + 2 };
 
-/* What people are shown: those of enum backend_state, "up", "down", "trial", then "draining" and
- * "unresolved", which go before. */
+/* The words for people: those of enum backend_state, "up", "down", "trial", then "draining" and
+ * "unresolved", which are shown instead of a state. */
 extern const char *const backend_state_words[BACKEND_STATE_WORDS];
 const char *backend_state_word(const struct backend *backend);
 
 enum { BACKEND_TEXT_SIZE = 256 };
 
-/* Why it is in its state, for people: "no answer in time", "status 503", "trial succeeded"; of one
- * that drains or has no address, that. Returns `text`. */
+/* Why it is in its state, for people: "no answer in time", "status 503", "trial succeeded". If the
+ * backend drains or has no address, the text says that instead. Returns `text`. */
 const char *backend_describe_why(
     const struct backend *backend, char text[static BACKEND_TEXT_SIZE]);
 
@@ -257,9 +258,9 @@ const char *backend_describe_change(
     const struct backend *backend, char text[static BACKEND_TEXT_SIZE]);
 
 /*
- * A connection to work with: the freshest idle one, or NULL when there is none. It is the caller's
- * until backend_give or backend_close: conn.on_event and holder are to be set. What conn.sent and
- * conn.received count begins anew.
+ * A connection to work with: the freshest idle one, or NULL when there is none. The caller owns it
+ * until backend_give or backend_close, and sets conn.on_event and holder. The counts conn.sent and
+ * conn.received begin anew.
  */
 struct backend_conn *backend_take(struct backend *backend);
 
@@ -267,15 +268,15 @@ struct backend_conn *backend_take(struct backend *backend);
  * A new connection to address `number` (modulo how many there are). A try begins with
  * backend->addr_first and counts up from there: asking for "the next of the preferred one" later
  * would go wrong when another request changes the preference meanwhile. NULL when it failed at
- * once, with a negative errno in *error; *connecting as net_connect says. Where an idle connection
- * has the last place, of max_connections, of all connections or of descriptors, the one that was
- * idle longest is closed for it.
+ * once, with a negative errno in *error; *connecting as net_connect says. If idle connections use
+ * up max_connections, the limit of all connections or the descriptors, the one that was idle
+ * longest is closed to make room.
  */
 struct backend_conn *backend_connect(
     struct backend *backend, size_t number, int *error, bool *connecting);
 
-/* It is connected: its address is where the next try begins. For connections of backend_connect,
- * once, when net_connect_result was good or *connecting was false. */
+/* Reports that it is connected: the next try begins with its address. Call it once for each
+ * connection of backend_connect, when net_connect_result was good or *connecting was false. */
 void backend_connected(struct backend_conn *connection);
 
 /* How many addresses a try may go through; 0 when unresolved. */

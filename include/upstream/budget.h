@@ -2,8 +2,8 @@
  * budget - how many requests may be sent a second time.
  *
  * Over the last ten seconds, retries may be a percentage of the requests, plus ten a second; that
- * stops a retry storm without ever hindering a quiet service. Ten one-second slots; pure, now is an
- * argument. A zeroed budget is an unused one.
+ * stops a retry storm and never limits a proxy with few requests. Ten one-second slots; pure, now
+ * is an argument. A zeroed budget is an unused one.
  */
 #ifndef RONDO_UPSTREAM_BUDGET_H
 #define RONDO_UPSTREAM_BUDGET_H

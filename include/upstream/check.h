@@ -1,13 +1,13 @@
 /*
  * check - one connect, or one GET of health.path, to one backend.
  *
- * It is made on rondo's own account, by the running proxy and by rondo -P alike: a connection of
+ * rondo makes it for itself, in the running proxy and in rondo -P alike. It uses a connection of
  * its own, never one of the pool and not counted among the active ones. It is over within
  * health.timeout (timeouts.connect when it only connects), in which all addresses of the backend
  * are tried, each for an equal part of what is left. The head of an answer decides; its content is
  * read, within the same time, so that the backend is not cut off in its answer.
  *
- * A check reports to its owner and decides nothing: what a result means is verdict's business.
+ * A check reports to its owner and decides nothing: verdict decides what a result means.
  */
 #ifndef RONDO_UPSTREAM_CHECK_H
 #define RONDO_UPSTREAM_CHECK_H
@@ -30,8 +30,8 @@ struct check_options {
 	size_t expect_count;
 };
 
-/* The head of an answer has no more bytes and fields; a larger one is a broken one. Of the content
- * so much is read before the connection is closed. */
+/* Limits of an answer: a head with more bytes or fields is broken; at most this much content is
+ * read before the connection is closed. */
 enum { CHECK_HEAD_BYTES = 16384, CHECK_FIELDS = 100, CHECK_CONTENT_BYTES = 64 * 1024 };
 
 /* Whether it GETs, or only connects. */
@@ -55,7 +55,7 @@ enum check_state {
 	CHECK_STATES
 };
 
-/* What an owner says of its checks. */
+/* What the owner of a check provides. */
 struct check_start {
 	struct loop *loop;
 	struct slab *blocks;
@@ -77,7 +77,7 @@ struct check {
 	struct body rest;  /* CHECK_EMPTYING */
 	struct check_result result;
 	int64_t began_us, limit_us;
-	int64_t address_due_us; /* CHECK_CONNECTING: then comes the next address */
+	int64_t address_due_us; /* CHECK_CONNECTING: when the next address is tried */
 	size_t address, addresses_left;
 };
 
@@ -87,7 +87,7 @@ void check_init(struct check *check, const struct check_start *start);
 /* Begins; the backend has an address. on_result may be called before it returns. */
 void check_begin(struct check *check);
 
-/* Ends it without a word. Its memory must last until the end of the turn. */
+/* Ends it without calling on_result or on_over. Its memory must last until the end of the turn. */
 void check_stop(struct check *check);
 
 #endif

@@ -4,8 +4,8 @@
  *
  * Every sample pulls the average with a strength that grows with the time since the last one (time
  * constant 10 s); a sample above the average pulls at least half way at once, so that trouble is
- * seen quickly and forgotten slowly. Without samples the average decays, so that nobody starves.
- * Pure: now is an argument. A zeroed latency has no samples.
+ * seen quickly and forgotten slowly. Without samples the average decays, so that no backend
+ * starves. Pure: now is an argument. A zeroed latency has no samples.
  */
 #ifndef RONDO_UPSTREAM_LATENCY_H
 #define RONDO_UPSTREAM_LATENCY_H

@@ -27,7 +27,7 @@ struct names_start {
 	void *context;
 };
 
-/* NULL without memory. What `start` names must outlive it. */
+/* NULL without memory. Everything that `start` points to must outlive it. */
 struct names *names_create(const struct names_start *start);
 void names_destroy(struct names *names);
 
@@ -35,10 +35,10 @@ void names_destroy(struct names *names);
  * forgotten. */
 void names_refresh(struct names *names);
 
-/* Looks up the names of backends that shall come into the ring: true when there is something to
- * wait for, which takes RESOLVE_TIMEOUT_MS at the longest; on_settled tells when it is over. A host
- * that somebody in the ring has costs no lookup. Only the last call counts: backends of an earlier
- * one that are neither in the ring nor in the list are forgotten. */
+/* Looks up the names of backends that shall come into the ring. True when lookups are under way:
+ * they take RESOLVE_TIMEOUT_MS at the longest, and on_settled is called when they have ended. A
+ * host that a backend of the ring already has costs no lookup. Only the last call counts: backends
+ * of an earlier one that are neither in the ring nor in the list are forgotten. */
 bool names_prepare(struct names *names, struct backend *const *backends, size_t count);
 
 #endif

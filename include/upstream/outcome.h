@@ -1,8 +1,7 @@
 /*
- * outcome - how one try at a backend ended, and whose fault that is.
+ * outcome - how one try at a backend ended, and whether that is the backend's fault.
  *
- * What follows from it for the backend is verdict's business, and what the client is told is that
- * of retry.
+ * verdict decides what follows from it for the backend, and retry decides what the client is told.
  */
 #ifndef RONDO_UPSTREAM_OUTCOME_H
 #define RONDO_UPSTREAM_OUTCOME_H
@@ -20,7 +19,7 @@ enum outcome {
 	OUTCOME_BAD_RESPONSE,    /* a head that is not HTTP or breaks a limit */
 	OUTCOME_STATUS,          /* a status in retry.statuses */
 	OUTCOME_CUT_OFF,         /* ended, broke or fell silent in the content */
-	OUTCOME_STALE,           /* a reused connection was of no use any more */
+	OUTCOME_STALE,           /* a reused connection had already ended */
 	OUTCOME_IMPATIENT,       /* reset or ended after a long wait for the client */
 	OUTCOME_CLIENT,          /* the client went away or was at fault */
 	OUTCOME_SHORTAGE,        /* rondo's own: descriptors, ports, memory */
@@ -34,12 +33,12 @@ const char *outcome_text(enum outcome outcome);
 
 enum { OUTCOME_TEXT_SIZE = 64 };
 
-/* Words for people with the status of the answer, where that is the point: "status 503". Returns
- * `text`. */
+/* Words for people, with the status of the answer if the status is the reason: "status 503".
+ * Returns `text`. */
 const char *outcome_describe(
     enum outcome outcome, unsigned status, char text[static OUTCOME_TEXT_SIZE]);
 
-/* Whose fault an outcome is: hard and soft ones are the backend's. */
+/* Whether an outcome is the backend's fault: hard and soft ones are. */
 enum blame { BLAME_NONE, BLAME_SOFT, BLAME_HARD };
 
 enum blame outcome_blame(enum outcome outcome);

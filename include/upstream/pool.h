@@ -3,7 +3,7 @@
  * comes next.
  *
  * A new set is prepared beside the running one: backends that are in both are the same ones, all
- * others are new and up, and their names are looked up. Nothing has changed for anybody until
+ * others are new and up, and their names are looked up. Nothing of the running set changes before
  * pool_commit, which cannot fail; pool_cancel leaves no trace. One set is prepared at a time.
  */
 #ifndef RONDO_UPSTREAM_POOL_H
@@ -12,7 +12,7 @@
 #include "upstream/check.h"
 #include "upstream/names.h"
 
-/* What a configuration says of it. */
+/* The part of the configuration that describes the pool. */
 struct pool_options {
 	const struct backend_options *const *backends;
 	size_t backend_count;
@@ -49,10 +49,10 @@ struct pool {
 	struct pool_options next_options;
 };
 
-/* An empty one. False when the resolver or memory is not to be had. */
+/* An empty pool. False without memory or without a resolver. */
 bool pool_init(struct pool *pool, const struct pool_start *start);
 
-/* The loop must run, or be destroyed, afterwards: what dies, dies at the end of the turn. */
+/* The loop must run, or be destroyed, afterwards: memory is freed at the end of the turn. */
 void pool_finish(struct pool *pool);
 
 enum pool_preparation {
@@ -61,14 +61,14 @@ enum pool_preparation {
 	POOL_NO_MEMORY /* nothing is prepared */
 };
 
-/* Prepares a set; one that was prepared before is given up. `options` are copied, but for what the
- * paths of backends and checks point to, which is copied too. */
+/* Prepares a set; one that was prepared before is given up. `options` are copied, with the strings
+ * of the backends and of the path of the checks. */
 enum pool_preparation pool_prepare(struct pool *pool, const struct pool_options *options);
 
 /* The prepared set takes effect. */
 void pool_commit(struct pool *pool);
 
-/* It never will. Does nothing when none is prepared. */
+/* Gives the prepared set up. Does nothing when none is prepared. */
 void pool_cancel(struct pool *pool);
 
 #endif

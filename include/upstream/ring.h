@@ -5,9 +5,9 @@
  * turns in the order of the list, each pick going on behind the one before. Otherwise smooth
  * weighted round robin: every pick raises each usable backend by its effective weight, takes the
  * highest (the first of equals) and lowers it by the sum, so turns interleave (a a b a, not a a a
- * b). Either way a backend that is skipped gives its turns to all the others evenly, and nobody is
- * ever owed more than one round, however weights change and backends come and go. No sockets and no
- * clock: now is an argument. Nothing but ring_set can fail.
+ * b). Either way a backend that is skipped gives its turns to all the others evenly, and no backend
+ * is ever owed more than one round, however weights change and backends come and go. No sockets and
+ * no clock: now is an argument. Nothing but ring_set can fail.
  *
  * The ring holds its backends (backend_hold). Requests in flight hold theirs, so a ring may change
  * at any time.
@@ -44,7 +44,7 @@ struct ring {
 void ring_init(struct ring *ring);
 void ring_finish(struct ring *ring);
 
-/* A list that can take the place of another without fail; it holds its backends. */
+/* A prepared list of backends, whose commit cannot fail; it holds its backends. */
 struct ring_list {
 	struct backend **backends;
 	size_t count;
@@ -64,13 +64,13 @@ void ring_cancel_list(struct ring_list *list);
 /* Prepares and commits in one. False without memory: nothing changed. */
 bool ring_set(struct ring *ring, struct backend *const *backends, size_t count);
 
-/* The operator's word on one of its backends: it stands, over reloads too, until it is taken back
- * with 0, which gives the backend the weight of its options again. */
+/* Sets the weight of one of its backends for the operator. It stays, over reloads too, until a call
+ * with 0 gives the backend the weight of its options again. */
 void ring_set_weight(struct ring *ring, struct backend *backend, unsigned weight);
 
 enum ring_pick_result {
 	RING_PICKED,
-	RING_ALL_FULL, /* everybody usable is at max_connections */
+	RING_ALL_FULL, /* every usable backend is at max_connections */
 	RING_NOBODY    /* no backend is left for the request */
 };
 
@@ -81,9 +81,9 @@ enum ring_pick_result {
  * - only when none of these is left for the request: one whose trial is under way, then those down
  *   for a soft reason, the one whose window ends first first, then, once in the request, one that
  *   is down for a hard reason.
- * Draining and unresolved ones, those of the tries and those at their max_connections are passed
- * over. With RING_PICKED tries[count] begins: backend, standing and epoch are set; of one picked in
- * STANDING_TRIAL it is the trial.
+ * Backends that are draining, unresolved, among the tries or at their max_connections are skipped.
+ * With RING_PICKED tries[count] begins: backend, standing and epoch are set; if the backend was
+ * picked in STANDING_TRIAL, this request is its trial.
  */
 enum ring_pick_result ring_pick(
     struct ring *ring, struct try_record *tries, size_t count, int64_t now_us);
@@ -102,8 +102,8 @@ size_t ring_count_up(const struct ring *ring);
 /* Is one down, or on trial, for a soft reason, apart from `backend`? */
 bool ring_is_another_down_soft(const struct ring *ring, const struct backend *backend);
 
-/* Is there anybody a request could be sent to with hope: up, on trial, or down for a soft reason?
- * For readiness. */
+/* Is there a backend that may answer a request: up, on trial, or down for a soft reason? For
+ * readiness. */
 bool ring_is_usable(const struct ring *ring);
 
 bool ring_has(const struct ring *ring, const struct backend *backend);

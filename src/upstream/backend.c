@@ -10,7 +10,7 @@
 
 /* ---- identity */
 
-/* What a backend copies of its options. */
+/* The copies that a backend makes of its options. */
 struct backend_update {
 	char *url, *name, *host, *path, *authority;
 	struct backend_options options; /* strings point at the copies */
@@ -312,7 +312,7 @@ const char *backend_state_word(const struct backend *backend)
 	return backend_state_words[backend->state];
 }
 
-/* ---- what it did */
+/* ---- failures and response times */
 
 const int64_t backend_latency_bounds_us[BACKEND_LATENCY_BUCKETS - 1] = {
     1000,
@@ -361,7 +361,8 @@ void backend_note_latency(struct backend *backend, int64_t took_us)
 
 static void backend_conn_on_idle_event(struct conn *conn, unsigned events)
 {
-	/* Whatever came, an end, an error or bytes nobody asked for: it is of no more use. */
+	/* An end, an error or unexpected bytes: in each case the connection cannot be used
+	 * again. */
 	(void)events;
 	backend_close(container_of(conn, struct backend_conn, conn), false);
 }
@@ -380,7 +381,7 @@ static void backend_conn_on_free(struct loop_task *task)
 	slab_give(env->connections, connection);
 }
 
-/* The one that was idle longest gives way; false when there is none. */
+/* Closes the connection that was idle longest; false when there is none. */
 static bool backend_close_oldest(struct backend_env *env)
 {
 	if (!env->idle)
@@ -510,7 +511,7 @@ void backend_give(struct backend_conn *connection)
 
 	assert(!connection->is_idle);
 	assert(buf_len(&connection->conn.in) == 0 && buf_len(&connection->conn.out) == 0);
-	/* One that cannot be watched while it is idle is of no use: it might end unnoticed. */
+	/* Do not pool a connection that cannot be watched while idle: it might end unnoticed. */
 	conn_want(&connection->conn, LOOP_READ);
 	if (!backend_may_pool(connection)) {
 		backend_close(connection, false);

@@ -34,7 +34,7 @@ static void describe_down(const struct backend *backend, char text[static BACKEN
 	char why[OUTCOME_TEXT_SIZE], window[TEXT_DURATION_SIZE];
 
 	outcome_describe(backend->reason, backend->reason_status, why);
-	/* After its checks it waits for good ones, not for a time. */
+	/* A backend that failed its checks waits for good ones, not for a time. */
 	if (backend->reason == OUTCOME_CHECK)
 		snprintf(text, BACKEND_TEXT_SIZE, "%s", why);
 	else

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 
-/* As many interim answers as a client would be passed. */
+/* The same number of interim answers as for a client. */
 enum { INTERIMS_MAX = 16 };
 
 enum step {
@@ -112,7 +112,7 @@ static int open_conn(struct check *check)
 	return error;
 }
 
-/* Connects to the next address; `outcome` is what became of the one before. */
+/* Connects to the next address; `outcome` is the result of the one before. */
 static enum step connect_next(struct check *check, enum outcome outcome)
 {
 	int64_t now_us = loop_now_us(check->with.loop);
@@ -282,7 +282,7 @@ static void late_answer(struct check *check)
 
 /* ---- the rest of the answer */
 
-/* A server whose answer is not read to its end takes that for a fault of its own. */
+/* Some servers report an error when their answer is not read to its end. */
 static enum step step_emptying(struct check *check)
 {
 	static const struct http_limits limits = {.header_bytes = CHECK_HEAD_BYTES};

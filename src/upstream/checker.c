@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* How long a check waits that cannot be made now. */
+/* The delay of a check that cannot be made now. */
 static const int64_t PAUSE_US = 1000000;
 
 enum purpose {
@@ -44,7 +44,7 @@ static bool gets(const struct checker *checker)
 
 void checker_wake(struct checker *checker)
 {
-	/* What is overdue comes first: others must not be able to put it off, turn after turn. */
+	/* Overdue checks come first: others must not be able to delay them, turn after turn. */
 	if (checker->timer.due_us > now_us(checker))
 		timer_arm(loop_timers(checker->env->loop), &checker->timer, now_us(checker));
 }
@@ -148,7 +148,7 @@ static void arm(struct checker *checker)
 	timer_arm(loop_timers(checker->env->loop), &checker->timer, next_us);
 }
 
-/* ---- for whom */
+/* ---- which backends */
 
 static void on_free(struct loop_task *task)
 {
@@ -223,7 +223,7 @@ static struct checked **find(const struct checker *checker, const struct backend
 	return NULL;
 }
 
-/* The same backends as before, in whatever order. */
+/* Are the backends the same as before, in any order? */
 static bool knows_all(const struct checker *checker)
 {
 	const struct ring *ring = checker->ring;

@@ -1,5 +1,5 @@
 /*
- * checker - when backends are checked, and what follows.
+ * checker - decides when backends are checked, and reports the results.
  *
  * One checker for each ring. It looks at backends whose window is over, so that no client is the
  * first to find out, and, when health.path is set, checks every backend that is not draining each
@@ -7,9 +7,9 @@
  * back by checks alone; all others, and all without it, come back by one good check and a client's
  * request on trial.
  *
- * There is at most one check at a time for each backend. Names are the resolver's business: a
- * backend without address is left alone. A shortage of rondo's own is no result; the check is made
- * again.
+ * There is at most one check at a time for each backend. The resolver looks up the names: a backend
+ * without address is not checked. If rondo itself is short of resources there is no result, and the
+ * check is made again.
  */
 #ifndef RONDO_UPSTREAM_CHECKER_H
 #define RONDO_UPSTREAM_CHECKER_H

@@ -9,7 +9,7 @@ static const double SAME_US = 20e3;
 static const double SAME_SHARE = 0.2;
 static const double FACTOR_MIN = 0.1;
 
-/* What is left of an average after the time since its last sample. */
+/* The part of an average that is left after the time since its last sample. */
 static double latency_remains(const struct latency *latency, int64_t now_us)
 {
 	int64_t silent_us = now_us - latency->sampled_us;

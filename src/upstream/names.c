@@ -30,7 +30,7 @@ struct names {
 	struct loop_task free_task;
 };
 
-/* ---- telling that a refresh has ended */
+/* ---- the end of a refresh */
 
 static void on_end_of_turn(struct loop_task *task)
 {
@@ -40,7 +40,7 @@ static void on_end_of_turn(struct loop_task *task)
 		names->with.on_settled(names->with.context);
 }
 
-/* At the end of the turn: whoever asked for the refresh is done with its own work then. */
+/* At the end of the turn: then the caller of the refresh has finished its own work. */
 static void check_settled(struct names *names)
 {
 	names->task.run = on_end_of_turn;
@@ -213,8 +213,8 @@ void names_refresh(struct names *names)
 	check_settled(names);
 }
 
-/* A host that the ring knows under another url has the same addresses; whether they still hold, the
- * refresh will tell. */
+/* A host that the ring knows under another url has the same addresses; the refresh will show if
+ * they are still valid. */
 static bool borrow_addrs(const struct ring *ring, struct backend *backend)
 {
 	for (size_t i = 0; i < ring->count; i++) {

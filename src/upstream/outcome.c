@@ -56,7 +56,7 @@ enum outcome outcome_of_connect_error(int error)
 	switch (error < 0 ? -error : error) {
 	case ECONNREFUSED:
 	case ECONNRESET:
-	case ENOENT: /* a Unix socket that nobody has made yet */
+	case ENOENT: /* a Unix socket that does not exist yet */
 		return OUTCOME_REFUSED;
 	case ETIMEDOUT:
 		return OUTCOME_CONNECT_TIMEOUT;

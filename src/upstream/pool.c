@@ -124,7 +124,7 @@ static bool prepare_backends(struct pool *pool, const struct pool_options *optio
 		made++;
 	}
 	bool good = made == count && ring_prepare_list(&pool->next, backends, count);
-	/* The list holds them now, or nobody does. */
+	/* Either the list holds them now, or they are freed. */
 	for (size_t i = 0; i < made; i++) {
 		if (!good)
 			backend_cancel_update(pool->updates[i]);

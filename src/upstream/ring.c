@@ -22,7 +22,8 @@ void ring_finish(struct ring *ring)
 	ring_init(ring);
 }
 
-/* Where in the new list the round goes on: at the first of those that would have come. */
+/* The position in the new list where the round goes on: the first backend that would have been next
+ * in the old one. */
 static size_t ring_find_next(const struct ring *old, struct backend *const *backends, size_t count)
 {
 	for (size_t i = 0; i < old->count; i++) {
@@ -36,7 +37,7 @@ static size_t ring_find_next(const struct ring *old, struct backend *const *back
 	return 0;
 }
 
-/* A round of equals needs no weighing, and owes nobody anything. */
+/* A round of equals needs no weighing, and no backend is owed a turn. */
 static void ring_compare_weights(struct ring *ring)
 {
 	ring->is_even = true;
@@ -132,7 +133,7 @@ struct backend *ring_find_url(const struct ring *ring, struct str url)
 	return NULL;
 }
 
-/* ---- who may be asked */
+/* ---- which backends are usable */
 
 static bool is_open(const struct backend *backend)
 {
@@ -265,7 +266,7 @@ struct search {
 	const struct try_record *tries;
 	size_t try_count;
 	int64_t now_us;
-	bool found_full;  /* somebody was passed over for nothing but max_connections */
+	bool found_full;  /* a backend was skipped only for its max_connections */
 	bool is_weighted; /* ring->weights decided, and are those of this search */
 };
 
@@ -280,14 +281,14 @@ static bool search_accepts(struct search *search, const struct backend *backend)
 	return !is_full(backend);
 }
 
-/* Are all effective weights the same, whoever is in turn? */
+/* Are all effective weights the same, whichever backends are in turn? */
 static bool ring_needs_no_weighing(const struct ring *ring)
 {
 	return ring->is_even && ring->options.balance == RING_ROUND_ROBIN &&
 	       ring->options.slow_start_us == 0;
 }
 
-/* Those who take part in a pick. */
+/* The backends that take part in a pick. */
 struct round {
 	bool is_equal; /* they all weigh the same */
 	int64_t sum;   /* of their weights */
@@ -333,7 +334,7 @@ static struct backend *ring_pick_next(struct ring *ring, struct search *search, 
 	return NULL;
 }
 
-/* Smooth weighted round robin: whose turn it would be. */
+/* Smooth weighted round robin: the backend whose turn it would be. */
 static struct backend *ring_pick_weighted(
     struct ring *ring, struct search *search, int64_t round_sum)
 {
@@ -345,7 +346,7 @@ static struct backend *ring_pick_weighted(
 
 		if (ring->weights[i] == 0)
 			continue;
-		/* What is owed from a time of other weights must not become a burst. */
+		/* Turns owed from before a change of weights must not become a burst. */
 		if (backend->turn > round_sum)
 			backend->turn = round_sum;
 		if (backend->turn < -round_sum)
@@ -372,9 +373,10 @@ static struct backend *ring_pick_regular(struct ring *ring, struct search *searc
 	return ring_pick_weighted(ring, search, round.sum);
 }
 
-/* ---- when nobody that is up is left for the request */
+/* ---- when no backend that is up is left for the request */
 
-/* Of those that stand so the one whose window ends, or ended, first; equals in turn. */
+/* Among the backends with this standing, the one whose window ends, or ended, first; equals in
+ * turn. */
 static struct backend *ring_pick_soonest(
     struct ring *ring, struct search *search, enum standing standing)
 {
@@ -393,7 +395,7 @@ static struct backend *ring_pick_soonest(
 	return picked;
 }
 
-/* One that refused connections is asked once. */
+/* A request tries at most one backend that is down for a hard reason. */
 static bool search_had_hard(const struct search *search)
 {
 	for (size_t i = 0; i < search->try_count; i++) {
@@ -414,7 +416,7 @@ static struct backend *ring_pick_last_resort(struct ring *ring, struct search *s
 	return picked;
 }
 
-/* Whose turn it is; nothing is taken yet. */
+/* Finds the backend whose turn it is; changes nothing yet. */
 static struct backend *ring_find(struct ring *ring, struct search *search)
 {
 	ring_refresh_shares(ring, search->now_us);

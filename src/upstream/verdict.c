@@ -1,13 +1,14 @@
 #include "upstream/verdict.h"
 
-/* How many failures in a row ask for a comparison by the ring, and how many of the others' answers
- * it needs. */
+/* The number of failures in a row that lead to a comparison by the ring, and the number of answers
+ * of other backends that it needs. */
 enum { STREAK = 3, COMPARISONS = 3 };
 
-/* How many failures of a record are enough while nobody else is down for a soft reason. */
+/* The number of failures of a record that are enough while no other backend is down for a soft
+ * reason. */
 enum { FAILURES = 3 };
 
-/* How long after a failed probe rondo looks again. */
+/* The time after which rondo looks again after a failed probe. */
 static const int64_t PROBE_PAUSE_US = 1000000;
 
 /* ---- states */
@@ -25,7 +26,7 @@ static void verdict_take_down(const struct try_record *try, int64_t window_us, i
 	backend_set_state(try->backend, &change);
 }
 
-static void verdict_convict(struct ring *ring, const struct try_record *try, int64_t now_us)
+static void verdict_mark_down(struct ring *ring, const struct try_record *try, int64_t now_us)
 {
 	verdict_take_down(try, ring->options.retry_window_us, now_us);
 }
@@ -55,7 +56,7 @@ static void verdict_bring_back(struct backend *backend, enum outcome reason, int
 
 /* ---- evidence */
 
-/* Is the backend still what it was when it was picked? */
+/* Is the backend still in the same state as when it was picked? */
 static bool verdict_is_current(const struct ring *ring, const struct try_record *try)
 {
 	return try->epoch == try->backend->epoch && ring_has(ring, try->backend);
@@ -72,8 +73,8 @@ static bool verdict_is_sound(struct record_sum sum)
 	return sum.failed * 10 <= sum.good + sum.failed;
 }
 
-/* Comparison by the ring: did the others succeed at this kind of request since the streak began? Only
- * backends that are up count. */
+/* Comparison by the ring: did the other backends succeed at this kind of request since the streak
+ * began? Only backends that are up count. */
 static bool verdict_others_can(
     const struct ring *ring, const struct backend *backend, enum backend_record kind)
 {
@@ -95,7 +96,7 @@ static bool verdict_others_can(
 	return since.good >= COMPARISONS && verdict_is_sound(since) && verdict_is_sound(all);
 }
 
-/* Another could do what it failed at; is its record bad enough to take it out? */
+/* Another backend succeeded where this one failed; is its record bad enough to take it down? */
 static bool verdict_is_enough(
     const struct ring *ring, const struct try_record *try, enum backend_record kind)
 {
@@ -109,16 +110,17 @@ static bool verdict_is_enough(
 	       (sum.failed >= FAILURES || try->outcome == OUTCOME_LATE);
 }
 
-/* A failure of a backend that is up, which another backend bettered for the same request. */
+/* A failure of a backend that is up, where another backend then succeeded for the same request. */
 static void verdict_weigh(
     struct ring *ring, const struct try_record *try, enum backend_record kind, int64_t now_us)
 {
 	record_add(&try->backend->records[kind], true, now_us);
 	if (verdict_is_enough(ring, try, kind))
-		verdict_convict(ring, try, now_us);
+		verdict_mark_down(ring, try, now_us);
 }
 
-/* A failure of one that could not be sent to another: only a streak of them is compared. */
+/* A failure of a request that could not be sent to another backend: only a streak of them is
+ * compared. */
 static void verdict_weigh_by_ring(
     struct ring *ring, const struct try_record *try, enum backend_record kind, int64_t now_us)
 {
@@ -127,10 +129,10 @@ static void verdict_weigh_by_ring(
 	record_add(record, true, now_us);
 	if (record->streak >= STREAK && verdict_others_can(ring, try->backend, kind) &&
 	    verdict_is_enough(ring, try, kind))
-		verdict_convict(ring, try, now_us);
+		verdict_mark_down(ring, try, now_us);
 }
 
-/* ---- what happened to requests */
+/* ---- results of requests */
 
 void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_us)
 {
@@ -138,7 +140,7 @@ void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_u
 		return;
 	switch (try->backend->state) {
 	case BACKEND_UP:
-		verdict_convict(ring, try, now_us);
+		verdict_mark_down(ring, try, now_us);
 		break;
 	case BACKEND_TRIAL:
 		verdict_turn_back(ring, try, now_us);
@@ -149,8 +151,8 @@ void verdict_hard(struct ring *ring, const struct try_record *try, int64_t now_u
 	}
 }
 
-/* Does a good answer bring its backend back? Also where rondo's own connect has put it on trial since
- * the request was sent there as a last resort. */
+/* Does a good answer bring its backend back? Also if the request was sent there as a last resort
+ * and rondo's own connect has put the backend on trial since. */
 static bool verdict_brings_back(const struct ring *ring, const struct try_record *try)
 {
 	const struct backend *backend = try->backend;
@@ -167,14 +169,14 @@ static void verdict_good(
 {
 	struct backend *backend = try->backend;
 
-	/* Nearly always it is up, and then nothing is looked for. */
+	/* Nearly always it is up, and then there is nothing to do. */
 	if (verdict_brings_back(ring, try))
 		verdict_bring_back(backend, OUTCOME_GOOD, now_us);
 	if (backend->state == BACKEND_UP && is_repeatable)
 		record_add(&backend->records[RECORD_COMPARED], false, now_us);
 }
 
-/* What a soft failure is compared by. */
+/* How a soft failure is compared. */
 enum comparison {
 	COMPARED_BY_REQUEST, /* another backend gave it a good answer */
 	/* The same, but by the time of that answer it could not be repeated any more: its content
@@ -184,7 +186,7 @@ enum comparison {
 	COMPARED_BY_NOTHING /* the request is to blame, or nothing is known */
 };
 
-/* What the tries of a request show together. */
+/* The result of all tries of a request together. */
 struct result {
 	const struct backend *answerer; /* of the good answer; NULL: there was none */
 	unsigned soft_failures;
@@ -276,7 +278,7 @@ void verdict_settle(struct ring *ring, const struct verdict_case *request, int64
 	}
 }
 
-/* ---- what became of the content */
+/* ---- the end of the content */
 
 static enum backend_record verdict_record_of_content(bool is_repeatable)
 {
@@ -319,7 +321,7 @@ void verdict_pass_trial_on(struct ring *ring, struct try_record *try)
 	try->backend->on_trial = false;
 }
 
-/* ---- what rondo found out itself */
+/* ---- probes and checks */
 
 void verdict_probed(struct ring *ring, const struct try_record *probe, int64_t now_us)
 {
