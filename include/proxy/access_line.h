@@ -2,9 +2,9 @@
  * access_line - a finished request as one line of text.
  *
  * Three forms: `combined`, which every log reader knows; `combined+`, the same with timings and
- * every try behind it; and `json`. Every byte that somebody else chose is escaped, so that whatever
- * a client sends stays one field of one line; a text beyond 32 KiB is cut, so that none can push
- * its line out of the log. Pure: record and time in, bytes out.
+ * every try behind it; and `json`. Every byte from outside is escaped, so that any text that a
+ * client sends stays one field of one line; a text beyond 32 KiB is cut, so that none can push its
+ * line out of the log. Pure: record and time in, bytes out.
  */
 #ifndef RONDO_PROXY_ACCESS_LINE_H
 #define RONDO_PROXY_ACCESS_LINE_H

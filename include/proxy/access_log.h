@@ -2,10 +2,10 @@
  * access_log - one line for each request, and one place that writes them.
  *
  * Lines (access_line) are gathered in memory and written once a turn, so that a request costs no
- * system call, and the loop never waits. Lines for a pipe that is full wait in memory as long as
- * there is room; what does not fit, and what a full disk does not take, is dropped and counted. No
- * line is ever split by a drop. A file is opened for appending and again on access_log_reopen; when
- * that fails the old one stays in use.
+ * system call, and the loop never waits. Lines for a full pipe wait in memory as long as there is
+ * room; lines that do not fit, or that a full disk does not take, are dropped and counted. No line
+ * is ever split by a drop. A file is opened for appending and again on access_log_reopen; when that
+ * fails the old one stays in use.
  */
 #ifndef RONDO_PROXY_ACCESS_LOG_H
 #define RONDO_PROXY_ACCESS_LOG_H
@@ -24,7 +24,7 @@ struct access_log;
  * nothing. */
 struct access_log *access_log_create(struct loop *loop, const struct access_log_options *options);
 
-/* Writes what is gathered and closes. The memory goes with the end of the turn, or with the
+/* Writes the gathered lines and closes. The memory is freed at the end of the turn, or with the
  * loop. */
 void access_log_destroy(struct access_log *log);
 

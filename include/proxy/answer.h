@@ -1,10 +1,10 @@
 /*
- * answer - the way of a backend's answer to the client.
+ * answer - passes a backend's answer on to the client.
  *
- * The head is composed anew, the content follows through a relay while the rest of the request may
- * still go the other way; after a 101 bytes go both ways until both ends are done. It reads from
- * the attempt that was answered and writes to the client; both belong to the exchange, and so does
- * the decision about what an end means.
+ * The head is composed anew. The content follows, while the rest of the request may still go the
+ * other way. After a 101 bytes go both ways until both ends are done. It reads from the attempt
+ * that was answered and writes to the client; both belong to the exchange, which also decides what
+ * an end means.
  */
 #ifndef RONDO_PROXY_ANSWER_H
 #define RONDO_PROXY_ANSWER_H
@@ -12,7 +12,7 @@
 #include "proxy/attempt.h"
 
 struct answer {
-	struct attempt *attempt; /* whose answer it is; NULL before answer_prepare */
+	struct attempt *attempt; /* the attempt that was answered; NULL before answer_prepare */
 	struct content down;
 	struct write_trailers trailers; /* of the answer, should the client take them */
 	bool keeps_link;   /* the backend's connection may be used again after the answer */
@@ -38,7 +38,7 @@ bool answer_pass_interim(struct attempt *attempt);
  * framing is broken already, and then nothing of it was passed on. */
 bool answer_prepare(struct answer *answer, struct attempt *attempt);
 
-/* Begins what was prepared. `attempts` is the value of headers.attempts. False when the client's
+/* Begins the prepared answer. `attempts` is the value of headers.attempts. False when the client's
  * buffer has no room for the head. */
 bool answer_begin(struct answer *answer, struct str attempts);
 
@@ -51,8 +51,8 @@ enum answer_result answer_run(struct answer *answer);
 struct attempt_wants answer_wants(const struct answer *answer);
 int64_t answer_due_us(const struct answer *answer);
 
-/* The time of answer_due_us passed: which side fell silent? ANSWER_WAITS where the answer goes on all
- * the same. */
+/* The time of answer_due_us passed: tells which side fell silent. ANSWER_WAITS if the answer goes
+ * on all the same. */
 enum answer_result answer_on_due(struct answer *answer);
 
 /* Does the backend wait for the client to take what it sends? */

@@ -6,7 +6,7 @@
  * backend, the parser of what comes back, its times, and its place among the backend's addresses.
  * The request belongs to the exchange and outlives the attempt.
  *
- * An attempt decides nothing: it never asks the ring, the verdict, the budget or the rules of
+ * An attempt decides nothing: it never asks the ring, the verdict, the budget or the options of
  * retrying. It reports, and the exchange decides what follows. An answer that was reported stays in
  * the attempt until the exchange passes it on or destroys the attempt, so one attempt can be kept
  * while another is made.
@@ -17,7 +17,7 @@
 #include "proxy/content.h"
 #include "proxy/proxy.h"
 
-/* What the attempts of one request share: the request, and whose it is. */
+/* What the attempts of one request share: the request and its client. */
 struct attempt_request {
 	struct proxy *proxy;
 	struct proxy_options *rules;
@@ -28,8 +28,8 @@ struct attempt_request {
 	const char *client_ip;
 	struct content *up; /* its content; kept as long as the request may be sent again */
 	bool may_repeat;    /* by its method and fields: retry_may_repeat */
-	/* By then an answer must have begun, in whatever attempt; TIMER_NEVER while a slow client
-	 * is waited for. */
+	/* By then an answer must have begun, in any attempt; TIMER_NEVER while rondo waits for a
+	 * slow client. */
 	int64_t deadline_us;
 	/* An event of the attempt's connection: attempt_run is to be called. */
 	void (*on_event)(void *owner);
@@ -50,7 +50,7 @@ enum attempt_upload {
 	UPLOAD_RUNNING,
 	UPLOAD_DONE,
 	UPLOAD_BROKEN, /* the backend takes no more of it */
-	UPLOAD_CUT     /* not by the backend: however its answer ends now, it has not failed */
+	UPLOAD_CUT     /* not by the backend: it has not failed, however its answer ends now */
 };
 
 /* How the client was at fault, with OUTCOME_CLIENT. */
@@ -118,14 +118,14 @@ struct attempt_wants attempt_wants(const struct attempt *attempt);
 int64_t attempt_due_us(const struct attempt *attempt);
 void attempt_on_due(struct attempt *attempt);
 
-/* Ends it: its connection is closed, as one that is not to be used again. */
+/* Ends it: its connection is closed and not used again. */
 void attempt_fail(struct attempt *attempt, enum outcome outcome);
 
 /* A failed one begins once more with the same backend, on a fresh connection. */
 void attempt_begin_again(struct attempt *attempt);
 
-/* The head that was reported last. It is read anew where that of another attempt was read since;
- * good until then. */
+/* The head that was reported last. It is parsed again if the head of another attempt was parsed
+ * since; valid until another one is. */
 const struct http_head *attempt_head(struct attempt *attempt);
 
 void attempt_skip_interim(struct attempt *attempt);
@@ -143,11 +143,11 @@ int64_t attempt_silent_us(const struct attempt *attempt);
 /* Notes whether the backend waits for the client from now on, to send or to take. */
 void attempt_note_awaited(struct attempt *attempt, bool awaits_client);
 
-/* It waited for the client for so long, in all, that it may have had enough of it. */
+/* It waited for the client for so long, in all, that it may have given up. */
 bool attempt_was_kept_waiting(const struct attempt *attempt);
 
-/* `outcome`, or OUTCOME_SHORTAGE where the kernel did not let rondo listen: a backend is not to
- * blame for a silence then. */
+/* `outcome`, or OUTCOME_SHORTAGE if our own epoll registration failed: the backend is not to blame
+ * for a silence then. */
 enum outcome attempt_outcome_of_silence(const struct attempt *attempt, enum outcome outcome);
 
 #endif

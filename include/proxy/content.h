@@ -1,8 +1,8 @@
 /*
- * relay - one direction of one exchange, from conn to conn.
+ * content - one direction of one exchange, from conn to conn.
  *
  * Content is read into the sender's receive buffer, its framing taken off in place, and sent on
- * from there with the framing of the other side, together with whatever head waits in the
+ * from there with the framing of the other side, together with a head that may wait in the
  * receiver's `out`. Nothing is copied, and of a message that is not short nothing more is read
  * while payload waits to be sent, so a slow receiver slows the sender down.
  *
@@ -13,8 +13,8 @@
  * Long content goes through a pipe instead, without touching user space, once the buffer has
  * nothing more to send; what is in the pipe follows `ready`.
  *
- * Up and down are this same code with the ends exchanged. A relay that keeps (the way up, as long
- * as the content fits) can be rewound and sent again to another receiver. The relay owns neither
+ * Up and down are this same code with the ends exchanged. Content that is kept (the way up, as long
+ * as it fits) can be rewound and sent again to another receiver. A struct content owns neither
  * conn.
  */
 #ifndef RONDO_PROXY_CONTENT_H
@@ -25,7 +25,7 @@
 #include "http/write.h"
 
 enum content_result {
-	CONTENT_WAITS,       /* for one of the ends; relay_wants_* tell for what */
+	CONTENT_WAITS,       /* for one of the ends: see content_wants_read, content_wants_write */
 	CONTENT_DONE,        /* the whole message was accepted by the receiver's kernel */
 	CONTENT_ENDED,       /* the sender's stream ended inside the message, or broke */
 	CONTENT_BAD,         /* the sender's framing is broken */
@@ -36,7 +36,7 @@ enum content_result {
 
 struct content {
 	struct conn *from;
-	struct conn *to; /* NULL until relay_aim */
+	struct conn *to; /* NULL until content_aim */
 	const struct http_limits *limits;
 	struct body body;
 	enum http_framing framing;             /* towards the receiver */
@@ -71,16 +71,17 @@ void content_start(struct content *content, const struct content_start *start);
  * keeps. */
 void content_aim(struct content *content, struct conn *to, enum http_framing framing);
 
-/* Takes the framing off what already arrived, to the end if the message is short; false when it is
- * broken, before anything was sent. */
+/* Takes the framing off the bytes that already arrived, to the end if the message is short; false
+ * when it is broken, before anything was sent. */
 bool content_look(struct content *content);
 
-/* Reads until the whole content is in the sender's buffer, before relay_aim: RELAY_DONE. RELAY_WAITS
- * is for the sender here, and RELAY_SHORTAGE also says that the buffer has no room for it. */
+/* Reads until the whole content is in the sender's buffer, before content_aim: CONTENT_DONE. Here
+ * CONTENT_WAITS means a wait for the sender, and CONTENT_SHORTAGE also that the buffer has no
+ * room. */
 enum content_result content_gather(struct content *content);
 
-/* Takes the framing off what already arrived, and reads nothing; true when the message is whole. A
- * zeroed relay has no message. */
+/* Takes the framing off the bytes that already arrived, and reads nothing; true when the message is
+ * whole. A zeroed content has no message. */
 bool content_take_in(struct content *content);
 
 /* Can the content be sent to another receiver from its first byte? */
@@ -92,7 +93,7 @@ static inline bool content_can_repeat(const struct content *content)
 /* Moves what can be moved now, within a bound of work for one event. */
 enum content_result content_run(struct content *content);
 
-/* No more of it will be moved: gives back what it holds. A zeroed relay is allowed. */
+/* No more of it will be moved: gives its pipe back. A zeroed content is allowed. */
 void content_stop(struct content *content);
 
 /* Is the next thing to happen a byte from the sender? */

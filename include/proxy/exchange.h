@@ -2,17 +2,18 @@
  * exchange - one request, from the first byte of its head to the last byte of its answer.
  *
  * It reads the head, gathers short content, and makes attempts until one is answered well or
- * nothing is left to try: it decides who is asked, what a failure means, whether the request goes
- * to another backend, and which answer the client gets. The head, and content up to retry.body if
- * the request may be repeated, stay in the client's receive buffer until then, so that every
- * attempt starts from the same bytes. It ends with one answer, or with one honest failure.
+ * nothing is left to try: it decides which backend is asked, what a failure means, whether the
+ * request goes to another backend, and which answer the client gets. The head, and content up to
+ * retry.body if the request may be repeated, stay in the client's receive buffer until then, so
+ * that every attempt starts from the same bytes. It ends with one answer, or with one honest
+ * failure.
  *
  * It holds two attempts at most: the current one, and one whose answer is kept in reserve in case
  * no other backend has a better one. A client that has ended its sending side has gone, unless
  * clients.half_close says that it waits: nothing more is done for it.
  *
- * It is the request of a session in service->sessions: exchange_handler has all that the session
- * calls. An exchange holds its rules and the backends it tried.
+ * It is the request of a session in proxy->sessions: exchange_handler has all that the session
+ * calls. An exchange holds its options and the backends it tried.
  */
 #ifndef RONDO_PROXY_EXCHANGE_H
 #define RONDO_PROXY_EXCHANGE_H
@@ -32,20 +33,20 @@ enum exchange_state {
 };
 
 struct exchange {
-	struct attempt_request with; /* what its attempts share; holds the rules */
+	struct attempt_request with; /* what its attempts share; holds the options */
 	struct timer *timer;         /* the session's */
 	enum exchange_state state;
 	struct parse parse; /* of the request */
 	struct http_head request;
 	int64_t began_us;     /* first byte of the head */
 	uint64_t client_sent; /* bytes that the client's kernel had accepted before it */
-	struct content up;    /* the content of the request, whoever it is sent to */
+	struct content up;    /* the content of the request, to any backend */
 
 	struct attempt
 	    *attempt; /* the current or last one; NULL: none yet, or another is to be made */
 	struct attempt *kept; /* its answer fell through; in case nothing better comes */
 	size_t try_count;     /* of `tries` */
-	bool is_settled;      /* verdict has judged the tries */
+	bool is_settled;      /* verdict has evaluated the tries */
 	bool was_repeatable;  /* then, by its method, its content and the number of tries */
 
 	struct answer answer;     /* EXCHANGE_ANSWERING, EXCHANGE_TUNNELLING */
@@ -58,18 +59,17 @@ struct exchange {
 	enum access_end end;
 	enum session_next client_next; /* EXCHANGE_ENDED */
 
-	/* These are not cleared when an exchange begins: what is in use of them is counted, or
+	/* These are not cleared when an exchange begins: the part in use is counted, or
 	 * terminated. */
 	struct try_record tries[VERDICT_MAX_TRIES];
 	char request_id[PROXY_REQUEST_ID_SIZE];
 	struct http_field fields[]; /* of the request; as many as limits.headers */
 };
 
-/* Bytes of an exchange under these rules. */
+/* Bytes of an exchange under these options. */
 size_t exchange_size(const struct proxy_options *rules);
 
-/* For the `sessions` of a service. A request that is aborted ends like one whose client has
- * gone. */
+/* For the `sessions` of a proxy. A request that is aborted ends like one whose client has gone. */
 extern const struct session_handler exchange_handler;
 
 #endif

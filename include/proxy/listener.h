@@ -1,8 +1,8 @@
 /*
  * listener - accepts connections for a set of sessions, within its limit.
  *
- * One for each address. Where the set is full it stops accepting until a session ends: clients wait
- * in the kernel's queue, they are not refused. Out of descriptors or memory it pauses the same way,
+ * One for each address. If the set is full it stops accepting until a session ends: clients wait in
+ * the kernel's queue, they are not refused. Out of descriptors or memory it pauses the same way,
  * and tries again when a session ends or after a moment. A bounded number is accepted for one
  * event, so that established connections have their turn.
  */
@@ -29,11 +29,11 @@ static inline bool listener_is_open(const struct listener *listener)
 	return listener->watch.fd >= 0;
 }
 
-/* Accepts all who wait in the queue, as far as there is room, and lets no more into it: before it
- * is closed for good. */
+/* Accepts all clients that wait in the queue, as far as there is room, and lets no more into it.
+ * Call it before it is closed for good. */
 void listener_accept_all(struct listener *listener);
 
-/* Stops accepting and closes the descriptor. Whoever is in the queue is turned away, unless another
+/* Stops accepting and closes the descriptor. Clients in the queue are refused, unless another
  * process has the socket too. Does nothing to a closed one. */
 void listener_close(struct listener *listener);
 

@@ -1,9 +1,9 @@
 /*
- * rules - the settings one request is served by.
+ * options - the settings that one request is served by.
  *
- * Immutable once made. A reload makes another set; a request finishes under the rules it began
- * with, so they are counted: whoever serves by them holds them (rules_hold) and lets go at the end
- * (rules_drop); the last one frees them through `release`.
+ * Immutable once made. A reload makes another set; a request finishes under the options it began
+ * with, so their users are counted: each user calls proxy_options_hold, and proxy_options_drop at
+ * its end; the last one frees them through `release`.
  */
 #ifndef RONDO_PROXY_OPTIONS_H
 #define RONDO_PROXY_OPTIONS_H

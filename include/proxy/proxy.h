@@ -1,5 +1,5 @@
 /*
- * service - what the requests of all clients share.
+ * proxy - what the requests of all clients share.
  *
  * One for the process. The daemon fills it and swaps `rules` at a reload; sessions and exchanges
  * read it and count in it. Each session has one exchange while it serves a request. Counters only
@@ -16,7 +16,7 @@
 
 enum { PROXY_STATUSES = 600, PROXY_LATENCY_BUCKETS = 15 };
 
-/* Upper bounds of the buckets of service_counters.duration; the last bucket has none. */
+/* Upper bounds of the buckets of proxy_counters.duration; the last bucket has none. */
 extern const int64_t proxy_duration_bounds_us[PROXY_LATENCY_BUCKETS - 1];
 
 struct proxy_counters {
@@ -44,7 +44,7 @@ struct proxy {
 	uint64_t random; /* state of the request id generator */
 	/* The response head being looked at. Its slices are used up before another is parsed. */
 	struct http_head response;
-	const struct attempt *response_of; /* the attempt that it was read in; NULL: none */
+	const struct attempt *response_of; /* the attempt that it belongs to; NULL: none */
 	char date[WRITE_DATE_SIZE];
 	int64_t date_seconds;
 };
@@ -60,7 +60,7 @@ struct proxy_start {
 	size_t attempt_size;
 };
 
-/* False without memory. Holds the rules. */
+/* False without memory. Holds the options. */
 bool proxy_init(struct proxy *proxy, const struct proxy_start *start);
 void proxy_finish(struct proxy *proxy);
 
@@ -71,14 +71,14 @@ void proxy_set_options(struct proxy *proxy, struct proxy_options *rules);
 /* The process stops: answers close their connections, and so on (sessions_drain). */
 void proxy_drain(struct proxy *proxy);
 
-/* The size of a buffer block that these rules need: a head, its kept content, and a trailer
+/* The size of a buffer block that these options need: a head, its kept content, and a trailer
  * section. */
 size_t proxy_block_size(const struct proxy_options *rules);
 
 /* The Date of now, made once a second. */
 struct str proxy_date(struct proxy *proxy);
 
-/* Room for the ids of others; a UUID has 36 bytes. */
+/* Room for an id that a client chose; a UUID has 36 bytes. */
 enum { PROXY_REQUEST_ID_SIZE = 129 };
 
 /* A new request id: 32 hexadecimal digits, unlike any other. */

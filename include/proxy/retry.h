@@ -1,7 +1,8 @@
 /*
- * retry - what may be tried again, and what is answered when nothing is left to try.
+ * retry - decides what may be tried again, and the answer when nothing is left to try.
  *
- * Pure decisions over a request, its rules and the tries made so far; exchange asks them and acts.
+ * Pure decisions over a request, its options and the tries made so far; exchange asks for them and
+ * acts.
  */
 #ifndef RONDO_PROXY_RETRY_H
 #define RONDO_PROXY_RETRY_H
@@ -35,17 +36,17 @@ const char *retry_refusal_word(enum retry_refusal refusal);
 /* Is this an answer that falls through to the next backend? */
 bool retry_is_status(const struct proxy_retry_options *rules, unsigned status);
 
-/* The answer to a request that nobody answered. */
+/* The answer to a request that no backend answered. */
 struct retry_answer {
 	unsigned status;         /* 502, 503, 504 */
-	const char *detail;      /* a sentence for people */
+	const char *detail;      /* text for people */
 	const char *proxy_error; /* RFC 9209, 2.3 */
 	unsigned retry_after_s;  /* with 503 */
 	enum access_end end;
 };
 
 /* By the most informative failure: 504 when a try ran into a time limit, 502 when there were tries,
- * 503 when nobody could be tried; `picked` says why nobody was left. */
+ * 503 when no backend could be tried; `picked` says why none was left. */
 struct retry_answer retry_final_answer(
     const struct try_record *tries, size_t count, enum ring_pick_result picked);
 

@@ -4,15 +4,15 @@
  * A session owns the connection and its one timer, and between requests nothing else: an idle one
  * has no buffer, but for empty lines that came before a request. With the first byte of a request
  * its handler begins to serve it, and session_run goes on from there until everything waits: the
- * one way in for events of the client, of whatever the request asks elsewhere, and of the clock.
+ * one way in for events of the client, of the other connections of the request, and of the clock.
  * Requests that were pipelined are served one after the other.
  *
  * Lingering: after an answer to a client that may still be sending, rondo ends its own side, and
- * reads and drops for a while what comes, so that a reset does not destroy the answer on its way.
- * RFC 9112, 9.6.
+ * for a while reads and drops all bytes that come, so that a reset does not destroy the answer on
+ * its way. RFC 9112, 9.6.
  *
- * `struct sessions` is a set of them that are served alike: the clients of the proxy, and those of
- * each socket of the admin. Its slab is the admission control.
+ * `struct sessions` is a set of sessions that are served alike: the clients of the proxy, and those
+ * of each socket of the admin. Its slab is the admission control.
  */
 #ifndef RONDO_PROXY_SESSION_H
 #define RONDO_PROXY_SESSION_H
@@ -32,7 +32,7 @@ enum session_next {
 enum session_state {
 	SESSION_IDLE,      /* between requests */
 	SESSION_SERVING,   /* the request says what it waits for, and arms the timer */
-	SESSION_LINGERING, /* the last answer is sent; what still comes is dropped */
+	SESSION_LINGERING, /* the last answer is sent; bytes that still come are dropped */
 	SESSION_RESETTING, /* it is to be reset when earlier answers have arrived */
 	SESSION_ENDED,
 	SESSION_STATES
@@ -45,9 +45,10 @@ struct session {
 	void *request;               /* SESSION_SERVING: the handler's */
 	struct timer timer;
 	enum session_state state;
-	unsigned served;         /* requests in this run */
-	int64_t due_us;          /* of all states but SESSION_SERVING */
-	int64_t linger_until_us; /* SESSION_LINGERING: and not later than then, whatever comes */
+	unsigned served; /* requests in this run */
+	int64_t due_us;  /* of all states but SESSION_SERVING */
+	int64_t
+	    linger_until_us; /* SESSION_LINGERING: and not later than then, even if bytes come */
 	/* SESSION_RESETTING: bytes of the answer that was cut off, all that have not arrived, and
 	 * until when fewer of them must be left. */
 	uint64_t own_bytes;
@@ -58,7 +59,8 @@ struct session {
 	struct loop_task free_task;
 };
 
-/* What serves the requests. `request` is what `begin` answered; a session has one at most. */
+/* The handler that serves the requests. `request` is the object that `begin` returned; a session
+ * has one at most. */
 struct session_handler {
 	/* The first bytes of a request are in session->client.in. NULL without memory. */
 	void *(*begin)(struct session *session);
@@ -108,12 +110,12 @@ void sessions_make_room(struct sessions *sessions);
 /* Takes over an accepted descriptor. False, and it is still the caller's, when there is no room. */
 bool session_start(struct sessions *sessions, int fd, const struct net_addr *peer);
 
-/* Goes on: something happened that the request waits for. The session may be over then. */
+/* Goes on: an event came that the request waits for. The session may be over then. */
 void session_run(struct session *session);
 
 /* The process stops: idle clients have a moment left for a request that is already on its way, and
- * who goes on sending after its last answer has little more. Answers must close their connections
- * from now on. */
+ * clients that go on sending after their last answer have little more. Answers must close their
+ * connections from now on. */
 void sessions_drain(struct sessions *sessions);
 
 /* Ends all of them at once. */

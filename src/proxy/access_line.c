@@ -6,7 +6,7 @@
 
 enum {
 	TEXT_LIMIT = 32 * 1024,
-	STATUS_NO_ANSWER = 499 /* what nginx writes for a client that went away */
+	STATUS_NO_ANSWER = 499 /* as nginx does for a client that went away */
 };
 
 const char *access_end_word(enum access_end end)
@@ -44,7 +44,7 @@ static void put_seconds(struct text *line, int64_t us, struct str none)
 	put_fraction(line, (uint64_t)us / 1000);
 }
 
-/* Text that somebody else chose: whatever is in it, it stays one field of one line. */
+/* Text from outside: any bytes in it stay one field of one line. */
 static void put_text(struct text *line, struct str text, enum text_quoting quoting)
 {
 	text_put_escaped(line, text, quoting, TEXT_LIMIT);
@@ -85,7 +85,7 @@ static struct str field_of(const struct access_record *record, struct str name)
 	return field ? field->value : (struct str){NULL, 0};
 }
 
-/* What became of a try: the status where an answer was the point, else a word. */
+/* The result of a try: the status if the answer decided, else a word. */
 static void put_result(struct text *line, const struct try_record *try)
 {
 	if (try->status && (try->outcome == OUTCOME_GOOD || try->outcome == OUTCOME_STATUS))

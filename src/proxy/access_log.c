@@ -85,7 +85,7 @@ static void drop_lines(struct access_log *log, size_t first)
 	log->end = first;
 }
 
-/* What a line began in the file it must end there, or it would run into the next one: the rest of
+/* A line whose begin is in the file must end there, or it would run into the next one: the rest of
  * it is kept until it can be written. */
 static void drop_whole_lines(struct access_log *log)
 {
@@ -112,7 +112,7 @@ static ssize_t write_some(const struct access_log *log)
 	return write(log->fd, log->bytes + log->begin, len < log->write_max ? len : log->write_max);
 }
 
-/* Writes what is gathered, as far as there is room. */
+/* Writes the gathered lines, as far as there is room. */
 static void flush(struct access_log *log)
 {
 	while (log->begin < log->end) {
@@ -244,7 +244,7 @@ static void close_target(struct access_log *log)
 	log->fd = -1;
 }
 
-/* Goes on in another place. What the old one does not take now goes to the new one, but for the
+/* Goes on in another place. Lines that the old one does not take now go to the new one, except the
  * rest of a line that has begun in the old one. */
 static void change_target(struct access_log *log, const struct target *target)
 {

@@ -15,8 +15,8 @@ static int64_t later(int64_t a, int64_t b)
 
 /* ---- heads */
 
-/* What the client understands: a 1.0 client knows no chunks, and then only the end of the
- * connection ends the content. */
+/* The framing that the client understands: a 1.0 client knows no chunks, and then only the end of
+ * the connection ends the content. */
 static enum http_framing client_framing(struct attempt *attempt)
 {
 	enum http_framing framing = attempt_head(attempt)->framing;
@@ -98,8 +98,7 @@ bool answer_begin(struct answer *answer, struct str attempts)
 	const struct http_head *head = attempt_head(attempt);
 	enum http_framing framing = client_framing(attempt);
 	bool was_sent_whole = attempt->upload == UPLOAD_DONE;
-	/* Nobody knows whether a backend that did not ask for the content takes it for the next
-	 * request. */
+	/* A backend that did not ask for the content may take it for the next request. */
 	bool expects = request->head->expects_continue && !attempt->has_continued;
 
 	answer->keeps_link = head->keep_alive && was_sent_whole && !attempt->was_kept && !expects &&
@@ -131,7 +130,7 @@ bool answer_awaits_client(const struct answer *answer)
 	return content_wants_write(&answer->down);
 }
 
-/* Moves on what the client still sends. */
+/* Passes on the content that the client still sends. */
 static void run_upload(struct attempt *attempt)
 {
 	if (attempt->upload != UPLOAD_RUNNING)
@@ -219,7 +218,7 @@ static int64_t due_backend(const struct answer *answer)
 
 /* ---- tunnels */
 
-/* Nobody reads any more from the end of a tunnel that has ended its side. */
+/* rondo reads no more from the end of a tunnel that has ended its side. */
 static void on_tunnel_event(struct conn *conn, unsigned events)
 {
 	struct answer *answer = container_of(conn, struct backend_conn, conn)->holder;
@@ -230,7 +229,7 @@ static void on_tunnel_event(struct conn *conn, unsigned events)
 	request->on_event(request->owner);
 }
 
-/* Both relays begin anew: what the client sent early comes first on its way. */
+/* Both directions begin anew: bytes that the client sent early come first on their way. */
 static void start_tunnel(struct answer *answer)
 {
 	struct attempt *attempt = answer->attempt;
@@ -264,7 +263,7 @@ bool answer_begin_tunnel(struct answer *answer, struct attempt *attempt, struct 
 	response.attempts = attempts;
 	if (!write_response_head(&attempt->request->client->out, &response))
 		return false;
-	/* The relay counts from the front of the block: a block that was empty comes back so. */
+	/* The content counts from the front of the block: a block that was empty comes back so. */
 	buf_consume(in, attempt_head(attempt)->length);
 	buf_compact(in);
 	answer->attempt = attempt;

@@ -7,8 +7,8 @@
 /* Most interim responses that a backend may send for a request. */
 enum { INTERIMS_MAX = 16 };
 
-/* A backend that waited for the client for so long, in all, may have had enough of it; one that ends
- * sooner has another reason. */
+/* A backend that waited for the client for so long, in all, may have given up; one that ends sooner
+ * has another reason. */
 enum { IMPATIENCE_US = 1000 * 1000 };
 
 static int64_t now_us(const struct attempt *attempt)
@@ -245,7 +245,7 @@ static bool compose_request_head(struct attempt *attempt)
 {
 	const struct attempt_request *request = attempt->request;
 	const struct proxy_headers_options *headers = &request->rules->headers;
-	/* What the logs call a client of a Unix socket is no address. RFC 7239, 6. */
+	/* The name that the logs give a client of a Unix socket is no address. RFC 7239, 6. */
 	bool has_address = request->peer->any.sa_family != AF_UNIX;
 	struct write_request head = {
 	    .head = request->head,
@@ -266,7 +266,8 @@ static enum attempt_result start_sending(struct attempt *attempt)
 
 	if (!compose_request_head(attempt))
 		return failed(attempt, OUTCOME_SHORTAGE);
-	/* The client's time to send counts from here, and the turn may have been long: never early. */
+	/* The client's time to send counts from here, and the turn may have been long: the time
+	 * must never end early. */
 	if (!content_has_all(up))
 		refresh_us(attempt);
 	content_aim(up, &attempt->link->conn, attempt->request->head->framing);
@@ -333,7 +334,8 @@ static enum attempt_result step_connecting(struct attempt *attempt)
 	return start_sending(attempt);
 }
 
-/* What is left of an interim answer for the client goes on when the next backend is there. */
+/* The unsent rest of an interim answer for the client goes on when the next backend is
+ * connected. */
 static struct attempt_wants wants_connecting(const struct attempt *attempt)
 {
 	(void)attempt;
@@ -386,7 +388,7 @@ static enum attempt_result step_sending(struct attempt *attempt)
 		attempt->upload = UPLOAD_DONE;
 		break;
 	case CONTENT_SEND_FAILED:
-		/* The backend may have answered before it closed: what it said decides. */
+		/* The backend may have answered before it closed: then its answer decides. */
 		attempt->upload = UPLOAD_BROKEN;
 		attempt->link->conn.readable = true;
 		break;
@@ -406,7 +408,7 @@ static enum attempt_result step_sending(struct attempt *attempt)
 	return ATTEMPT_AGAIN;
 }
 
-/* What is left of an interim answer goes to the client, which waits for nothing else meanwhile. */
+/* The rest of an interim answer goes to the client, which waits for nothing else meanwhile. */
 static unsigned wants_of_interim(const struct attempt *attempt)
 {
 	return buf_len(&attempt->request->client->out) > 0 ? LOOP_WRITE : 0;
@@ -532,7 +534,7 @@ static enum attempt_result step_answered(struct attempt *attempt)
 	return ATTEMPT_HAS_HEAD;
 }
 
-/* Looks at what has come; ATTEMPT_WAITS when it is no whole head yet. */
+/* Looks at the bytes that have come; ATTEMPT_WAITS when they are no whole head yet. */
 static enum attempt_result look_for_head(struct attempt *attempt)
 {
 	if (buf_len(&attempt->link->conn.in) == 0)

@@ -2,8 +2,8 @@
 
 #include <assert.h>
 
-/* Rounds of reading and sending for one event: more is reported again by the loop, after everybody
- * else had a turn. */
+/* Rounds of reading and sending for one event: more is reported again by the loop, after all other
+ * connections had a turn. */
 enum { ROUNDS = 4 };
 
 /* The most that is read at once: two of the usual socket reads, whatever the block size. */
@@ -54,7 +54,8 @@ static size_t unsent(const struct content *content)
 	return content->ready - content->sent + (content->pipe ? content->pipe->held : 0);
 }
 
-/* Removes the bytes from `begin` to `end` of the receive buffer; what follows moves down. */
+/* Removes the bytes from `begin` to `end` of the receive buffer; the bytes behind them move
+ * down. */
 static void cut(struct buf *in, size_t begin, size_t end)
 {
 	if (end > begin) {
@@ -64,7 +65,7 @@ static void cut(struct buf *in, size_t begin, size_t end)
 	}
 }
 
-/* Takes the framing off what is raw, and closes the gap that leaves. */
+/* Takes the framing off the raw bytes, and closes the gap that this leaves. */
 static enum body_result decode(struct content *content)
 {
 	struct buf *in = &content->from->in;
@@ -89,7 +90,7 @@ static enum body_result decode(struct content *content)
 	return result;
 }
 
-/* Makes room behind what is left, and gives up keeping when there is none otherwise. */
+/* Makes room behind the bytes that are left, and gives up keeping when there is none otherwise. */
 static void make_room(struct content *content)
 {
 	struct buf *in = &content->from->in;
@@ -155,8 +156,8 @@ static bool ends_message(const struct content *content)
 	       trailer_section(content).len == 0;
 }
 
-/* What follows the payload of the chunk in the same write: its CRLF, so that the receiver has it
- * whole before more comes, and the end of the message if this is it. */
+/* The bytes that follow the payload of the chunk in the same write: its CRLF, so that the receiver
+ * has the chunk whole before more comes, and the end of the message if it is the last. */
 static struct str chunk_tail(const struct content *content)
 {
 	if (content->framing != HTTP_FRAMING_CHUNKED || content->chunk_left == 0)
@@ -186,7 +187,8 @@ static enum io drain_some(struct content *content)
 	return buf_append(&content->to->out, tail) ? IO_OK : IO_SHORTAGE;
 }
 
-/* Sends once: what waits in `out`, payload, and the end of the message if this is it. */
+/* Sends once: the bytes that wait in `out`, payload, and the end of the message if it is
+ * reached. */
 static enum io send_some(struct content *content)
 {
 	bool chunked = content->framing == HTTP_FRAMING_CHUNKED;
@@ -211,7 +213,8 @@ static enum io send_some(struct content *content)
 	if (chunked)
 		content->chunk_left -= moved;
 	if (tail.len > 0 && content->chunk_left == 0) {
-		/* The payload is gone; what the kernel left of the tail must follow it. */
+		/* The payload is sent; the rest of the tail, which the kernel did not take, must
+		 * follow it. */
 		size_t of_tail = taken - moved;
 		struct str rest = {tail.data + of_tail, tail.len - of_tail};
 		content->last_composed = ends_message(content);
@@ -241,7 +244,8 @@ static enum io send_all(struct content *content)
 	return IO_OK;
 }
 
-/* Is it worth a pipe? Of content that is not counted it is seen by what came last. */
+/* Is it worth a pipe? If the length of the content is not known, the size of the last read
+ * decides. */
 static bool is_long(const struct content *content)
 {
 	uint64_t more = body_spliceable(&content->body);
@@ -284,8 +288,8 @@ static enum io read_some(struct content *content)
 	return io;
 }
 
-/* Heads are read with little of what follows them. What is short leaves with its head: true when
- * more of it came, or its end. What is long does not wait for more. */
+/* Heads are read with little of the content behind them. Short content leaves with its head: true
+ * when more of it came, or its end. Long content does not wait for more. */
 static bool read_rest(struct content *content)
 {
 	struct conn *from = content->from;
@@ -293,11 +297,11 @@ static bool read_rest(struct content *content)
 			   !content->pipe && buf_room(&from->in) > 0 &&
 			   (!content->to || content->to->writable);
 
-	/* What is announced is sent before anything is put behind it. */
+	/* An announced chunk is sent before anything is put behind it. */
 	if (!is_possible || content->chunk_left > 0 || is_long(content))
 		return false;
 	enum io io = read_some(content);
-	/* What is wrong is met again once that which came before is sent. */
+	/* The error is met again once the bytes that came before it are sent. */
 	if (io == IO_ERROR || io == IO_SHORTAGE)
 		from->readable = true;
 	return io == IO_OK || (io == IO_END && body_end(&content->body));

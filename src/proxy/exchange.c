@@ -82,7 +82,7 @@ static void enter(struct exchange *exchange, enum exchange_state next)
 
 /* ---- the end */
 
-/* All tries that there will be are made: verdict judges them, once. */
+/* No more tries follow: verdict evaluates them, once. */
 static void settle(struct exchange *exchange)
 {
 	if (exchange->is_settled)
@@ -207,10 +207,10 @@ static void end(struct exchange *exchange, enum access_end how, enum session_nex
 	enter(exchange, EXCHANGE_ENDED);
 }
 
-/* The client is to blame, or gone: whatever was tried says nothing about a backend. */
+/* The client is to blame, or gone: the tries say nothing about a backend. */
 static void end_by_client(struct exchange *exchange)
 {
-	/* Of an answer that has not begun there is nothing that could be taken for whole. */
+	/* If no byte of the answer was sent, the client cannot take it for whole. */
 	const struct conn *client = exchange->with.client;
 	bool may_close = exchange->status == 0 && (client->finished || client->ended);
 
@@ -288,7 +288,7 @@ static bool compose_reply(struct exchange *exchange, const struct retry_answer *
 	return write_error_response(&client->out, &error);
 }
 
-/* No backend is asked any more; what the last attempt took is still told in the log. */
+/* No backend is asked any more; the times of the last attempt still go into the log. */
 static void close_attempts(struct exchange *exchange)
 {
 	if (exchange->attempt && exchange->attempt->link)
@@ -355,7 +355,7 @@ static enum step reply_shortage(struct exchange *exchange)
 	return reply(exchange, &answer);
 }
 
-/* An OPTIONS that may go no further is answered for rondo itself. RFC 9110, 7.6.2. */
+/* rondo itself answers an OPTIONS that may not be forwarded. RFC 9110, 7.6.2. */
 static enum step reply_options(struct exchange *exchange)
 {
 	static const struct retry_answer answer = {
@@ -469,8 +469,8 @@ static enum step step_reading(struct exchange *exchange)
 	case IO_FULL:
 		return reply_fault(exchange, HTTP_FAULT_HEAD_TOO_LARGE);
 	case IO_END:
-		/* A client that ends in the middle of a request asks for nothing more, but may still
-		 * wait for an earlier answer. */
+		/* A client that ends in the middle of a request wants no answer to it, but may
+		 * still wait for an earlier answer. */
 		exchange->status = STATUS_CLIENT_GONE;
 		end(exchange, ACCESS_CLIENT_GONE, NEXT_CLOSE);
 		return STEP_AGAIN;
@@ -527,8 +527,8 @@ static int64_t due_gathering(const struct exchange *exchange)
 
 /* ---- attempts */
 
-/* May the request go to yet another backend, after one that got bytes of it (`sent`) or not? Asked
- * once for each: what is sent again is taken from the budget. */
+/* May the request go to yet another backend, after one that got bytes of it (`sent`) or not? Call
+ * it once for each retry: it takes the retry from the budget. */
 static enum retry_refusal refuse_retry(struct exchange *exchange, bool sent)
 {
 	struct proxy *proxy = exchange->with.proxy;
@@ -562,7 +562,7 @@ static bool take_retry(struct exchange *exchange, bool sent)
 	return false;
 }
 
-/* Closes the book on the current attempt. */
+/* Records the result of the current attempt. */
 static void record_try(struct exchange *exchange, enum outcome outcome)
 {
 	const struct attempt *attempt = exchange->attempt;
@@ -610,8 +610,8 @@ static bool take_kept(struct exchange *exchange)
 	attempt_destroy(exchange->attempt);
 	exchange->attempt = kept;
 	exchange->kept = NULL;
-	/* Whether that backend got the whole request is not known any more: its connection is not
-	 * used again. */
+	/* It is no longer known whether that backend got the whole request: do not use its
+	 * connection again. */
 	kept->was_kept = true;
 	kept->upload = content_has_all(&exchange->up) ? UPLOAD_DONE : UPLOAD_BROKEN;
 	return answer_prepare(&exchange->answer, kept);
@@ -658,7 +658,7 @@ static enum step pick(struct exchange *exchange)
 	return give_up(exchange, RING_NOBODY);
 }
 
-/* The client is at fault: its request is answered for what is wrong with it, or not at all. */
+/* The client is at fault: the answer names the fault, or there is none. */
 static enum step client_failed(struct exchange *exchange)
 {
 	exchange->attempt->record->outcome = OUTCOME_CLIENT;
@@ -682,7 +682,8 @@ static bool may_begin_again(const struct exchange *exchange)
 	       (exchange->with.may_repeat && content_can_repeat(&exchange->up));
 }
 
-/* The one judge of an attempt that ended without an answer: again, elsewhere, or no more. */
+/* The one place that decides about an attempt that ended without an answer: again, elsewhere, or no
+ * more. */
 static enum step attempt_failed(struct exchange *exchange)
 {
 	struct attempt *attempt = exchange->attempt;
@@ -782,7 +783,7 @@ static enum step answer_came(struct exchange *exchange)
 	if (!answer_prepare(&exchange->answer, attempt))
 		return fail_attempt(exchange, OUTCOME_BAD_RESPONSE);
 	record_try(exchange, is_good ? OUTCOME_GOOD : OUTCOME_STATUS);
-	/* What took the client's time says nothing about the backend's. */
+	/* The time that the client took to send says nothing about the backend. */
 	if (is_good && attempt->upload != UPLOAD_RUNNING)
 		backend_note_latency(try->backend, attempt->first_byte_us);
 	return begin_answer(exchange);
@@ -843,12 +844,12 @@ static void break_off(struct exchange *exchange, enum access_end how)
 	end(exchange, how, shows ? NEXT_CLOSE : NEXT_RESET);
 }
 
-/* The backend did not finish what it began. */
+/* The backend did not finish its answer. */
 static void cut_off(struct exchange *exchange, enum access_end how)
 {
 	struct attempt *attempt = exchange->attempt;
 	struct try_record *try = attempt->record;
-	/* One that falls through was judged as a failure already. */
+	/* An answer that falls through has counted as a failure already. */
 	bool is_news = try->outcome == OUTCOME_GOOD;
 
 	if (attempt->upload == UPLOAD_CUT) {
@@ -940,8 +941,8 @@ static void wait_for_backend(struct exchange *exchange, unsigned wanted)
 	if (!attempt || !attempt->link)
 		return;
 	attempt_note_awaited(attempt, takes || attempt_awaits_content(attempt));
-	/* Nobody tells what comes while nobody asks: it is looked for before the connection is used
-	 * again. */
+	/* The loop does not report bytes that are not waited for: look for them before the
+	 * connection is used again. */
 	attempt->link->conn.readable |= !(wanted & LOOP_READ);
 	conn_want(&attempt->link->conn, wanted);
 }
@@ -1055,14 +1056,14 @@ static void exchange_on_due(void *request)
 }
 
 /* A client that is gone does not need its answer. In a tunnel both sides may be ended while bytes
- * are still on their way: there, reading and sending tell, but nobody reads from a client that has
- * ended its side. */
+ * are still on their way: there, reading and sending report the end, but rondo does not read from a
+ * client that has ended its side. */
 static void exchange_on_broken(void *request)
 {
 	struct exchange *exchange = request;
 
-	/* A client that is gone does not need its answer. In a tunnel it takes nothing more, but bytes
-	 * that it sent before may still be on their way to the backend. */
+	/* A client that is gone does not need its answer. In a tunnel it takes nothing more, but
+	 * earlier bytes from it may still be on their way to the backend. */
 	if (exchange->state != EXCHANGE_TUNNELLING)
 		cancel(exchange);
 	else

@@ -7,8 +7,8 @@
 
 enum { ACCEPTS_PER_EVENT = 64, PAUSE_US = 100 * 1000, WARN_US = 10 * 1000 * 1000 };
 
-/* How long a listener that is to be closed waits for handshakes under way. Everything else waits as
- * long. */
+/* How long a listener that is to be closed waits for handshakes under way. This blocks the whole
+ * process. */
 enum { HANDSHAKE_MS = 20 };
 
 /* Until there is room again, or `due_us` at the latest. */
@@ -26,7 +26,7 @@ static int64_t after_pause_us(const struct listener *listener)
 	return loop_now_us(listener->sessions->loop) + PAUSE_US;
 }
 
-/* rondo's own trouble: clients wait in the queue meanwhile. */
+/* rondo itself is short of resources: clients wait in the queue meanwhile. */
 static void pause_for_shortage(struct listener *listener, int error)
 {
 	int64_t now_us = loop_now_us(listener->sessions->loop);
@@ -39,7 +39,7 @@ static void pause_for_shortage(struct listener *listener, int error)
 	pause_until(listener, after_pause_us(listener));
 }
 
-/* Where idle sessions give way, one may become idle without another having ended. */
+/* If idle sessions give way, a session that becomes idle makes room although none has ended. */
 static void pause_for_room(struct listener *listener)
 {
 	struct sessions *sessions = listener->sessions;
@@ -101,8 +101,8 @@ int listener_open(struct listener *listener, struct sessions *sessions, int fd)
 
 void listener_accept_all(struct listener *listener)
 {
-	/* Else one who comes between the last accept and the close would be turned away, or whose
-	 * handshake ends then. */
+	/* Else a client that connects, or ends its handshake, between the last accept and the close
+	 * would be refused. */
 	net_listen_hold(listener->watch.fd);
 	for (size_t room = listener->sessions->slab.limit; room > 0; room--)
 		if (!accept_one(listener) &&

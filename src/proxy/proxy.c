@@ -69,8 +69,8 @@ void proxy_drain(struct proxy *proxy)
 
 size_t proxy_block_size(const struct proxy_options *rules)
 {
-	/* However little is kept of requests: long content that cannot go through a pipe takes few
-	 * steps. */
+	/* Even if little of each request is kept: long content that cannot go through a pipe takes
+	 * few steps. */
 	size_t least = 128 * 1024;
 	size_t content = rules->retry.body_bytes > least ? rules->retry.body_bytes : least;
 	size_t lines = (content + 2 * rules->limits.head.header_bytes) / CACHE_LINE;

@@ -63,13 +63,13 @@ bool retry_is_status(const struct proxy_retry_options *rules, unsigned status)
 	return false;
 }
 
-/* How each outcome is told to the client; the higher rank is the more informative. */
-struct telling {
+/* The final answer for each outcome; the higher rank is the more informative. */
+struct final_answer {
 	unsigned rank;
 	struct retry_answer answer;
 };
 
-static const struct telling tellings[OUTCOMES] = {
+static const struct final_answer final_answers[OUTCOMES] = {
     [OUTCOME_SHORTAGE] = {1,
 	{503, "The proxy is short of resources.", "proxy_internal_error", 1, ACCESS_LIMIT}},
     [OUTCOME_BUSY] = {1, {503, "The backends take no more connections at the moment.",
@@ -101,7 +101,7 @@ static const struct telling tellings[OUTCOMES] = {
 struct retry_answer retry_final_answer(
     const struct try_record *tries, size_t count, enum ring_pick_result picked)
 {
-	struct telling best = {
+	struct final_answer best = {
 	    0, {503, "No backend is available.", "destination_unavailable", 1, ACCESS_NO_BACKEND}};
 
 	if (picked == RING_ALL_FULL)
@@ -109,8 +109,8 @@ struct retry_answer retry_final_answer(
 		    (struct retry_answer){503, "All backends are at their connection limit.",
 			"connection_limit_reached", 1, ACCESS_LIMIT};
 	for (size_t i = 0; i < count; i++)
-		if (tellings[tries[i].outcome].rank > best.rank)
-			best = tellings[tries[i].outcome];
+		if (final_answers[tries[i].outcome].rank > best.rank)
+			best = final_answers[tries[i].outcome];
 	return best.answer;
 }
 

@@ -9,13 +9,13 @@
  * and in all; when the process stops, no longer than the first. */
 enum { LINGER_SILENCE_US = 2 * 1000 * 1000, LINGER_US = 15 * 1000 * 1000 };
 
-/* What an idle client has left to send its next request when the process stops. */
+/* The time that an idle client has left to send its next request when the process stops. */
 enum { DRAIN_IDLE_US = 1000 * 1000 };
 
 enum { LINGER_READ_BYTES = 64 * 1024 };
 
-/* How often a session looks whether an earlier answer has arrived, and how long it waits for a client
- * that takes nothing of it. */
+/* How often a session looks whether an earlier answer has arrived, and how long it waits for a
+ * client that takes no bytes of it. */
 enum { RESET_LOOK_US = 50 * 1000, RESET_STALL_US = 15 * 1000 * 1000 };
 
 enum step {
@@ -130,8 +130,8 @@ static void limit_idleness(struct session *session)
 	session->due_us = now_us(session) + session->sessions->idle_us;
 }
 
-/* Have bytes of a request come? The empty lines that are forgiven before it are none: a client that
- * sends one too many after its last request waits for no answer. RFC 9112, 2.2. */
+/* Have bytes of a request come? Empty lines before it do not count: a client that sends one too
+ * many after its last request waits for no answer. RFC 9112, 2.2. */
 static bool has_request(const struct session *session)
 {
 	return !str_starts_with(STR("\r\n\r\n"), buf_content(&session->client.in));
@@ -151,7 +151,7 @@ static enum step step_idle(struct session *session)
 		if (io != IO_OK)
 			return ended(session, false);
 	}
-	/* What else was pipelined waits for the next turn. */
+	/* The other pipelined requests wait for the next turn. */
 	if (session->served++ == handler->turn)
 		return STEP_WAIT;
 	session->request = handler->begin(session);
@@ -193,8 +193,8 @@ static void look_for_earlier(struct session *session)
 	session->due_us = now_us(session) + RESET_LOOK_US;
 }
 
-/* The client must see that the answer is cut off, but a reset would destroy the end of an earlier one
- * that is still on its way. */
+/* The client must see that the answer is cut off, but a reset would destroy the end of an earlier
+ * answer that is still on its way. */
 static enum step reset_later(struct session *session)
 {
 	session->unsent = SIZE_MAX;
@@ -217,7 +217,7 @@ static enum step step_serving(struct session *session)
 		enter(session, SESSION_IDLE);
 		return STEP_AGAIN;
 	case NEXT_CLOSE:
-		/* Where the end was read, nothing is left that a close would answer with a reset. */
+		/* If the end was read, no bytes are left that a close would answer with a reset. */
 		return session->client.ended ? ended(session, false) : linger(session);
 	case NEXT_LATE_RESET:
 		return reset_later(session);
@@ -260,7 +260,7 @@ static void late_lingering(struct session *session)
 	end(session, false);
 }
 
-/* What the client sends meanwhile is not read. */
+/* Bytes that the client sends meanwhile are not read. */
 static enum step step_resetting(struct session *session)
 {
 	(void)session;
@@ -348,7 +348,7 @@ void sessions_make_room(struct sessions *sessions)
 	if (!sessions->idle_gives_way)
 		return;
 	DL_FOREACH (sessions->first, session) {
-		/* The request of one that was accepted just now may wait to be read. */
+		/* The request of a client that was accepted just now may wait to be read. */
 		if (session->state == SESSION_IDLE && !has_request(session) &&
 		    conn_is_quiet(&session->client)) {
 			end(session, false);
