@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <time.h>
 
-/* Nothing counts until close_text finds that all of it had room. */
+/* The text takes effect only when close_text finds that all of it had room. */
 static struct text open_text(struct buf *out)
 {
 	return buf_reserve(out) ? text_begin(out->data + out->end, buf_room(out))
@@ -81,8 +81,8 @@ static bool is_named(const struct http_field *field, struct str name)
 }
 
 /*
- * Does the field claim who the client is? Applications that get their fields as environment
- * variables cannot tell "_" from "-", so neither is told here.
+ * Does the field claim to name the client? Applications that get their fields as environment
+ * variables cannot tell "_" from "-", so this function takes both as the same.
  */
 static bool is_claim(struct str name)
 {
@@ -127,7 +127,8 @@ static bool passes(const struct write_request *request, const struct http_field 
 	return request->client_is_trusted && !is_named(field, chain_name(request));
 }
 
-/* Opens the line of the chain with what a trusted client says about those before it. */
+/* Opens the line of the chain with the values that a trusted client sent about the clients before
+ * it. */
 static void put_chain(struct text *text, const struct write_request *request, bool *is_empty)
 {
 	const struct http_head *head = request->head;
@@ -226,8 +227,8 @@ static void put_request_line(struct text *text, const struct http_head *head)
 	text_put(text, STR(" HTTP/1.1\r\n"));
 }
 
-/* The request id goes on as the client sent it, unless it was not taken over, or its own Connection
- * took it away. */
+/* The client's request id is passed on unchanged, unless rondo made a new one, or the client's
+ * Connection field names it. */
 static bool passes_request_id(const struct write_request *request)
 {
 	const struct http_head *head = request->head;
@@ -302,7 +303,7 @@ static bool is_replaced(const struct write_response *response, const struct http
 	       is_named(field, response->request_id_name);
 }
 
-/* What the Connection fields of a head name: no field of these names passes. */
+/* The names in the Connection fields of a head: no field with one of these names passes. */
 struct connection_options {
 	struct str items[HTTP_OPTIONS_MAX];
 	size_t count;
@@ -344,8 +345,8 @@ static bool is_token(struct str text)
 	return text.len > 0;
 }
 
-/* More trailers than that need not be announced: the announcement is a service to the client. RFC
- * 9110, 6.6.2. */
+/* More trailers than that need not be announced: the announcement only helps the client. RFC 9110,
+ * 6.6.2. */
 enum { ANNOUNCED_MAX = 100 };
 
 /* Trailer with the names that the backend announced and that may pass. */
@@ -431,13 +432,13 @@ bool write_interim_head(struct buf *out, const struct write_response *response)
 	return close_text(out, &text);
 }
 
-/* What stands between the values of the problem object. */
+/* The text between the values of the problem object. */
 static const char problem_status[] = "{\"status\":";
 static const char problem_title[] = ",\"title\":\"";
 static const char problem_detail[] = "\",\"detail\":\"";
 static const char problem_end[] = "\"}\n";
 
-/* An OPTIONS that went no further has no problem. */
+/* The answer to an OPTIONS that is not forwarded reports no problem. */
 static bool is_problem(const struct write_error *error)
 {
 	return error->status != 200;
@@ -485,7 +486,7 @@ bool write_error_response(struct buf *out, const struct write_error *error)
 	}
 	put_optional_field(&text, error->attempts_name, error->attempts);
 	put_optional_field(&text, error->request_id_name, error->request_id);
-	/* A client of HTTP/1.0 has to be told; it does not hurt the others. */
+	/* A client of HTTP/1.0 needs keep-alive; other clients ignore it. */
 	text_put(&text,
 	    error->keep_alive ? STR("Connection: keep-alive\r\n") : STR("Connection: close\r\n"));
 	put_end(&text);
