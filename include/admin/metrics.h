@@ -24,7 +24,7 @@ struct metrics {
 	int64_t open_fds_us; /* when open_fds was counted, loop clock */
 };
 
-/* The process starts, with a valid configuration. `service` must outlive the metrics. */
+/* The process starts, with a valid configuration. `proxy` must outlive the metrics. */
 void metrics_init(struct metrics *metrics, const struct proxy *proxy);
 
 /* A reload ended; `refusal` is NULL when it took effect. */

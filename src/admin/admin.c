@@ -12,7 +12,7 @@ enum {
 	HTTP_CLIENTS = 32,
 	SOCKET_CLIENTS = 16,
 	BACKLOG = 128,
-	/* What is composed in place: heads, error answers. */
+	/* Room for the text that is composed in place: heads, error answers. */
 	COMPOSED_BYTES = 4096
 };
 

@@ -7,7 +7,7 @@
 /* An expensive answer is shared by all clients that ask within this time. */
 static const int64_t FRESH_US = 100 * 1000;
 
-/* ---- what can be asked for */
+/* ---- endpoints */
 
 static bool write_json(json_t *value, FILE *out)
 {
@@ -108,7 +108,7 @@ static void begin_answer(struct admin_request *request)
 	request_enter(request, ADMIN_ANSWERING);
 }
 
-/* There is always room: `out` is empty, and a block has as much for what is composed. */
+/* There is always room: `out` is empty, and a block has COMPOSED_BYTES for composed text. */
 static void put_head(struct admin_request *request, unsigned status, const char *type, size_t len)
 {
 	const struct admin *admin = request->admin;

@@ -1,5 +1,5 @@
 /*
- * figures - what is shown of one backend, computed once for JSON and for the page.
+ * figures - the values that are shown of one backend, computed once for JSON and for the page.
  */
 #ifndef RONDO_ADMIN_FIGURES_H
 #define RONDO_ADMIN_FIGURES_H

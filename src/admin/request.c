@@ -143,7 +143,7 @@ static void late_reading(struct admin_request *request)
 
 /* ---- answering */
 
-/* commands.c has the reload go on. */
+/* commands.c calls session_run when the reload has ended. */
 static enum step step_waiting(struct admin_request *request)
 {
 	(void)request;
@@ -160,7 +160,7 @@ static void late_answer(struct admin_request *request)
 	ended(request, NEXT_RESET);
 }
 
-/* Of `content`, what is not sent yet. */
+/* The part of `content` that is not sent yet. */
 static struct str rest_of_content(const struct admin_request *request)
 {
 	const struct admin_text *content = request->content;
@@ -240,7 +240,7 @@ static void request_on_due(void *context)
 	states[request->state].late(request);
 }
 
-/* Reading and sending tell by themselves. */
+/* Nothing to do: reading and sending report the error. */
 static void request_on_broken(void *context)
 {
 	struct admin_request *request = context;

@@ -38,7 +38,7 @@ struct admin_request {
 	enum admin_state state;
 	bool keep; /* another request may follow this answer */
 	struct parse parse;
-	json_t *lines;              /* what its reload says; NULL: there is none */
+	json_t *lines;              /* the messages of its reload; NULL: there is none */
 	struct admin_text *content; /* held; NULL: all is in client->out */
 	size_t content_sent;
 	int64_t since_us;       /* in this state; ADMIN_ANSWERING: bytes were sent */

@@ -26,7 +26,7 @@ static void put_seconds(json_t *object, const char *key, int64_t us)
 	put(object, key, json_real((double)us / 1e6));
 }
 
-/* Null for what is negative. */
+/* Null for a negative value. */
 static void put_seconds_or_null(json_t *object, const char *key, int64_t us)
 {
 	put(object, key, us >= 0 ? json_real((double)us / 1e6) : json_null());
