@@ -58,8 +58,8 @@ static void close_entry(struct listeners *listeners, struct listeners_entry *ent
 	bool is_last = !entry->adopted && !listeners->is_handed_over;
 
 	LL_DELETE(listeners->first, entry);
-	/* Others go on accepting from the same queue, if there are others; else it dies with the
-	 * socket. */
+	/* Other processes go on accepting from the same queue, if there are any; else the queue is
+	 * lost with the socket. */
 	if (is_last)
 		listener_accept_all(&entry->listener);
 	listener_close(&entry->listener);
@@ -77,7 +77,7 @@ static bool is_any(const struct net_addr *addr)
 	return addr->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&addr->v6.sin6_addr);
 }
 
-/* Would the one be in the way of the other? */
+/* Would a socket on one of them prevent a socket on the other? */
 static bool overlap(const struct net_addr *a, const struct net_addr *b)
 {
 	if (net_addr_equals(a, b))
@@ -111,7 +111,7 @@ static bool adopt(struct listeners *listeners)
 	return true;
 }
 
-/* Nobody wrote a `listen`, and the supervisor passed sockets: they are what is meant. */
+/* The configuration has no `listen`, and the supervisor passed sockets: use these sockets. */
 static bool is_superseded(const struct listeners *listeners, const struct config *config)
 {
 	const struct listeners_entry *entry;
@@ -138,8 +138,8 @@ static struct listeners_entry *find(const struct listeners *listeners, const str
 	return NULL;
 }
 
-/* While `on`, the ports of sockets that are about to be closed, and in the way of `addr`, may be
- * bound again. Answers how many there are. */
+/* While `on`, the ports of sockets that are about to be closed, and that prevent `addr`, may be
+ * bound again. Returns how many such sockets there are. */
 static size_t share_unwanted(struct listeners *listeners, const struct net_addr *addr, bool on)
 {
 	struct listeners_entry *entry;
@@ -167,8 +167,8 @@ static int listen_on(struct listeners *listeners, const struct config_listen *li
 		fd = net_listen(&listen->addr, &options);
 	if (fd != -EADDRINUSE || listeners->share_port)
 		return fd;
-	/* One that goes may be in the way of one that comes ("*:80" becomes "127.0.0.1:80"): for a
-	 * moment both have the port, so that nobody is refused between them. */
+	/* An old socket may prevent a new one ("*:80" becomes "127.0.0.1:80"): for a moment both
+	 * have the port, so that no client is refused meanwhile. */
 	if (share_unwanted(listeners, &listen->addr, true) == 0)
 		return fd;
 	options.reuse_port = true;
@@ -196,7 +196,7 @@ static bool open_missing(struct listeners *listeners, const struct config *confi
 	return true;
 }
 
-/* Tells of sockets that are served although nobody configured them. */
+/* Logs which sockets are served although the configuration does not name them. */
 static void say_adopted(const struct listeners *listeners, bool superseded)
 {
 	char text[NET_ADDR_TEXT_SIZE];
