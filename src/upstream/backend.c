@@ -81,7 +81,7 @@ struct backend_update *backend_prepare_update(
 	return backend_copy_options(options);
 }
 
-void backend_commit_update(struct backend *backend, struct backend_update *update)
+static void backend_adopt(struct backend *backend, struct backend_update *update)
 {
 	backend_free_strings(backend);
 	backend->url = update->url;
@@ -91,9 +91,14 @@ void backend_commit_update(struct backend *backend, struct backend_update *updat
 	backend->authority = update->authority;
 	backend->port = update->options.port;
 	backend->options = update->options;
-	if (!backend->weight_is_override)
-		backend->weight = update->options.weight;
 	free(update);
+}
+
+void backend_commit_update(struct backend *backend, struct backend_update *update)
+{
+	backend_adopt(backend, update);
+	if (!backend->weight_is_override)
+		backend->weight = backend->options.weight;
 }
 
 /* A path or a literal address needs no resolver. False without memory. */
@@ -132,7 +137,7 @@ struct backend *backend_create(struct backend_env *env, const struct backend_opt
 	backend->latency_share = BACKEND_WHOLE_SHARE;
 	struct backend_update *update = backend_copy_options(options);
 	if (update)
-		backend_commit_update(backend, update);
+		backend_adopt(backend, update);
 	if (!update || !backend_resolve_literal(backend)) {
 		backend_free(backend);
 		return NULL;
