@@ -36,6 +36,11 @@ files.on_small_disk(sys.argv[2], sys.argv[3])
 """
 
 
+def whole_lines(log):
+    with open(log, encoding="ascii") as file:
+        return [line for line in file if line.endswith("\n") and " HTTP/1.1" in line]
+
+
 def on_small_disk(binary, disk):
     with contextlib.closing(World(binary)) as world:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", disk], check=True)
@@ -48,10 +53,7 @@ def on_small_disk(binary, disk):
         proxy.signal(signal.SIGUSR1)
         wait_until("a new log", lambda: os.path.exists(log))
         assert_served_on_one(proxy, 5)
-        wait_until("its lines", lambda: os.path.getsize(log) > 200)
-        with open(log, encoding="ascii") as file:
-            whole = [line for line in file if line.endswith("\n") and " HTTP/1.1" in line]
-        assert len(whole) == 5, whole
+        wait_until("its five whole lines", lambda: len(whole_lines(log)) == 5)
         proxy.stop()
 
 
