@@ -611,11 +611,12 @@ bool write_last_chunk(struct buf *out, struct str section, const struct write_tr
 	struct http_field trailer;
 
 	text_put(&text, STR("0\r\n"));
-	if (trailers && section.len > 0)
+	if (trailers && section.len > 0) {
 		collect_options(trailers->head, &options);
-	while (body_next_trailer(&section, &trailer))
-		if (trailer_passes(trailers, &options, &trailer))
-			put_field(&text, trailer.name, trailer.value);
+		while (body_next_trailer(&section, &trailer))
+			if (trailer_passes(trailers, &options, &trailer))
+				put_field(&text, trailer.name, trailer.value);
+	}
 	put_end(&text);
 	return close_text(out, &text);
 }
