@@ -63,6 +63,10 @@ int64_t loop_now_us(const struct loop *loop);
  * limit). */
 int64_t loop_refresh_us(struct loop *loop);
 
+/* All input that arrived before this time was read by the end of the last turn. A peer is judged by
+ * this time and not by now: if the process stood still, its input may wait to be read. */
+int64_t loop_seen_us(const struct loop *loop);
+
 /* Microseconds of Unix time, to be shown to people. It may jump: limits never use it. */
 int64_t loop_unix_us(void);
 

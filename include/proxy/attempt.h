@@ -27,7 +27,9 @@ struct attempt_request {
 	const struct net_addr *peer; /* the client's address, and the same as text */
 	const char *client_ip;
 	struct content *up; /* its content; kept as long as the request may be sent again */
-	bool may_repeat;    /* by its method and fields: retry_may_repeat */
+	/* Of an attempt without an exchange, `client`, `peer` and `up` are NULL; `head` as well if it
+	 * is to connect and no more. */
+	bool may_repeat; /* by its method and fields: retry_may_repeat */
 	/* By then an answer must have begun, in any attempt; TIMER_NEVER while rondo waits for a
 	 * slow client. */
 	int64_t deadline_us;
@@ -74,6 +76,10 @@ struct attempt {
 	bool was_sent; /* a kernel took bytes of the request, also for a link that is closed now */
 	bool is_fresh; /* its link does not come from the pool */
 	bool was_kept; /* other attempts were made since it was answered */
+	bool is_heard; /* bytes came from the backend */
+	bool is_superseded; /* the request was sent to a second backend, since this one is silent */
+	bool is_second;     /* this is that second one */
+	struct pending pending; /* in the lists of what the backend owes */
 
 	size_t address, addresses_tried; /* number of the current one, and how many before it */
 	struct parse parse;
@@ -92,10 +98,11 @@ struct attempt {
 };
 
 enum attempt_result {
-	ATTEMPT_AGAIN,    /* not reported: it goes on at once */
-	ATTEMPT_WAITS,    /* for what attempt_wants says, or for attempt_due_us */
-	ATTEMPT_INTERIM,  /* attempt_head is a 1xx; attempt_skip_interim goes on behind it */
-	ATTEMPT_HAS_HEAD, /* attempt_head is that of the final answer, or a 101 */
+	ATTEMPT_AGAIN,        /* not reported: it goes on at once */
+	ATTEMPT_WAITS,        /* for what attempt_wants says, or for attempt_due_us */
+	ATTEMPT_INTERIM,      /* attempt_head is a 1xx; attempt_skip_interim goes on behind it */
+	ATTEMPT_IS_CONNECTED, /* that is all it was to do; backend_connected was called */
+	ATTEMPT_HAS_HEAD,     /* attempt_head is that of the final answer, or a 101 */
 	ATTEMPT_HAS_FAILED
 };
 
@@ -104,6 +111,14 @@ struct attempt *attempt_create(struct attempt_request *request, struct try_recor
 
 /* Closes its connection, if it still has one, and frees it. NULL is allowed. */
 void attempt_destroy(struct attempt *attempt);
+
+/* From now on it has another owner, and its own record of the try. */
+void attempt_pass_on(
+    struct attempt *attempt, struct attempt_request *request, struct try_record *record);
+
+/* Has it waited for longer than is normal, on a backend that has been quiet for as long? Only while
+ * its request may go to another backend meanwhile. */
+bool attempt_is_overdue(const struct attempt *attempt);
 
 /* Goes on until it waits or has something to report. */
 enum attempt_result attempt_run(struct attempt *attempt);

@@ -8,8 +8,10 @@
  * that every attempt starts from the same bytes. It ends with one answer, or with one honest
  * failure.
  *
- * It holds two attempts at most: the current one, and one whose answer is kept in reserve in case
- * no other backend has a better one. A client that has ended its sending side has gone, unless
+ * It holds two attempts at most: the current one, and another one. That is either answered, with an
+ * answer that is kept in reserve in case no other backend has a better one; or it waits for a
+ * silent backend, and the current one was made beside it: the first good answer wins, and the loser
+ * goes on as a straggler. A client that has ended its sending side has gone, unless
  * clients.half_close says that it waits: nothing more is done for it.
  *
  * It is the request of a session in proxy->sessions: exchange_handler has all that the session
@@ -44,10 +46,14 @@ struct exchange {
 
 	struct attempt
 	    *attempt; /* the current or last one; NULL: none yet, or another is to be made */
-	struct attempt *kept; /* its answer fell through; in case nothing better comes */
-	size_t try_count;     /* of `tries` */
-	bool is_settled;      /* verdict has evaluated the tries */
-	bool was_repeatable;  /* then, by its method, its content and the number of tries */
+	struct attempt
+	    *other; /* its answer fell through, in case nothing better comes; or it still waits */
+	size_t try_count;  /* of `tries` */
+	size_t free_tries; /* of them, those that count for nothing: OUTCOME_GIVEN_UP */
+	unsigned rescues;  /* attempts made beside another one */
+	bool rescue_refused;
+	bool is_settled;     /* verdict has evaluated the tries */
+	bool was_repeatable; /* then, by its method, its content and the number of tries */
 
 	struct answer answer;     /* EXCHANGE_ANSWERING, EXCHANGE_TUNNELLING */
 	unsigned interims_passed; /* to the client, of all attempts */

@@ -19,6 +19,14 @@ enum { PROXY_STATUSES = 600, PROXY_LATENCY_BUCKETS = 15 };
 /* Upper bounds of the buckets of proxy_counters.duration; the last bucket has none. */
 extern const int64_t proxy_duration_bounds_us[PROXY_LATENCY_BUCKETS - 1];
 
+/* What became of requests that were stuck on a silent backend. */
+enum rescue_result {
+	RESCUE_WON,     /* the second backend's answer was passed on */
+	RESCUE_LOST,    /* it was asked in vain */
+	RESCUE_REFUSED, /* for want of budget, or of a backend */
+	RESCUE_RESULTS
+};
+
 struct proxy_counters {
 	uint64_t requests[PROXY_STATUSES]; /* finished, by the status sent; [0]: none was */
 	/* From the first byte of the head to the last byte of the answer. */
@@ -26,6 +34,7 @@ struct proxy_counters {
 	uint64_t duration_sum_us;
 	uint64_t retries[OUTCOMES]; /* tries after one that ended so */
 	uint64_t retries_refused[RETRY_REFUSALS];
+	uint64_t rescues[RESCUE_RESULTS];
 };
 
 struct attempt;
@@ -33,12 +42,16 @@ struct attempt;
 struct proxy {
 	struct loop *loop;
 	struct ring *ring;
-	struct proxy_options *rules; /* of new requests; held */
+	struct silence_common *silence; /* of its backends */
+	struct proxy_options *rules;    /* of new requests; held */
 	struct access_log *access_log;
 	struct pipes pipes;       /* for long content */
 	struct sessions sessions; /* of clients */
 	struct slab exchanges;
 	struct slab attempts;
+	struct slab stragglers;
+	struct straggler *first_straggler; /* utlist DL, the oldest first */
+	struct timer rescue_timer;
 	bool draining; /* no new connections; answers close theirs */
 	struct proxy_counters counters;
 	uint64_t random; /* state of the request id generator */
@@ -52,6 +65,7 @@ struct proxy {
 struct proxy_start {
 	struct loop *loop;
 	struct ring *ring;
+	struct silence_common *silence;
 	struct proxy_options *rules;
 	struct access_log *access_log;
 	struct slab *blocks;                   /* buffers of clients' connections */

@@ -22,6 +22,7 @@
 #include "upstream/latency.h"
 #include "upstream/outcome.h"
 #include "upstream/record.h"
+#include "upstream/silence.h"
 
 enum backend_state { BACKEND_UP, BACKEND_DOWN, BACKEND_TRIAL, BACKEND_STATES };
 
@@ -62,6 +63,7 @@ struct backend_counters {
 	uint64_t latency[BACKEND_LATENCY_BUCKETS]; /* time to first byte */
 	uint64_t latency_sum_us;
 	uint64_t connects; /* connections opened */
+	uint64_t silences; /* times it was found silent */
 };
 
 /* The kinds of answers of which a backend keeps a record. */
@@ -111,6 +113,12 @@ struct backend {
 	unsigned checks_failed;         /* in a row */
 	unsigned checks_good;
 	bool on_trial; /* BACKEND_TRIAL: its one request is under way */
+
+	struct silence silence;
+	int64_t silent_us;       /* quiet since then, and found silent; 0 = it is not */
+	int64_t silent_unix_us;  /* the same for people */
+	int64_t silence_told_us; /* when the log last said so */
+	bool silence_is_told;    /* of this silence */
 
 	/* For the ring. */
 	int64_t turn;           /* running weight */
@@ -168,8 +176,11 @@ struct backend_env {
 	size_t open;          /* connections to all backends, idle ones included */
 	struct backend_conn *idle; /* of all backends, utlist DL, the freshest first */
 	int64_t idle_timeout_us;   /* timeouts.backend_idle; 0 = nothing is pooled */
+	struct silence_common silence;
 	/* Called after every change of state, when the new state is set. May be NULL. */
 	void (*on_change)(struct backend *backend, void *context);
+	/* It was found silent (backend->silent_us), or is silent no more. May be NULL. */
+	void (*on_silence)(struct backend *backend, void *context);
 	void *context;
 };
 
@@ -228,6 +239,24 @@ void backend_note_failure(struct backend *backend, const struct backend_failure 
 
 /* Remembers a time to first byte. */
 void backend_note_latency(struct backend *backend, int64_t took_us);
+
+/* An attempt at the backend waits: for a connection, or, when the request is wholly sent and no byte
+ * of its answer has come, for that. Then the first byte of the answer came (`is_sample`: its gap
+ * counts for patience), or the attempt waits no longer. */
+void backend_connects(struct backend *backend, struct pending *pending);
+void backend_owes(struct backend *backend, struct pending *pending);
+void backend_hears(struct backend *backend, struct pending *pending, bool is_sample);
+void backend_forgets(struct backend *backend, struct pending *pending);
+
+/* How long it may be quiet, as silence_patience_us says. */
+int64_t backend_patience_us(const struct backend *backend, int64_t now_us);
+
+/* Is it silent, by the answers of other backends? Notes it when it is found silent. */
+bool backend_is_silent(struct backend *backend, int64_t seen_us);
+
+/* As silence_has_just_woken and silence_allows_look. */
+bool backend_has_just_woken(const struct backend *backend);
+bool backend_allows_look(const struct backend *backend, int64_t seen_us);
 
 enum standing backend_standing(const struct backend *backend);
 

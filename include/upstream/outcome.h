@@ -21,6 +21,9 @@ enum outcome {
 	OUTCOME_CUT_OFF,         /* ended, broke or fell silent in the content */
 	OUTCOME_STALE,           /* a reused connection had already ended */
 	OUTCOME_IMPATIENT,       /* reset or ended after a long wait for the client */
+	OUTCOME_SILENT,          /* silent, so another backend was asked too, and answered */
+	OUTCOME_LOST,            /* asked beside a silent one, which answered first */
+	OUTCOME_GIVEN_UP,        /* no connection for longer than is normal: sent elsewhere */
 	OUTCOME_CLIENT,          /* the client went away or was at fault */
 	OUTCOME_SHORTAGE,        /* rondo's own: descriptors, ports, memory */
 	OUTCOME_DEADLINE,        /* retry.deadline passed while waiting for it */

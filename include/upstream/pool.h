@@ -17,6 +17,7 @@ struct pool_options {
 	const struct backend_options *const *backends;
 	size_t backend_count;
 	struct ring_options ring;
+	struct silence_options silence;
 	struct check_options check;
 	int64_t idle_timeout_us; /* timeouts.backend_idle */
 };
@@ -31,6 +32,8 @@ struct pool_start {
 	/* The state of a backend changed, or it got other addresses. */
 	void (*on_state)(struct backend *backend, void *context);
 	void (*on_addresses)(struct backend *backend, void *context);
+	/* It was found silent, or is silent no more (backend->silent_us). */
+	void (*on_silence)(struct backend *backend, void *context);
 	void *context;
 };
 

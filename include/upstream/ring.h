@@ -74,22 +74,40 @@ enum ring_pick_result {
 	RING_NOBODY    /* no backend is left for the request */
 };
 
+/* A request that needs a backend. */
+struct ring_request {
+	struct try_record *tries; /* those it has made, and room for one more */
+	size_t count;
+	bool may_move; /* it may go to a second backend while it waits for the first */
+	int64_t now_us;
+	int64_t seen_us; /* loop_seen_us */
+};
+
 /*
- * Chooses the next backend of a request that has made `count` tries. In this order:
+ * Chooses the next backend of a request. In this order:
  * - those that are up, and those on trial whose one request is not under way, by turns; of them the
  *   `backup` ones only when no other is left;
- * - only when none of these is left for the request: one whose trial is under way, then those down
+ *   Silent ones are passed over, except that a request that may move is now and then sent to one
+ *   whose turn it is, to look whether it answers;
+ * - only when none of these is left for the request: a silent one, then one whose trial is under way, then those down
  *   for a soft reason, the one whose window ends first first, then, once in the request, one that
  *   is down for a hard reason.
  * Backends that are draining, unresolved, among the tries or at their max_connections are skipped.
- * With RING_PICKED tries[count] begins: backend, standing and epoch are set; if the backend was
+ * With RING_PICKED request->tries[count] begins: backend, standing and epoch are set; if the backend was
  * picked in STANDING_TRIAL, this request is its trial.
  */
-enum ring_pick_result ring_pick(
-    struct ring *ring, struct try_record *tries, size_t count, int64_t now_us);
+enum ring_pick_result ring_pick(struct ring *ring, const struct ring_request *request);
 
 /* Would ring_pick choose a backend? Takes no turn and begins no trial. */
-bool ring_can_pick(struct ring *ring, const struct try_record *tries, size_t count, int64_t now_us);
+bool ring_can_pick(struct ring *ring, const struct ring_request *request);
+
+/* The same, but only one that is up, or may have its trial, and is not silent. */
+bool ring_can_pick_well(struct ring *ring, const struct ring_request *request);
+
+/* Chooses a backend for a request that another one has been silent about since `since_us`: it is up
+ * and not silent, has not just woken, and owes no answer or has given one since then. The next of
+ * the list; takes no turn. False when there is none; else request->tries[count] begins. */
+bool ring_pick_second(struct ring *ring, const struct ring_request *request, int64_t since_us);
 
 /* The weight a backend is picked with, in thousandths: weight, times slow start (10 % to 100 %),
  * times the latency factor when adaptive, as it was at a pick not long ago. Never 0. */

@@ -6,6 +6,8 @@
 #include "listeners.h"
 #include "notify.h"
 #include "proxy/exchange.h"
+#include "proxy/rescue.h"
+#include "proxy/straggler.h"
 #include "upgrade.h"
 #include "upstream/pool.h"
 
@@ -583,6 +585,7 @@ static bool start_service(struct daemon *daemon, struct config *config)
 	struct proxy_start start = {
 	    .loop = daemon->loop,
 	    .ring = &daemon->pool.ring,
+	    .silence = &daemon->pool.env.silence,
 	    .rules = &config->rules,
 	    .blocks = &daemon->blocks,
 	    .handler = &exchange_handler,
@@ -599,6 +602,8 @@ static bool start_service(struct daemon *daemon, struct config *config)
 	}
 	if (!proxy_init(&daemon->proxy, &start))
 		return cannot_start("service", strerror(ENOMEM));
+	stragglers_init(&daemon->proxy);
+	rescue_init(&daemon->proxy);
 	daemon->proxy.sessions.on_room = on_session_end;
 	upgrade_init(&daemon->upgrade, daemon->loop);
 	daemon->upgrade.on_ready = on_successor_ready;
@@ -639,6 +644,8 @@ static void finish(struct daemon *daemon)
 	passed_sockets_finish(&daemon->passed);
 	upgrade_finish(&daemon->upgrade);
 	notify_close(&daemon->notify);
+	stragglers_abort(&daemon->proxy);
+	rescue_finish(&daemon->proxy);
 	pool_finish(&daemon->pool);
 	access_log_destroy(daemon->access_log);
 	loop_destroy(daemon->loop);

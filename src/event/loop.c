@@ -21,6 +21,7 @@ struct loop {
 	int epoll_fd;
 	bool stopping;
 	int64_t now_us;
+	int64_t seen_us;
 	struct timers timers;
 	struct task_queue tasks;
 	struct task_queue free_tasks;
@@ -181,6 +182,11 @@ int64_t loop_refresh_us(struct loop *loop)
 	return loop->now_us;
 }
 
+int64_t loop_seen_us(const struct loop *loop)
+{
+	return loop->seen_us;
+}
+
 int64_t loop_unix_us(void)
 {
 	return read_clock_us(CLOCK_REALTIME);
@@ -309,7 +315,10 @@ static int turn(struct loop *loop)
 	/* Deadlines are compared with the time before the wait: a process that was stopped since
 	 * then must read its input first. A deadline that passed during the wait is handled in the
 	 * next turn. */
-	timers_run(&loop->timers, input_seen_until_us(loop, waited_us));
+	int64_t seen_us = input_seen_until_us(loop, waited_us);
+	if (seen_us > loop->seen_us)
+		loop->seen_us = seen_us;
+	timers_run(&loop->timers, seen_us);
 	run_tasks(loop);
 	loop_refresh_us(loop);
 	note_turn(loop, began_us);

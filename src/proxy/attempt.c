@@ -124,6 +124,7 @@ static void close_link(struct attempt *attempt, bool reset)
 	if (!attempt->link)
 		return;
 	attempt->was_sent |= attempt->link->conn.sent > 0;
+	backend_forgets(attempt->record->backend, &attempt->pending);
 	backend_close(attempt->link, reset);
 	attempt->link = NULL;
 }
@@ -197,6 +198,14 @@ void attempt_destroy(struct attempt *attempt)
 	slab_give(&proxy->attempts, attempt);
 }
 
+void attempt_pass_on(
+    struct attempt *attempt, struct attempt_request *request, struct try_record *record)
+{
+	attempt->request = request;
+	attempt->record = record;
+	attempt->pending.may_move = false;
+}
+
 void attempt_begin_again(struct attempt *attempt)
 {
 	attempt->is_fresh = true;
@@ -264,6 +273,8 @@ static enum attempt_result start_sending(struct attempt *attempt)
 {
 	struct content *up = attempt->request->up;
 
+	if (!attempt->request->head)
+		return ATTEMPT_IS_CONNECTED;
 	if (!compose_request_head(attempt))
 		return failed(attempt, OUTCOME_SHORTAGE);
 	/* The client's time to send counts from here, and the turn may have been long: the time
@@ -273,6 +284,7 @@ static enum attempt_result start_sending(struct attempt *attempt)
 	content_aim(up, &attempt->link->conn, attempt->request->head->framing);
 	parse_init(&attempt->parse, GUARD_RESPONSE);
 	attempt->upload = UPLOAD_RUNNING;
+	attempt->is_heard = false;
 	attempt->interims = 0;
 	attempt->has_continued = false;
 	attempt->record->backend->counters.requests++;
@@ -307,7 +319,11 @@ static enum attempt_result open_link(struct attempt *attempt)
 	attempt->is_fresh = link->exchanges == 0;
 	link->holder = attempt;
 	link->conn.on_event = on_link_event;
-	return connecting ? ATTEMPT_WAITS : start_sending(attempt);
+	if (!connecting)
+		return start_sending(attempt);
+	attempt->pending.may_move = attempt->request->head != NULL;
+	backend_connects(attempt->record->backend, &attempt->pending);
+	return ATTEMPT_WAITS;
 }
 
 static enum attempt_result connect_failed(struct attempt *attempt, enum outcome outcome)
@@ -330,6 +346,7 @@ static enum attempt_result step_connecting(struct attempt *attempt)
 	if (error)
 		return connect_failed(attempt, outcome_of_connect_error(error));
 	backend_connected(attempt->link);
+	backend_forgets(attempt->record->backend, &attempt->pending);
 	attempt->connect_took_us = now_us(attempt) - attempt->connect_us;
 	return start_sending(attempt);
 }
@@ -378,6 +395,24 @@ static void pace_deadline(struct attempt *attempt)
 		request->deadline_us = now_us(attempt) + request->rules->retry.deadline_us;
 }
 
+/* Another backend may get it as well, if this one is silent. */
+static bool may_move(const struct attempt *attempt)
+{
+	const struct attempt_request *request = attempt->request;
+
+	return request->may_repeat && content_can_repeat(request->up) &&
+	       !request->head->upgrades_websocket;
+}
+
+/* All of it was sent: the backend owes an answer. */
+static void note_debt(struct attempt *attempt)
+{
+	if (attempt->upload != UPLOAD_DONE || attempt->link->conn.received > 0)
+		return;
+	attempt->pending.may_move = may_move(attempt);
+	backend_owes(attempt->record->backend, &attempt->pending);
+}
+
 static enum attempt_result step_sending(struct attempt *attempt)
 {
 	switch (content_run(attempt->request->up)) {
@@ -405,13 +440,16 @@ static enum attempt_result step_sending(struct attempt *attempt)
 	attempt->sent_us = refresh_us(attempt);
 	pace_deadline(attempt);
 	enter(attempt, ATTEMPT_WAITING);
+	note_debt(attempt);
 	return ATTEMPT_AGAIN;
 }
 
 /* The rest of an interim answer goes to the client, which waits for nothing else meanwhile. */
 static unsigned wants_of_interim(const struct attempt *attempt)
 {
-	return buf_len(&attempt->request->client->out) > 0 ? LOOP_WRITE : 0;
+	const struct conn *client = attempt->request->client;
+
+	return client && buf_len(&client->out) > 0 ? LOOP_WRITE : 0;
 }
 
 static struct attempt_wants wants_sending(const struct attempt *attempt)
@@ -534,11 +572,21 @@ static enum attempt_result step_answered(struct attempt *attempt)
 	return ATTEMPT_HAS_HEAD;
 }
 
+/* The first byte is a sign of life, whatever it begins. */
+static void note_sign(struct attempt *attempt)
+{
+	if (attempt->is_heard)
+		return;
+	attempt->is_heard = true;
+	backend_hears(attempt->record->backend, &attempt->pending, !attempt->is_superseded);
+}
+
 /* Looks at the bytes that have come; ATTEMPT_WAITS when they are no whole head yet. */
 static enum attempt_result look_for_head(struct attempt *attempt)
 {
 	if (buf_len(&attempt->link->conn.in) == 0)
 		return ATTEMPT_WAITS;
+	note_sign(attempt);
 	switch (parse_head(attempt)) {
 	case PARSE_DONE:
 		return report_head(attempt);
@@ -558,7 +606,7 @@ static enum attempt_result step_heading(struct attempt *attempt)
 {
 	struct conn *client = attempt->request->client;
 
-	if (buf_len(&client->out) > 0 && conn_flush(client) == IO_ERROR)
+	if (client && buf_len(&client->out) > 0 && conn_flush(client) == IO_ERROR)
 		return failed_by_client(attempt, CLIENT_LEFT);
 	enum attempt_result result = look_for_head(attempt);
 	if (result != ATTEMPT_WAITS)
@@ -630,13 +678,32 @@ static void late_heading(struct attempt *attempt)
 
 /* ---- times */
 
+bool attempt_is_overdue(const struct attempt *attempt)
+{
+	const struct backend *backend = attempt->record->backend;
+	const struct pending *pending = &attempt->pending;
+	int64_t from_us = pending->since_us;
+
+	if (!pending->is_listed || !pending->may_move)
+		return false;
+	if (pending->is_owed && backend->silence.quiet_us > from_us)
+		from_us = backend->silence.quiet_us;
+	int64_t patience_us = backend_patience_us(backend, now_us(attempt));
+	int64_t quiet_us = loop_seen_us(attempt->request->proxy->loop) - from_us;
+	return quiet_us > patience_us;
+}
+
 int64_t attempt_silent_us(const struct attempt *attempt)
 {
-	const struct content *up = attempt->request->up;
-	int64_t handed_us = attempt->upload == UPLOAD_RUNNING ? up->moved_us : attempt->sent_us;
+	const struct attempt_request *request = attempt->request;
+	int64_t handed_us = attempt->sent_us;
 	int64_t from_us = attempt->began_us;
 
-	if (attempt->request->head->framing != HTTP_FRAMING_NONE && handed_us > from_us)
+	if (!request->head)
+		return now_us(attempt) - from_us;
+	if (attempt->upload == UPLOAD_RUNNING)
+		handed_us = request->up->moved_us;
+	if (request->head->framing != HTTP_FRAMING_NONE && handed_us > from_us)
 		from_us = handed_us;
 	return now_us(attempt) - from_us;
 }

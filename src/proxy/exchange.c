@@ -1,6 +1,8 @@
 #include "proxy/exchange.h"
 
 #include "base/log.h"
+#include "proxy/rescue.h"
+#include "proxy/straggler.h"
 
 #include <assert.h>
 
@@ -174,10 +176,22 @@ static void give_link(struct attempt *attempt)
 	attempt->link = NULL;
 }
 
-static void drop_kept(struct exchange *exchange)
+static void drop_other(struct exchange *exchange)
 {
-	attempt_destroy(exchange->kept);
-	exchange->kept = NULL;
+	attempt_destroy(exchange->other);
+	exchange->other = NULL;
+}
+
+/* Counts what became of its second attempts. */
+static void count_rescues(const struct exchange *exchange)
+{
+	struct proxy_counters *counters = &exchange->with.proxy->counters;
+	const struct attempt *last = exchange->attempt;
+	bool is_won = last && last->is_second && last->state == ATTEMPT_ANSWERED;
+
+	counters->rescues[RESCUE_WON] += is_won;
+	counters->rescues[RESCUE_LOST] += exchange->rescues - is_won;
+	counters->rescues[RESCUE_REFUSED] += exchange->rescue_refused;
 }
 
 /* The one end of every exchange. */
@@ -193,6 +207,7 @@ static void end(struct exchange *exchange, enum access_end how, enum session_nex
 	if (how != ACCESS_OK && how != ACCESS_CLIENT_GONE && exchange->try_count > 0)
 		log_failure(exchange);
 	count_end(exchange);
+	count_rescues(exchange);
 	if (access_log_is_on(exchange->with.proxy->access_log))
 		log_end(exchange);
 	if (next == NEXT_KEEP)
@@ -203,7 +218,7 @@ static void end(struct exchange *exchange, enum access_end how, enum session_nex
 		give_link(exchange->attempt);
 	attempt_destroy(exchange->attempt);
 	exchange->attempt = NULL;
-	drop_kept(exchange);
+	drop_other(exchange);
 	enter(exchange, EXCHANGE_ENDED);
 }
 
@@ -293,7 +308,7 @@ static void close_attempts(struct exchange *exchange)
 {
 	if (exchange->attempt && exchange->attempt->link)
 		attempt_fail(exchange->attempt, exchange->attempt->record->outcome);
-	drop_kept(exchange);
+	drop_other(exchange);
 }
 
 /* An answer to a client that may still be sending is the connection's last. */
@@ -437,6 +452,7 @@ static enum step head_is_complete(struct exchange *exchange)
 	exchange->with.may_repeat = retry_may_repeat(&rules->retry, &exchange->request);
 	start_up(exchange, exchange->with.may_repeat ? rules->retry.body_bytes : 0);
 	budget_request(&exchange->with.proxy->ring->budget, now_us(exchange));
+	silence_request(exchange->with.proxy->silence, now_us(exchange));
 	if (rules->limits.body_bytes > 0 &&
 	    exchange->request.content_length > rules->limits.body_bytes)
 		return reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
@@ -527,6 +543,43 @@ static int64_t due_gathering(const struct exchange *exchange)
 
 /* ---- attempts */
 
+/* The request, for the ring. */
+static struct ring_request for_ring(struct exchange *exchange)
+{
+	struct loop *loop = exchange->with.proxy->loop;
+
+	return (struct ring_request){
+	    .tries = exchange->tries,
+	    .count = exchange->try_count,
+	    .may_move = exchange->with.may_repeat && content_can_repeat(&exchange->up) &&
+			!exchange->request.upgrades_websocket &&
+			exchange->with.rules->retry.tries > 1,
+	    .now_us = loop_now_us(loop),
+	    .seen_us = loop_seen_us(loop),
+	};
+}
+
+/* Are two attempts under way: one that waits for a silent backend, and one beside it? */
+static bool has_two(const struct exchange *exchange)
+{
+	return exchange->other && exchange->other->state != ATTEMPT_ANSWERED;
+}
+
+static void swap_attempts(struct exchange *exchange)
+{
+	struct attempt *attempt = exchange->attempt;
+
+	exchange->attempt = exchange->other;
+	exchange->other = attempt;
+}
+
+/* Have all tries been made that retry.tries allows? */
+static bool has_no_try_left(const struct exchange *exchange)
+{
+	return exchange->try_count == VERDICT_MAX_TRIES ||
+	       exchange->try_count - exchange->free_tries >= exchange->with.rules->retry.tries;
+}
+
 /* May the request go to yet another backend, after one that got bytes of it (`sent`) or not? Call
  * it once for each retry: it takes the retry from the budget. */
 static enum retry_refusal refuse_retry(struct exchange *exchange, bool sent)
@@ -534,7 +587,9 @@ static enum retry_refusal refuse_retry(struct exchange *exchange, bool sent)
 	struct proxy *proxy = exchange->with.proxy;
 	const struct proxy_retry_options *rules = &exchange->with.rules->retry;
 
-	if (exchange->try_count >= rules->tries)
+	const struct ring_request request = for_ring(exchange);
+
+	if (has_no_try_left(exchange))
 		return RETRY_REFUSED_TRIES;
 	if (now_us(exchange) >= exchange->with.deadline_us)
 		return RETRY_REFUSED_DEADLINE;
@@ -544,7 +599,7 @@ static enum retry_refusal refuse_retry(struct exchange *exchange, bool sent)
 		return RETRY_REFUSED_METHOD;
 	if (!content_can_repeat(&exchange->up))
 		return RETRY_REFUSED_BODY;
-	if (!ring_can_pick(proxy->ring, exchange->tries, exchange->try_count, now_us(exchange)))
+	if (!ring_can_pick(proxy->ring, &request))
 		return RETRY_REFUSED_NOBODY;
 	if (!budget_take_retry(&proxy->ring->budget, rules->budget_percent, now_us(exchange)))
 		return RETRY_REFUSED_BUDGET;
@@ -593,7 +648,7 @@ static enum step begin_answer(struct exchange *exchange)
 	/* A client that takes no interim answers has left no room. */
 	if (!answer_begin(&exchange->answer, attempts_value(exchange, text)))
 		return reply_shortage(exchange);
-	drop_kept(exchange);
+	drop_other(exchange);
 	exchange->status = exchange->attempt->record->status;
 	enter(exchange, EXCHANGE_ANSWERING);
 	return STEP_AGAIN;
@@ -603,13 +658,13 @@ static enum step begin_answer(struct exchange *exchange)
  * turns out to be broken. */
 static bool take_kept(struct exchange *exchange)
 {
-	struct attempt *kept = exchange->kept;
+	struct attempt *kept = exchange->other;
 
 	if (!kept)
 		return false;
 	attempt_destroy(exchange->attempt);
 	exchange->attempt = kept;
-	exchange->kept = NULL;
+	exchange->other = NULL;
 	/* It is no longer known whether that backend got the whole request: do not use its
 	 * connection again. */
 	kept->was_kept = true;
@@ -636,26 +691,32 @@ static void count_retry(struct exchange *exchange)
 	failed->backend->counters.retries++;
 }
 
+/* Begins an attempt at the backend of the next try, in place of the current one; false without
+ * memory. */
+static bool begin_attempt(struct exchange *exchange)
+{
+	struct try_record *try = &exchange->tries[exchange->try_count++];
+
+	backend_hold(try->backend);
+	try->outcome = OUTCOME_CLIENT;
+	attempt_destroy(exchange->attempt);
+	exchange->attempt = attempt_create(&exchange->with, try);
+	if (!exchange->attempt)
+		try->outcome = OUTCOME_SHORTAGE;
+	return exchange->attempt != NULL;
+}
+
 /* Begins an attempt at the next backend, or gives up. */
 static enum step pick(struct exchange *exchange)
 {
-	struct proxy *proxy = exchange->with.proxy;
-	enum ring_pick_result picked =
-	    ring_pick(proxy->ring, exchange->tries, exchange->try_count, now_us(exchange));
+	const struct ring_request request = for_ring(exchange);
+	enum ring_pick_result picked = ring_pick(exchange->with.proxy->ring, &request);
 
 	if (picked != RING_PICKED)
 		return give_up(exchange, picked);
 	if (exchange->try_count > 0)
 		count_retry(exchange);
-	struct try_record *try = &exchange->tries[exchange->try_count++];
-	backend_hold(try->backend);
-	try->outcome = OUTCOME_CLIENT;
-	attempt_destroy(exchange->attempt);
-	exchange->attempt = attempt_create(&exchange->with, try);
-	if (exchange->attempt)
-		return STEP_AGAIN;
-	try->outcome = OUTCOME_SHORTAGE;
-	return give_up(exchange, RING_NOBODY);
+	return begin_attempt(exchange) ? STEP_AGAIN : give_up(exchange, RING_NOBODY);
 }
 
 /* The client is at fault: the answer names the fault, or there is none. */
@@ -682,6 +743,15 @@ static bool may_begin_again(const struct exchange *exchange)
 	       (exchange->with.may_repeat && content_can_repeat(&exchange->up));
 }
 
+/* The current attempt is over; the other one is still under way. */
+static enum step go_on_with_other(struct exchange *exchange)
+{
+	swap_attempts(exchange);
+	drop_other(exchange);
+	exchange->attempt->pending.may_move = true;
+	return STEP_AGAIN;
+}
+
 /* The one place that decides about an attempt that ended without an answer: again, elsewhere, or no
  * more. */
 static enum step attempt_failed(struct exchange *exchange)
@@ -691,12 +761,16 @@ static enum step attempt_failed(struct exchange *exchange)
 
 	if (outcome == OUTCOME_CLIENT)
 		return client_failed(exchange);
-	if (outcome == OUTCOME_STALE && may_begin_again(exchange)) {
+	/* While there are two, the request is with the second one. */
+	bool has_request = !has_two(exchange) || attempt->is_second;
+	if (outcome == OUTCOME_STALE && has_request && may_begin_again(exchange)) {
 		exchange->with.proxy->counters.retries[OUTCOME_STALE]++;
 		attempt_begin_again(attempt);
 		return STEP_AGAIN;
 	}
 	record_try(exchange, outcome);
+	if (has_two(exchange))
+		return go_on_with_other(exchange);
 	if (!take_retry(exchange, attempt->was_sent))
 		return give_up(exchange, RING_NOBODY);
 	return pick(exchange);
@@ -713,7 +787,8 @@ static enum step pass_interim(struct exchange *exchange)
 {
 	struct attempt *attempt = exchange->attempt;
 	struct conn *client = exchange->with.client;
-	bool passes = exchange->request.minor >= 1 && exchange->interims_passed < INTERIMS_MAX &&
+	bool passes = exchange->request.minor >= 1 && !has_two(exchange) &&
+		      exchange->interims_passed < INTERIMS_MAX &&
 		      (attempt_head(attempt)->status != 100 || exchange->request.expects_continue);
 
 	if (passes && !answer_pass_interim(attempt))
@@ -737,7 +812,7 @@ static enum step begin_tunnel(struct exchange *exchange)
 	attempt->record->backend->counters.answers[1]++;
 	record_try(exchange, OUTCOME_GOOD);
 	settle(exchange);
-	drop_kept(exchange);
+	drop_other(exchange);
 	exchange->status = attempt->record->status;
 	exchange->end = ACCESS_OK;
 	enter(exchange, EXCHANGE_TUNNELLING);
@@ -758,10 +833,31 @@ static bool has_crossed(const struct exchange *exchange)
 /* It falls through: kept in case no other backend has a better one. */
 static void keep_answer(struct exchange *exchange)
 {
-	drop_kept(exchange);
-	exchange->kept = exchange->attempt;
+	conn_want(&exchange->attempt->link->conn, 0);
+	if (has_two(exchange)) {
+		swap_attempts(exchange);
+		return;
+	}
+	drop_other(exchange);
+	exchange->other = exchange->attempt;
 	exchange->attempt = NULL;
-	conn_want(&exchange->kept->link->conn, 0);
+}
+
+/* The answer is good: an attempt that is still under way goes on without the request. */
+static void release_loser(struct exchange *exchange)
+{
+	struct attempt *loser = exchange->other;
+
+	if (!has_two(exchange))
+		return;
+	exchange->other = NULL;
+	if (loser->is_superseded) {
+		loser->record->outcome = OUTCOME_SILENT;
+	} else {
+		loser->record->outcome = OUTCOME_LOST;
+		loser->record->took_us = now_us(exchange) - loser->began_us;
+	}
+	straggler_begin(loser);
 }
 
 static enum step answer_came(struct exchange *exchange)
@@ -775,6 +871,11 @@ static enum step answer_came(struct exchange *exchange)
 		return fail_attempt(exchange, OUTCOME_STALE);
 	try->backend->counters.answers[try->status / 100]++;
 	bool is_good = !retry_is_status(&exchange->with.rules->retry, try->status);
+	if (!is_good && has_two(exchange)) {
+		record_try(exchange, OUTCOME_STATUS);
+		keep_answer(exchange);
+		return STEP_AGAIN;
+	}
 	if (!is_good && take_retry(exchange, true)) {
 		record_try(exchange, OUTCOME_STATUS);
 		keep_answer(exchange);
@@ -786,30 +887,107 @@ static enum step answer_came(struct exchange *exchange)
 	/* The time that the client took to send says nothing about the backend. */
 	if (is_good && attempt->upload != UPLOAD_RUNNING)
 		backend_note_latency(try->backend, attempt->first_byte_us);
+	release_loser(exchange);
 	return begin_answer(exchange);
+}
+
+/* ---- a backend that is silent */
+
+/* The request is stuck: it also goes to a second backend, one that is expected to answer. An answer
+ * that was kept gives way: no more than two are open. */
+static enum step rescue(struct exchange *exchange)
+{
+	struct proxy *proxy = exchange->with.proxy;
+	struct attempt *first = exchange->attempt;
+	const struct ring_request request = for_ring(exchange);
+
+	if (has_two(exchange) || has_no_try_left(exchange) ||
+	    now_us(exchange) >= exchange->with.deadline_us)
+		return STEP_WAIT;
+	if (!stragglers_have_room(proxy) ||
+	    !ring_pick_second(proxy->ring, &request, first->pending.since_us) ||
+	    !silence_take_token(proxy->silence, now_us(exchange)) ||
+	    !budget_take_retry(&proxy->ring->budget, exchange->with.rules->retry.budget_percent,
+		now_us(exchange))) {
+		exchange->rescue_refused = true;
+		return STEP_WAIT;
+	}
+	drop_other(exchange);
+	first->record->took_us = now_us(exchange) - first->began_us;
+	first->is_superseded = true;
+	first->pending.may_move = false;
+	exchange->other = first;
+	exchange->attempt = NULL;
+	exchange->rescues++;
+	if (begin_attempt(exchange))
+		exchange->attempt->is_second = true;
+	else
+		swap_attempts(exchange);
+	return STEP_AGAIN;
+}
+
+/* Nothing was sent, and another backend can take the request: it goes there, and the connect goes
+ * on without it. */
+static enum step give_up_connect(struct exchange *exchange)
+{
+	struct attempt *attempt = exchange->attempt;
+	const struct ring_request request = for_ring(exchange);
+
+	if (!has_two(exchange) && (exchange->try_count == VERDICT_MAX_TRIES ||
+				      !ring_can_pick_well(exchange->with.proxy->ring, &request)))
+		return STEP_WAIT;
+	attempt->record->outcome = OUTCOME_GIVEN_UP;
+	attempt->record->took_us = now_us(exchange) - attempt->began_us;
+	exchange->free_tries++;
+	exchange->attempt = NULL;
+	straggler_begin(attempt);
+	if (!has_two(exchange))
+		return pick(exchange);
+	swap_attempts(exchange);
+	exchange->attempt->pending.may_move = true;
+	return STEP_AGAIN;
 }
 
 /* While rondo waits for the client, none of its tries is a trial: neither the current one nor an
  * earlier one that proved nothing. */
 static enum step attempt_waits(struct exchange *exchange)
 {
-	if (attempt_awaits_content(exchange->attempt))
+	struct attempt *attempt = exchange->attempt;
+
+	if (attempt_awaits_content(attempt))
 		for (size_t i = 0; i < exchange->try_count; i++)
 			verdict_pass_trial_on(exchange->with.proxy->ring, &exchange->tries[i]);
-	return STEP_WAIT;
+	if (!attempt_is_overdue(attempt))
+		return STEP_WAIT;
+	return attempt->pending.is_owed ? rescue(exchange) : give_up_connect(exchange);
+}
+
+/* Of two attempts the first that has something to report becomes the current one. */
+static enum attempt_result run_attempts(struct exchange *exchange)
+{
+	if (has_two(exchange)) {
+		enum attempt_result result = attempt_run(exchange->other);
+
+		if (result != ATTEMPT_WAITS) {
+			swap_attempts(exchange);
+			return result;
+		}
+	}
+	return attempt_run(exchange->attempt);
 }
 
 static enum step step_attempting(struct exchange *exchange)
 {
 	if (!exchange->attempt)
 		return pick(exchange);
-	switch (attempt_run(exchange->attempt)) {
+	switch (run_attempts(exchange)) {
 	case ATTEMPT_INTERIM:
 		return pass_interim(exchange);
 	case ATTEMPT_HAS_HEAD:
 		return answer_came(exchange);
 	case ATTEMPT_HAS_FAILED:
 		return attempt_failed(exchange);
+	case ATTEMPT_IS_CONNECTED: /* not while it has a request */
 	case ATTEMPT_WAITS:
 	case ATTEMPT_AGAIN:
 		break;
@@ -824,12 +1002,18 @@ static struct attempt_wants wants_attempt(const struct exchange *exchange)
 
 static int64_t due_attempting(const struct exchange *exchange)
 {
-	return attempt_due_us(exchange->attempt);
+	int64_t due_us = attempt_due_us(exchange->attempt);
+	int64_t other_us = has_two(exchange) ? attempt_due_us(exchange->other) : TIMER_NEVER;
+
+	return due_us < other_us ? due_us : other_us;
 }
 
 static void late_attempting(struct exchange *exchange)
 {
-	attempt_on_due(exchange->attempt);
+	bool is_other = has_two(exchange) &&
+			attempt_due_us(exchange->other) < attempt_due_us(exchange->attempt);
+
+	attempt_on_due(is_other ? exchange->other : exchange->attempt);
 }
 
 /* ---- passing the answer on */
@@ -945,6 +1129,7 @@ static void wait_for_backend(struct exchange *exchange, unsigned wanted)
 	 * connection is used again. */
 	attempt->link->conn.readable |= !(wanted & LOOP_READ);
 	conn_want(&attempt->link->conn, wanted);
+	rescue_watch(attempt);
 }
 
 static void wait(struct exchange *exchange)
@@ -953,6 +1138,8 @@ static void wait(struct exchange *exchange)
 
 	conn_want(exchange->with.client, LOOP_END | wants.client);
 	wait_for_backend(exchange, wants.backend);
+	if (has_two(exchange))
+		conn_want(&exchange->other->link->conn, attempt_wants(exchange->other).backend);
 	timer_arm(loop_timers(exchange->with.proxy->loop), exchange->timer,
 	    states[exchange->state].due(exchange));
 }

@@ -23,6 +23,7 @@ bool proxy_init(struct proxy *proxy, const struct proxy_start *start)
 	*proxy = (struct proxy){
 	    .loop = start->loop,
 	    .ring = start->ring,
+	    .silence = start->silence,
 	    .access_log = start->access_log,
 	    .date_seconds = -1,
 	};
@@ -49,6 +50,7 @@ void proxy_finish(struct proxy *proxy)
 	pipes_finish(&proxy->pipes);
 	slab_finish(&proxy->exchanges);
 	slab_finish(&proxy->attempts);
+	slab_finish(&proxy->stragglers);
 	sessions_finish(&proxy->sessions);
 	proxy_options_drop(proxy->rules);
 }

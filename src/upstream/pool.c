@@ -31,6 +31,14 @@ static void on_addresses(struct backend *backend, void *context)
 		pool->with.on_addresses(backend, pool->with.context);
 }
 
+static void on_silence(struct backend *backend, void *context)
+{
+	struct pool *pool = context;
+
+	if (pool->with.on_silence)
+		pool->with.on_silence(backend, pool->with.context);
+}
+
 bool pool_init(struct pool *pool, const struct pool_start *start)
 {
 	*pool = (struct pool){
@@ -39,6 +47,7 @@ bool pool_init(struct pool *pool, const struct pool_start *start)
 		.blocks = start->blocks,
 		.connections = start->connections,
 		.on_change = on_state,
+		.on_silence = on_silence,
 		.context = pool},
 	};
 	ring_init(&pool->ring);
@@ -159,6 +168,7 @@ void pool_commit(struct pool *pool)
 	pool->updates = NULL;
 	pool->ring.options = options->ring;
 	pool->env.idle_timeout_us = options->idle_timeout_us;
+	pool->env.silence.options = options->silence;
 	ring_commit_list(&pool->ring, &pool->next);
 	checker_configure(pool->checker, &options->check, pool->next_path);
 	pool->next_path = NULL;

@@ -263,22 +263,53 @@ static void ring_refresh_shares(struct ring *ring, int64_t now_us)
 /* ---- turns */
 
 struct search {
-	const struct try_record *tries;
-	size_t try_count;
-	int64_t now_us;
-	bool found_full;  /* a backend was skipped only for its max_connections */
-	bool is_weighted; /* ring->weights decided, and are those of this search */
+	const struct ring_request *request;
+	/* A silent backend is as good as another, and so is one whose connect was given up. */
+	bool takes_silent;
+	bool found_silent; /* a backend was skipped only for this */
+	bool found_full;   /* a backend was skipped only for its max_connections */
+	bool is_weighted;  /* ring->weights decided, and are those of this search */
 };
 
-static bool search_accepts(struct search *search, const struct backend *backend)
+/* A silent backend is passed over, but for a request that looks whether it answers. */
+static bool search_avoids(struct search *search, struct backend *backend)
 {
-	for (size_t i = 0; i < search->try_count; i++) {
-		if (search->tries[i].backend == backend)
-			return false;
+	const struct ring_request *request = search->request;
+
+	if (search->takes_silent || !backend_is_silent(backend, request->seen_us))
+		return false;
+	search->found_silent = true;
+	return !request->may_move || !backend_allows_look(backend, request->seen_us);
+}
+
+/* Was it tried by the request? A connect that was given up is no try, but others come first. */
+static bool search_had(struct search *search, const struct backend *backend)
+{
+	const struct ring_request *request = search->request;
+	bool was_given_up = false;
+
+	for (size_t i = 0; i < request->count; i++) {
+		const struct try_record *try = &request->tries[i];
+
+		if (try->backend != backend)
+			continue;
+		if (try->outcome != OUTCOME_GIVEN_UP)
+			return true;
+		was_given_up = true;
 	}
-	if (is_full(backend))
+	search->found_silent |= was_given_up;
+	return was_given_up && !search->takes_silent;
+}
+
+static bool search_accepts(struct search *search, struct backend *backend)
+{
+	if (search_had(search, backend))
+		return false;
+	if (is_full(backend)) {
 		search->found_full = true;
-	return !is_full(backend);
+		return false;
+	}
+	return !search_avoids(search, backend);
 }
 
 /* Are all effective weights the same, whichever backends are in turn? */
@@ -367,7 +398,7 @@ static struct backend *ring_pick_regular(struct ring *ring, struct search *searc
 	struct round round = {.is_equal = ring_needs_no_weighing(ring)};
 
 	if (!round.is_equal)
-		round = ring_weigh(ring, backup, search->now_us);
+		round = ring_weigh(ring, backup, search->request->now_us);
 	if (round.is_equal)
 		return ring_pick_next(ring, search, backup);
 	return ring_pick_weighted(ring, search, round.sum);
@@ -398,8 +429,10 @@ static struct backend *ring_pick_soonest(
 /* A request tries at most one backend that is down for a hard reason. */
 static bool search_had_hard(const struct search *search)
 {
-	for (size_t i = 0; i < search->try_count; i++) {
-		if (search->tries[i].standing == STANDING_HARD)
+	const struct ring_request *request = search->request;
+
+	for (size_t i = 0; i < request->count; i++) {
+		if (request->tries[i].standing == STANDING_HARD)
 			return true;
 	}
 	return false;
@@ -416,24 +449,41 @@ static struct backend *ring_pick_last_resort(struct ring *ring, struct search *s
 	return picked;
 }
 
+static struct backend *ring_pick_well(struct ring *ring, struct search *search)
+{
+	struct backend *found = ring_pick_regular(ring, search, false);
+
+	return found ? found : ring_pick_regular(ring, search, true);
+}
+
 /* Finds the backend whose turn it is; changes nothing yet. */
 static struct backend *ring_find(struct ring *ring, struct search *search)
 {
-	ring_refresh_shares(ring, search->now_us);
-	struct backend *found = ring_pick_regular(ring, search, false);
+	ring_refresh_shares(ring, search->request->now_us);
+	struct backend *found = ring_pick_well(ring, search);
 
-	if (!found)
-		found = ring_pick_regular(ring, search, true);
-	if (!found)
-		found = ring_pick_last_resort(ring, search);
-	return found;
+	if (found)
+		return found;
+	/* A silent backend may answer yet; that is better than no answer. */
+	search->takes_silent = true;
+	if (search->found_silent)
+		found = ring_pick_well(ring, search);
+	return found ? found : ring_pick_last_resort(ring, search);
 }
 
-bool ring_can_pick(struct ring *ring, const struct try_record *tries, size_t count, int64_t now_us)
+bool ring_can_pick(struct ring *ring, const struct ring_request *request)
 {
-	struct search search = {.tries = tries, .try_count = count, .now_us = now_us};
+	struct search search = {.request = request};
 
 	return ring_find(ring, &search) != NULL;
+}
+
+bool ring_can_pick_well(struct ring *ring, const struct ring_request *request)
+{
+	struct search search = {.request = request};
+
+	ring_refresh_shares(ring, request->now_us);
+	return ring_pick_well(ring, &search) != NULL;
 }
 
 /* Each backend that took part gains its weight; the picked one loses the sum. */
@@ -460,21 +510,61 @@ static void ring_note_pick(struct ring *ring, struct backend *picked)
 		picked->on_trial = true;
 }
 
-enum ring_pick_result ring_pick(
-    struct ring *ring, struct try_record *tries, size_t count, int64_t now_us)
+static void ring_begin_try(const struct ring_request *request, struct backend *picked)
 {
-	struct search search = {.tries = tries, .try_count = count, .now_us = now_us};
+	request->tries[request->count] = (struct try_record){
+	    .backend = picked,
+	    .standing = backend_standing(picked),
+	    .epoch = picked->epoch,
+	};
+	if (backend_is_silent(picked, request->seen_us))
+		picked->silence.looked_us = request->seen_us;
+}
+
+enum ring_pick_result ring_pick(struct ring *ring, const struct ring_request *request)
+{
+	struct search search = {.request = request};
 	struct backend *picked = ring_find(ring, &search);
 
 	if (!picked)
 		return search.found_full ? RING_ALL_FULL : RING_NOBODY;
 	if (search.is_weighted)
 		ring_settle_turns(ring, &search, picked);
-	tries[count] = (struct try_record){
-	    .backend = picked,
-	    .standing = backend_standing(picked),
-	    .epoch = picked->epoch,
-	};
+	ring_begin_try(request, picked);
 	ring_note_pick(ring, picked);
 	return RING_PICKED;
+}
+
+/* Would it answer a request that another backend has been silent about since then? */
+static bool answers_surely(
+    struct backend *backend, const struct ring_request *request, int64_t since_us)
+{
+	const struct silence *silence = &backend->silence;
+	struct search search = {.request = request};
+
+	return is_open(backend) && backend_standing(backend) == STANDING_UP &&
+	       !search_had(&search, backend) && !is_full(backend) &&
+	       (silence->owed_count == 0 || silence->heard_us > since_us) &&
+	       !backend_has_just_woken(backend) && !backend_is_silent(backend, request->seen_us);
+}
+
+bool ring_pick_second(struct ring *ring, const struct ring_request *request, int64_t since_us)
+{
+	struct backend *picked = NULL;
+
+	for (size_t i = 0; i < ring->count; i++) {
+		struct backend *backend = ring->backends[(ring->next + i) % ring->count];
+
+		if (!answers_surely(backend, request, since_us))
+			continue;
+		if (!backend->options.backup) {
+			picked = backend;
+			break;
+		}
+		if (!picked)
+			picked = backend;
+	}
+	if (picked)
+		ring_begin_try(request, picked);
+	return picked != NULL;
 }

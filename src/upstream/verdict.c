@@ -278,6 +278,16 @@ void verdict_settle(struct ring *ring, const struct verdict_case *request, int64
 	}
 }
 
+void verdict_straggler(struct ring *ring, const struct try_record *try, int64_t now_us)
+{
+	if (try->outcome == OUTCOME_GOOD)
+		verdict_good(ring, try, false, now_us);
+	else if (outcome_blame(try->outcome) == BLAME_HARD)
+		verdict_hard(ring, try, now_us);
+	else if (verdict_is_soft(try))
+		verdict_try(ring, try, COMPARED_BY_REQUEST, now_us);
+}
+
 /* ---- the end of the content */
 
 static enum backend_record verdict_record_of_content(bool is_repeatable)

@@ -22,8 +22,8 @@ FLOORS = {
     "base": "str text log slab buf arena",
     "event": "task timer loop net net_addr pipes resolve",
     "http": "head guard parse body write conn",
-    "upstream": "outcome latency record budget backend backend_describe ring verdict check checker names pool",
-    "proxy": """access_line access_log options retry content session listener proxy attempt answer exchange""",
+    "upstream": "outcome latency record budget silence backend backend_describe backend_silence ring verdict check checker names pool",
+    "proxy": """access_line access_log options retry content session listener proxy attempt straggler rescue answer exchange""",
     "config": """config settings settings_suggest errors node text tokens syntax files value_lists values load_state
         backends check load show changes help""",
     "admin": "history metrics figures status page control request endpoints commands admin",

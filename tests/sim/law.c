@@ -270,13 +270,13 @@ static void check_client(const struct exchange *exchange)
 	    (long long)world_index(request));
 }
 
-enum ring_pick_result __real_ring_pick(
-    struct ring *ring, struct try_record *tries, size_t count, int64_t now_us);
-enum ring_pick_result __wrap_ring_pick(
-    struct ring *ring, struct try_record *tries, size_t count, int64_t now_us);
-enum ring_pick_result __wrap_ring_pick(
-    struct ring *ring, struct try_record *tries, size_t count, int64_t now_us)
+enum ring_pick_result __real_ring_pick(struct ring *ring, const struct ring_request *request);
+enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_request *request);
+enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_request *request)
 {
+	struct try_record *tries = request->tries;
+	size_t count = request->count;
+	int64_t now_us = request->now_us;
 	const struct exchange *exchange =
 	    (const struct exchange *)(const void *)((const char *)tries -
 						    offsetof(struct exchange, tries));
@@ -293,7 +293,7 @@ enum ring_pick_result __wrap_ring_pick(
 	}
 	check_client(exchange);
 	const struct asking asking = {ring, given, tries, count};
-	enum ring_pick_result result = __real_ring_pick(ring, tries, count, now_us);
+	enum ring_pick_result result = __real_ring_pick(ring, request);
 
 	if (result == RING_PICKED)
 		picked = tries[count].backend;
@@ -305,7 +305,8 @@ enum ring_pick_result __wrap_ring_pick(
 	if (count > 0) {
 		check_deadline(given, now_us);
 		/* An answer that falls through is kept in its attempt. */
-		const struct attempt *last = exchange->attempt ? exchange->attempt : exchange->kept;
+		const struct attempt *last =
+		    exchange->attempt ? exchange->attempt : exchange->other;
 		int64_t ended_us = last->began_us + tries[count - 1].took_us;
 		check("the next try begins at once", now_us == ended_us, "%lld us later",
 		    (long long)(now_us - ended_us));
@@ -323,17 +324,16 @@ enum ring_pick_result __wrap_ring_pick(
 	return result;
 }
 
-bool __real_ring_can_pick(
-    struct ring *ring, const struct try_record *tries, size_t count, int64_t now_us);
-bool __wrap_ring_can_pick(
-    struct ring *ring, const struct try_record *tries, size_t count, int64_t now_us);
-bool __wrap_ring_can_pick(
-    struct ring *ring, const struct try_record *tries, size_t count, int64_t now_us)
+bool __real_ring_can_pick(struct ring *ring, const struct ring_request *request);
+bool __wrap_ring_can_pick(struct ring *ring, const struct ring_request *request);
+bool __wrap_ring_can_pick(struct ring *ring, const struct ring_request *request)
 {
+	const struct try_record *tries = request->tries;
+	size_t count = request->count;
 	struct given *given = find_owner(tries);
 	const struct asking asking = {ring, given, tries, count};
 	const struct backend *left = find_better(&asking, NULL);
-	bool can = __real_ring_can_pick(ring, tries, count, now_us);
+	bool can = __real_ring_can_pick(ring, request);
 
 	check(
 	    "whoever is left is found", can || !left, "%s was passed over", left ? left->name : "");

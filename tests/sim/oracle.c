@@ -524,6 +524,9 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 		return oracle_was_short(request);
 	case OUTCOME_DEADLINE:
 		return trace_now_us() >= request->began_us + least_deadline_us(request);
+	case OUTCOME_SILENT:
+	case OUTCOME_LOST:
+	case OUTCOME_GIVEN_UP:
 	case OUTCOME_CHECK:
 	case OUTCOMES:
 		break;

@@ -19,6 +19,7 @@ struct loop {
 	bool stopping;
 	int64_t now_us;
 	int64_t judged_us;
+	int64_t seen_us;
 	struct timers timers;
 	struct task_queue tasks, free_tasks;
 	size_t watches;
@@ -129,6 +130,11 @@ int64_t loop_refresh_us(struct loop *loop)
 {
 	set_clock(loop, trace_now_us() + 1);
 	return loop->now_us;
+}
+
+int64_t loop_seen_us(const struct loop *loop)
+{
+	return loop->seen_us;
 }
 
 int64_t loop_unix_us(void)
@@ -298,6 +304,8 @@ static void turn(struct loop *loop)
 	judge_us = judge_until_us(loop, waited_us);
 	if (timers_next(&loop->timers) <= judge_us)
 		loop->idle_turns = 0;
+	if (judge_us > loop->seen_us)
+		loop->seen_us = judge_us;
 	timers_run(&loop->timers, judge_us);
 	if (judge_us > 0)
 		loop->judged_us = judge_us;

@@ -4,6 +4,8 @@
 #include "client.h"
 #include "judge.h"
 #include "oracle.h"
+#include "proxy/rescue.h"
+#include "proxy/straggler.h"
 #include "server.h"
 #include "sim_loop.h"
 #include "sim_net.h"
@@ -291,6 +293,7 @@ static void build_service(void)
 	struct proxy_start start = {
 	    .loop = world.loop,
 	    .ring = &world.ring,
+	    .silence = &world.env.silence,
 	    .rules = &world.rules[0],
 	    .access_log = world.access_log,
 	    .blocks = &world.blocks,
@@ -301,6 +304,8 @@ static void build_service(void)
 
 	if (!proxy_init(&world.proxy, &start))
 		abort();
+	stragglers_init(&world.proxy);
+	rescue_init(&world.proxy);
 	world.proxy.random = world.seed;
 	world.proxy.sessions.on_room = on_session_end;
 	world.listening_fd = net_listen_virtually((size_t)dice_between(&world.dice, 1, 100));
@@ -328,6 +333,7 @@ static void build_proxy(void)
 							       : 2 * world.profile.clients + 2,
 	    .idle_timeout_us = rules->timeouts.backend_idle_us,
 	    .on_change = on_backend_change,
+	    .silence.options.after_us = SILENCE_OFF,
 	};
 	world.checker = checker_create(&world.ring, &world.env);
 	world.access_log =
@@ -519,6 +525,8 @@ static void check_nothing_is_left(void)
 
 static void take_down(void)
 {
+	stragglers_abort(&world.proxy);
+	rescue_finish(&world.proxy);
 	for (size_t i = 0; i < world.ring.count; i++) {
 		const struct backend *backend = world.ring.backends[i];
 

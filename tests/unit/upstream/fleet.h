@@ -97,9 +97,10 @@ static inline void fleet_switch(struct fleet *fleet, size_t i, bool up)
 static inline char fleet_pick(struct fleet *fleet, int64_t now_us)
 {
 	struct try_record try = {0};
-	bool can_pick = ring_can_pick(&fleet->ring, &try, 0, now_us);
+	const struct ring_request request = {.tries = &try, .now_us = now_us, .seen_us = now_us};
+	bool can_pick = ring_can_pick(&fleet->ring, &request);
 
-	switch (ring_pick(&fleet->ring, &try, 0, now_us)) {
+	switch (ring_pick(&fleet->ring, &request)) {
 	case RING_PICKED:
 		assert_true(can_pick);
 		return try.backend->name[0];

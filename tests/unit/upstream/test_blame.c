@@ -76,11 +76,12 @@ static bool send_to(struct run *run, struct try_record *try, const struct hit *o
 	return !fails;
 }
 
-static bool may_go_on(struct run *run, const struct try_record *tries, size_t count, bool is_once)
+static bool may_go_on(struct run *run, struct try_record *tries, size_t count, bool is_once)
 {
 	struct ring *ring = &run->fleet.ring;
+	const struct ring_request request = {tries, count, false, run->now_us, run->now_us};
 
-	return !is_once && count < TRIES && ring_can_pick(ring, tries, count, run->now_us) &&
+	return !is_once && count < TRIES && ring_can_pick(ring, &request) &&
 	       budget_take_retry(&ring->budget, BUDGET_PERCENT, run->now_us);
 }
 
@@ -98,7 +99,10 @@ static void one_request(struct run *run, int64_t began_us)
 	run->result.requests++;
 	run->result.up += (double)ring_count_up(ring);
 	do {
-		if (ring_pick(ring, tries, judged.count, run->now_us) != RING_PICKED)
+		const struct ring_request request = {
+		    tries, judged.count, false, run->now_us, run->now_us};
+
+		if (ring_pick(ring, &request) != RING_PICKED)
 			break;
 		is_good = send_to(run, &tries[judged.count++], &hit);
 	} while (!is_good && may_go_on(run, tries, judged.count, hit.is_once));

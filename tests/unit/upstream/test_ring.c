@@ -220,11 +220,15 @@ static void a_request_gets_no_backend_twice(void **state)
 	(void)state;
 	fleet_init(&fleet, 3, NULL);
 	for (size_t i = 0; i < 3; i++) {
-		assert_int_equal(ring_pick(&fleet.ring, tries, i, 1 * S), RING_PICKED);
+		assert_int_equal(
+		    ring_pick(&fleet.ring, &(struct ring_request){tries, i, false, 1 * S, 1 * S}),
+		    RING_PICKED);
 		for (size_t j = 0; j < i; j++)
 			assert_ptr_not_equal(tries[i].backend, tries[j].backend);
 	}
-	assert_int_equal(ring_pick(&fleet.ring, tries, 3, 1 * S), RING_NOBODY);
+	assert_int_equal(
+	    ring_pick(&fleet.ring, &(struct ring_request){tries, 3, false, 1 * S, 1 * S}),
+	    RING_NOBODY);
 	fleet_finish(&fleet);
 }
 
@@ -248,7 +252,9 @@ static void a_try_tells_how_its_backend_stood(void **state)
 
 		fleet_init(&fleet, 1, NULL);
 		fleet_arrange(&fleet, cases[i].states, NULL);
-		assert_int_equal(ring_pick(&fleet.ring, &try, 0, 5 * S), RING_PICKED);
+		assert_int_equal(
+		    ring_pick(&fleet.ring, &(struct ring_request){&try, 0, false, 5 * S, 5 * S}),
+		    RING_PICKED);
 		assert_ptr_equal(try.backend, fleet.backends[0]);
 		assert_int_equal(try.standing, cases[i].standing);
 		assert_int_equal(try.epoch, fleet.backends[0]->epoch);
@@ -322,8 +328,10 @@ static void who_is_asked_depends_on_state(void **state)
 		fleet_init(&fleet, 3, NULL);
 		size_t count = fleet_arrange(&fleet, cases[i].states, tries);
 		for (size_t j = 0; cases[i].picks[j]; j++) {
-			bool can_pick = ring_can_pick(&fleet.ring, tries, count, 5 * S);
-			enum ring_pick_result result = ring_pick(&fleet.ring, tries, count, 5 * S);
+			bool can_pick = ring_can_pick(
+			    &fleet.ring, &(struct ring_request){tries, count, false, 5 * S, 5 * S});
+			enum ring_pick_result result = ring_pick(
+			    &fleet.ring, &(struct ring_request){tries, count, false, 5 * S, 5 * S});
 
 			assert_int_equal(can_pick, result == RING_PICKED);
 			got[j] = result == RING_ALL_FULL ? '!' : '-';

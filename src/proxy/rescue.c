@@ -1,0 +1,85 @@
+#include "proxy/rescue.h"
+
+/* Between two looks at attempts that are overdue. */
+static const int64_t LOOK_AGAIN_US = 5000;
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Lets the owners of all overdue attempts of a list run. Returns when to look again. */
+static int64_t look_at(
+    struct proxy *proxy, struct pending *first, int64_t quiet_us, int64_t patience_us)
+{
+	int64_t seen_us = loop_seen_us(proxy->loop);
+	int64_t again_us = TIMER_NEVER;
+	struct pending *pending, *next;
+
+	for (pending = first; pending; pending = next) {
+		struct attempt *attempt = container_of(pending, struct attempt, pending);
+		int64_t from_us = pending->since_us > quiet_us ? pending->since_us : quiet_us;
+
+		/* Its owner may take it off the list. */
+		next = pending->next;
+		if (!pending->may_move)
+			continue;
+		/* Those behind it wait for less time. */
+		if (seen_us - from_us <= patience_us)
+			return earlier(again_us, from_us + patience_us + 1);
+		again_us = loop_now_us(proxy->loop) + LOOK_AGAIN_US;
+		attempt->request->on_event(attempt->request->owner);
+	}
+	return again_us;
+}
+
+static int64_t look_at_backend(struct proxy *proxy, struct backend *backend)
+{
+	struct silence *silence = &backend->silence;
+	int64_t again_us = TIMER_NEVER;
+
+	if (!silence->owed && !silence->connects)
+		return again_us;
+	int64_t patience_us = backend_patience_us(backend, loop_now_us(proxy->loop));
+	if (patience_us == TIMER_NEVER)
+		return again_us;
+	if (backend->env->silence.options.rescue_percent > 0)
+		again_us = look_at(proxy, silence->owed, silence->quiet_us, patience_us);
+	return earlier(again_us, look_at(proxy, silence->connects, 0, patience_us));
+}
+
+static void on_due(struct timer *timer)
+{
+	struct proxy *proxy = container_of(timer, struct proxy, rescue_timer);
+	int64_t again_us = TIMER_NEVER;
+
+	for (size_t i = 0; i < proxy->ring->count; i++)
+		again_us = earlier(again_us, look_at_backend(proxy, proxy->ring->backends[i]));
+	again_us = earlier(again_us, timer->due_us); /* an attempt may have begun meanwhile */
+	timer_arm(loop_timers(proxy->loop), timer, again_us);
+}
+
+void rescue_init(struct proxy *proxy)
+{
+	timer_init(&proxy->rescue_timer, on_due);
+}
+
+void rescue_finish(struct proxy *proxy)
+{
+	timer_remove(loop_timers(proxy->loop), &proxy->rescue_timer);
+}
+
+void rescue_watch(const struct attempt *attempt)
+{
+	struct proxy *proxy = attempt->request->proxy;
+	const struct backend *backend = attempt->record->backend;
+
+	if (!attempt->pending.is_listed || !attempt->pending.may_move)
+		return;
+	int64_t patience_us = backend_patience_us(backend, loop_now_us(proxy->loop));
+	if (patience_us == TIMER_NEVER)
+		return;
+	int64_t due_us = attempt->pending.since_us + patience_us + 1;
+	if (due_us < proxy->rescue_timer.due_us)
+		timer_arm(loop_timers(proxy->loop), &proxy->rescue_timer, due_us);
+}
