@@ -41,6 +41,7 @@ struct config_value {
 struct config {
 	struct proxy_options rules; /* retry, timeouts, limits, headers */
 	struct ring_options ring;
+	struct silence_options silence;
 	struct check_options check;
 	struct access_log_options access_log;
 	enum log_level log_level;

@@ -19,6 +19,7 @@
 	.width = sizeof(((struct backend_options *)NULL)->member)
 
 static const char *const balance_words[] = {"round_robin", "adaptive", NULL};
+static const char *const silence_words[] = {"auto", "off", NULL}; /* SILENCE_AUTO, SILENCE_OFF */
 static const char *const method_words[] = {"idempotent", "all", "none", NULL};
 static const char *const forwarded_words[] = {"x-forwarded", "rfc7239", "none", NULL};
 static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
@@ -75,6 +76,27 @@ static const struct setting config_rows[] = {
 	.fallback = "",
 	.help = "More files, as a pattern relative to this file (\"conf.d/*.conf\"), read in the "
 		"order of their names. Each may add backends and nothing else."},
+
+    {.path = "silence.after",
+	.type = SETTING_DURATION,
+	CONFIG(silence.after_us),
+	.words = silence_words,
+	.min = MS,
+	.max = 24 * HOUR,
+	.fallback = "auto",
+	.help = "How long a backend that owes answers may be silent, while others answer, before "
+		"it is passed over. auto: twice the time between two answers that only one in a "
+		"hundred exceeds, as rondo measures it, at least 20ms and at most half of "
+		"max_delay_response. off: silence is not looked at, and a frozen backend costs "
+		"each request one max_delay_response."},
+    {.path = "silence.rescue",
+	.type = SETTING_INTEGER,
+	CONFIG(silence.rescue_percent),
+	.max = 100,
+	.fallback = "5",
+	.help = "A request that is stuck on a silent backend, and may be repeated, is sent to a "
+		"second one as well: at most this percentage of all requests, and a reserve of "
+		"ten. They count in retry.budget too. 0: never."},
 
     {.path = "retry.tries",
 	.type = SETTING_INTEGER,

@@ -132,6 +132,29 @@ static bool parse_units(const struct unit units[static UNITS], struct str text, 
 	return true;
 }
 
+/* As people write them: "a", "b" or "c". */
+static const char *choice_words(const struct setting *setting, struct arena *arena)
+{
+	const char *const *words = setting->words;
+	const char *list = "";
+
+	for (size_t i = 0; list && words[i]; i++) {
+		const char *before = !i ? "" : words[i + 1] ? ", " : " or ";
+
+		list = arena_printf(arena, "%s%s\"%s\"", list, before, words[i]);
+	}
+	return list;
+}
+
+/* The place of a word in the list; -1 when it is not there, or there is no list. */
+static int64_t find_word(const char *const *words, const char *text)
+{
+	for (int64_t i = 0; words && words[i]; i++)
+		if (strcmp(words[i], text) == 0)
+			return i;
+	return -1;
+}
+
 static const char *read_duration(const struct reading *reading, const struct config_node *node)
 {
 	uint64_t bare;
@@ -147,13 +170,22 @@ static const char *read_duration(const struct reading *reading, const struct con
 		return store_in_range(reading, 0, "0");
 	if (node->kind != NODE_STRING)
 		return wrong_type(reading, node, "a duration in quotes, \"5s\"");
+	/* Words stand for 0, -1 and so on, which are no durations here. */
+	int64_t word = find_word(reading->setting->words, node->text);
+	if (word >= 0) {
+		store_number(reading, -word);
+		return NULL;
+	}
 	if (parse_units(time_units, str_from(node->text), &number))
 		return store_in_range(reading, number, node->text);
 	if (str_to_number(str_from(node->text), &bare))
 		return arena_printf(reading->arena, "%s has no unit; write \"%ss\" or \"%sms\"",
 		    node->text, node->text, node->text);
+	const char *words =
+	    reading->setting->words ? choice_words(reading->setting, reading->arena) : NULL;
 	return arena_printf(reading->arena,
-	    "\"%s\" is not a duration; write a whole number and ms, s, m or h: \"5s\"", node->text);
+	    "\"%s\" is not a duration; write %s%sa whole number and ms, s, m or h: \"5s\"",
+	    node->text, words ? words : "", words ? ", or " : "");
 }
 
 static const char *read_size(const struct reading *reading, const struct config_node *node)
@@ -291,19 +323,6 @@ static const char *read_string(const struct reading *reading, const struct confi
 	return wrong ? wrong : store_string(reading, node->text);
 }
 
-static const char *choice_words(const struct setting *setting, struct arena *arena)
-{
-	const char *const *words = setting->words;
-	const char *list = "";
-
-	for (size_t i = 0; list && words[i]; i++) {
-		const char *before = !i ? "" : words[i + 1] ? ", " : " or ";
-
-		list = arena_printf(arena, "%s%s\"%s\"", list, before, words[i]);
-	}
-	return list;
-}
-
 static const char *read_choice(const struct reading *reading, const struct config_node *node)
 {
 	const char *const *words = reading->setting->words;
@@ -311,11 +330,10 @@ static const char *read_choice(const struct reading *reading, const struct confi
 
 	if (node->kind != NODE_STRING)
 		return wrong_type(reading, node, "a string");
-	for (int64_t i = 0; words[i]; i++) {
-		if (strcmp(words[i], node->text) == 0) {
-			store_number(reading, i);
-			return NULL;
-		}
+	int64_t word = find_word(words, node->text);
+	if (word >= 0) {
+		store_number(reading, word);
+		return NULL;
 	}
 	list = choice_words(reading->setting, reading->arena);
 	return list
@@ -356,6 +374,10 @@ static const char *format_integer(
 static const char *format_duration(
     const struct setting *setting, const void *base, struct arena *arena)
 {
+	int64_t number = load_number(setting, base);
+
+	if (setting->words && number <= 0)
+		return value_quote(setting->words[-number], arena);
 	return quote(format_integer(setting, base, arena), arena);
 }
 
@@ -483,7 +505,11 @@ const char *value_type_text(const struct setting *setting, struct arena *arena)
 		return text;
 	min = format_number(setting, setting->min, arena);
 	max = format_number(setting, setting->max, arena);
-	return min && max ? arena_printf(arena, "%s, %s to %s", text, min, max) : NULL;
+	if (!min || !max)
+		return NULL;
+	const char *words = setting->words ? choice_words(setting, arena) : NULL;
+	return words ? arena_printf(arena, "%s, or a %s, %s to %s", words, text, min, max)
+		     : arena_printf(arena, "%s, %s to %s", text, min, max);
 }
 
 const char *value_default_text(const struct setting *setting, struct arena *arena)

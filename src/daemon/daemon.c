@@ -103,6 +103,7 @@ static enum pool_preparation prepare_backends(struct daemon *daemon, const struc
 	struct pool_options options = {
 	    .backend_count = config->backend_count,
 	    .ring = config->ring,
+	    .silence = config->silence,
 	    .check = config->check,
 	    .idle_timeout_us = config->rules.timeouts.backend_idle_us,
 	};

@@ -19,6 +19,10 @@ static const char all_defaults[] =
     "retry_window = \"10s\";\n"
     "retry_window_max = \"60s\";\n"
     "include = \"\";\n"
+    "silence = {\n"
+    "    after = \"auto\";\n"
+    "    rescue = 5;\n"
+    "};\n"
     "retry = {\n"
     "    tries = 3;\n"
     "    methods = \"idempotent\";\n"
@@ -85,6 +89,8 @@ static const struct {
     {"max_delay_response", "\"250ms\"", "250ms"},
     {"retry_window", "\"11s\"", "11s"},
     {"retry_window_max", "\"61s\"", "61s"},
+    {"silence.after", "\"50ms\"", "50ms"},
+    {"silence.rescue", "7", "7"},
     {"retry.tries", "5", "5"},
     {"retry.methods", "\"none\"", "none"},
     {"retry.statuses", "[ 502, 404 ]", "502,404"},

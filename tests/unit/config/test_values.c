@@ -61,6 +61,9 @@ static void good_values(void **state)
 	    {"limits.headers", "1000", "1000"},
 	    {"retry.methods", "none", "\"none\""},
 	    {"balance", "adaptive", "\"adaptive\""},
+	    {"silence.after", "auto", "\"auto\""},
+	    {"silence.after", "off", "\"off\""},
+	    {"silence.after", "25ms", "\"25ms\""},
 	    {"log.level", "debug", "\"debug\""},
 	    {"log.format", "combined+", "\"combined+\""},
 	    {"headers.app_url", "X-App-URL", "\"X-App-URL\""},
@@ -148,6 +151,13 @@ static void bad_values(void **state)
 	    {"retry.tries", "-1", "\"-1\" is not a whole number"},
 	    {"retry.tries", "", "\"\" is not a whole number"},
 	    {"retry.tries", "4294967299", "4294967299 is not between 1 and 16"},
+	    {"silence.after", "0", "0 is not between 1ms and 24h"},
+	    {"silence.after", "50", "50 has no unit; write \"50s\" or \"50ms\""},
+	    {"silence.after", "on",
+		"\"on\" is not a duration; write \"auto\" or \"off\", or a whole number and ms, s, "
+		"m or "
+		"h: \"5s\""},
+	    {"silence.rescue", "101", "101 is not between 0 and 100"},
 	    {"balance", "least", "\"least\" is not known; write \"round_robin\" or \"adaptive\""},
 	    {"balance", "", "\"\" is not known; write \"round_robin\" or \"adaptive\""},
 	    {"retry.methods", "GET",
