@@ -207,8 +207,8 @@ static int64_t due_backend(const struct answer *answer)
 	int64_t due_us = TIMER_NEVER;
 
 	/* A backend that takes the request is not silent, and need not have more to say before it
-	 * has it all. */
-	if (!content_wants_write(&answer->down))
+	 * has it all: while the client is to send, only the client's time runs. */
+	if (!content_wants_write(&answer->down) && !waits_for_content(answer))
 		due_us =
 		    later(request->up->moved_us, answer->down.moved_us) + timeouts->response_us;
 	if (answer->attempt->upload == UPLOAD_RUNNING && content_wants_write(request->up))
