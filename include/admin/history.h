@@ -29,6 +29,9 @@ struct history {
 /* Adds a change of the state of `backend`, with its reason and the next step. */
 void history_note_state(struct history *history, const struct backend *backend);
 
+/* Adds that `backend` was found silent, or is silent no more. */
+void history_note_silence(struct history *history, const struct backend *backend);
+
 /* Adds any other event; `backend` may be NULL. Text that is too long is cut. */
 void history_note(struct history *history, const struct backend *backend, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

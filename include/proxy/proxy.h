@@ -27,6 +27,9 @@ enum rescue_result {
 	RESCUE_RESULTS
 };
 
+/* "won", "lost", "refused". */
+extern const char *const proxy_rescue_words[RESCUE_RESULTS];
+
 struct proxy_counters {
 	uint64_t requests[PROXY_STATUSES]; /* finished, by the status sent; [0]: none was */
 	/* From the first byte of the head to the last byte of the answer. */

@@ -116,7 +116,7 @@ struct backend {
 
 	struct silence silence;
 	int64_t silent_us;       /* quiet since then, and found silent; 0 = it is not */
-	int64_t silent_unix_us;  /* the same for people */
+	int64_t heard_after_us;  /* how long its last silence was */
 	int64_t silence_told_us; /* when the log last said so */
 	bool silence_is_told;    /* of this silence */
 

@@ -1,5 +1,7 @@
 #include "admin/history.h"
 
+#include "base/text.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,6 +40,18 @@ void history_note_state(struct history *history, const struct backend *backend)
 	if (backend->state != BACKEND_UP)
 		event->reason = outcome_word(backend->reason);
 	backend_describe_change(backend, event->text);
+}
+
+void history_note_silence(struct history *history, const struct backend *backend)
+{
+	struct history_event *event = history_next(history, backend);
+	char after[TEXT_DURATION_SIZE];
+
+	if (backend->silent_us > 0)
+		backend_describe_why(backend, event->text);
+	else
+		snprintf(event->text, sizeof(event->text), "no longer silent, after %s",
+		    text_of_duration(backend->heard_after_us, after));
 }
 
 size_t history_count(const struct history *history)

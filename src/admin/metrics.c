@@ -178,6 +178,18 @@ static void put_clients(const struct proxy *proxy, FILE *out)
 	for (enum outcome outcome = OUTCOME_GOOD + 1; outcome < OUTCOMES; outcome++)
 		fprintf(out, "rondo_retries_total{reason=\"%s\"} %llu\n", outcome_word(outcome),
 		    (unsigned long long)counters->retries[outcome]);
+	put_head(out, "rondo_retries_refused_total", "counter",
+	    "Requests that failed and were not tried again, by the reason.");
+	for (enum retry_refusal refusal = RETRY_ALLOWED + 1; refusal < RETRY_REFUSALS; refusal++)
+		fprintf(out, "rondo_retries_refused_total{reason=\"%s\"} %llu\n",
+		    retry_refusal_word(refusal),
+		    (unsigned long long)counters->retries_refused[refusal]);
+	put_head(out, "rondo_rescues_total", "counter",
+	    "Requests stuck on a silent backend: a second one answered (won), was asked in vain "
+	    "(lost), or could not be asked (refused).");
+	for (enum rescue_result result = RESCUE_WON; result < RESCUE_RESULTS; result++)
+		fprintf(out, "rondo_rescues_total{result=\"%s\"} %llu\n",
+		    proxy_rescue_words[result], (unsigned long long)counters->rescues[result]);
 }
 
 static void put_states(const struct ring *ring, FILE *out)
@@ -197,6 +209,16 @@ static void put_states(const struct ring *ring, FILE *out)
 			put_of_backend(out, "rondo_backend_state", ring->backends[i]);
 			fprintf(out, ",state=\"%s\"} %d\n", word, strcmp(now, word) == 0);
 		}
+	}
+}
+
+static void put_silence(const struct ring *ring, FILE *out)
+{
+	put_head(out, "rondo_backend_silent", "gauge",
+	    "1 while the backend is quiet for longer than is normal, and others answer.");
+	for (size_t i = 0; i < ring->count; i++) {
+		put_of_backend(out, "rondo_backend_silent", ring->backends[i]);
+		fprintf(out, "} %d\n", ring->backends[i]->silent_us > 0);
 	}
 }
 
@@ -317,6 +339,7 @@ void metrics_write(struct metrics *metrics, FILE *out)
 	    parse_llhttp_version());
 	put_clients(proxy, out);
 	put_states(proxy->ring, out);
+	put_silence(proxy->ring, out);
 	put_traffic(proxy->ring, out);
 	put_plain(out, "rondo_log_lines_dropped_total", "counter",
 	    "Log lines that could not be written.", (double)metrics_lines_dropped(metrics));

@@ -125,6 +125,8 @@ static void put_state(json_t *object, const struct backend *backend, const struc
 
 	put_text(object, "state", figures->state);
 	put_text(object, "why", figures->why);
+	put(object, "silent", json_boolean(backend->silent_us > 0));
+	put_seconds_or_null(object, "silent_for", figures->silent_for_us);
 	put_text(object, "reason", figures->is_judged ? outcome_word(backend->reason) : NULL);
 	put(object, "status", has_status ? json_integer(backend->reason_status) : json_null());
 	put_seconds(object, "since", figures->since_unix_us);
@@ -174,6 +176,7 @@ static void put_traffic(
 	put(object, "answers", answers);
 	put(object, "failures", outcomes_json(counters->failures));
 	put_count(object, "retries", counters->retries);
+	put_count(object, "silences", counters->silences);
 	put(object, "response", histogram_json(&figures->latency));
 }
 
@@ -239,6 +242,15 @@ static json_t *retries_json(const struct proxy_counters *counters)
 	return object;
 }
 
+static json_t *rescues_json(const struct proxy_counters *counters)
+{
+	json_t *object = json_object();
+
+	for (enum rescue_result result = RESCUE_WON; result < RESCUE_RESULTS; result++)
+		put_count(object, proxy_rescue_words[result], counters->rescues[result]);
+	return object;
+}
+
 static json_t *process_json(const struct metrics *metrics)
 {
 	const struct proxy *proxy = metrics->proxy;
@@ -281,6 +293,7 @@ json_t *status_json(const struct status_source *source)
 	put(object, "clients", clients_json(proxy));
 	put(object, "requests", requests_json(proxy));
 	put(object, "retries", retries_json(&proxy->counters));
+	put(object, "rescues", rescues_json(&proxy->counters));
 	for (size_t i = 0; i < ring->count; i++)
 		json_array_append_new(backends, status_backend_json(source, ring->backends[i]));
 	put(object, "backends", backends);

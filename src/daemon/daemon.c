@@ -508,6 +508,13 @@ static void on_backend_change(struct backend *backend, void *context)
 	history_note_state(&daemon->history, backend);
 }
 
+static void on_silence_change(struct backend *backend, void *context)
+{
+	struct daemon *daemon = context;
+
+	history_note_silence(&daemon->history, backend);
+}
+
 static void on_addresses_change(struct backend *backend, void *context)
 {
 	struct daemon *daemon = context;
@@ -574,6 +581,7 @@ static bool start_upstream(struct daemon *daemon)
 	    .on_settled = on_names_settled,
 	    .on_state = on_backend_change,
 	    .on_addresses = on_addresses_change,
+	    .on_silence = on_silence_change,
 	    .context = daemon,
 	};
 

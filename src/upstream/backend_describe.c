@@ -16,12 +16,22 @@ static const char *why_up(const struct backend *backend)
 	return words[backend->returned];
 }
 
+static void describe_silence(const struct backend *backend, char text[static BACKEND_TEXT_SIZE])
+{
+	char quiet[TEXT_DURATION_SIZE];
+
+	text_of_duration(loop_now_us(backend->env->loop) - backend->silent_us, quiet);
+	snprintf(text, BACKEND_TEXT_SIZE, "silent: no answer for %s, while others answer", quiet);
+}
+
 const char *backend_describe_why(const struct backend *backend, char text[static BACKEND_TEXT_SIZE])
 {
 	if (backend->draining)
 		snprintf(text, BACKEND_TEXT_SIZE, "drained by the operator");
 	else if (backend->unresolved)
 		snprintf(text, BACKEND_TEXT_SIZE, "no address known for %s", backend->host);
+	else if (backend->state == BACKEND_UP && backend->silent_us > 0)
+		describe_silence(backend, text);
 	else if (backend->state == BACKEND_UP)
 		snprintf(text, BACKEND_TEXT_SIZE, "%s", why_up(backend));
 	else

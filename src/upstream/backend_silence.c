@@ -1,5 +1,6 @@
 /* backend_silence - what a backend owes, and whether it is found silent: told once in a while. */
 #include "base/log.h"
+#include "base/text.h"
 #include "upstream/backend.h"
 
 /* Silences that come and go are not all told. */
@@ -31,29 +32,30 @@ static void tell(struct backend *backend)
 static void note_silence(struct backend *backend)
 {
 	int64_t quiet_us = now_us(backend) - backend->silence.quiet_us;
+	char text[TEXT_DURATION_SIZE];
 
 	backend->silent_us = backend->silence.quiet_us;
-	backend->silent_unix_us = loop_unix_us() - quiet_us;
 	backend->counters.silences++;
 	backend->silence_is_told = backend->silence_told_us == 0 ||
 				   now_us(backend) - backend->silence_told_us >= TELL_PAUSE_US;
 	if (!backend->silence_is_told)
 		return;
 	backend->silence_told_us = now_us(backend);
-	log_warning("backend %s is silent: no answer for %lld ms, while others answer",
-	    backend->name, (long long)(quiet_us / 1000));
+	log_warning("backend %s is silent: no answer for %s, while others answer", backend->name,
+	    text_of_duration(quiet_us, text));
 	tell(backend);
 }
 
 static void note_end_of_silence(struct backend *backend)
 {
-	int64_t silent_us = now_us(backend) - backend->silent_us;
+	char text[TEXT_DURATION_SIZE];
 
+	backend->heard_after_us = now_us(backend) - backend->silent_us;
 	backend->silent_us = 0;
 	if (!backend->silence_is_told)
 		return;
-	log_info("backend %s is no longer silent, after %lld ms", backend->name,
-	    (long long)(silent_us / 1000));
+	log_info("backend %s is no longer silent, after %s", backend->name,
+	    text_of_duration(backend->heard_after_us, text));
 	tell(backend);
 }
 

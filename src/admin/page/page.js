@@ -282,7 +282,8 @@ function failureCount(backend) {
 
 function stateCell(backend) {
 	const cell = element("div", {class: `state ${backend.state}`},
-		element("span", {class: "pill"}, backend.state), backend.why);
+		element("span", {class: "pill"}, backend.silent ? `${backend.state}, silent` : backend.state),
+		backend.why);
 	let when = `for ${age(backend.for)}`;
 	if (backend.next_try_in !== null)
 		when += backend.next_try_in > 0 ? `, next try in ${Math.ceil(backend.next_try_in)} s` : ", trying now";
