@@ -255,7 +255,7 @@ int64_t backend_patience_us(const struct backend *backend, int64_t now_us);
 bool backend_is_silent(struct backend *backend, int64_t seen_us);
 
 /* As silence_has_just_woken and silence_allows_look. */
-bool backend_has_just_woken(const struct backend *backend);
+bool backend_has_just_woken(const struct backend *backend, int64_t now_us);
 bool backend_allows_look(const struct backend *backend, int64_t seen_us);
 
 enum standing backend_standing(const struct backend *backend);

@@ -76,10 +76,13 @@ void rescue_watch(const struct attempt *attempt)
 
 	if (!attempt->pending.is_listed || !attempt->pending.may_move)
 		return;
-	int64_t patience_us = backend_patience_us(backend, loop_now_us(proxy->loop));
+	int64_t now_us = loop_now_us(proxy->loop);
+	int64_t patience_us = backend_patience_us(backend, now_us);
 	if (patience_us == TIMER_NEVER)
 		return;
 	int64_t due_us = attempt->pending.since_us + patience_us + 1;
+	if (due_us <= now_us)
+		due_us = now_us + LOOK_AGAIN_US;
 	if (due_us < proxy->rescue_timer.due_us)
 		timer_arm(loop_timers(proxy->loop), &proxy->rescue_timer, due_us);
 }

@@ -29,18 +29,18 @@ static void tell(struct backend *backend)
 		backend->env->on_silence(backend, backend->env->context);
 }
 
-static void note_silence(struct backend *backend)
+static void note_silence(struct backend *backend, int64_t seen_us)
 {
-	int64_t quiet_us = now_us(backend) - backend->silence.quiet_us;
+	int64_t quiet_us = seen_us - backend->silence.quiet_us;
 	char text[TEXT_DURATION_SIZE];
 
 	backend->silent_us = backend->silence.quiet_us;
 	backend->counters.silences++;
-	backend->silence_is_told = backend->silence_told_us == 0 ||
-				   now_us(backend) - backend->silence_told_us >= TELL_PAUSE_US;
+	backend->silence_is_told =
+	    backend->silence_told_us == 0 || seen_us - backend->silence_told_us >= TELL_PAUSE_US;
 	if (!backend->silence_is_told)
 		return;
-	backend->silence_told_us = now_us(backend);
+	backend->silence_told_us = seen_us;
 	log_warning("backend %s is silent: no answer for %s, while others answer", backend->name,
 	    text_of_duration(quiet_us, text));
 	tell(backend);
@@ -67,14 +67,14 @@ bool backend_is_silent(struct backend *backend, int64_t seen_us)
 	    !silence_is_noted_by_others(common, &backend->silence))
 		return false;
 	if (backend->silent_us == 0)
-		note_silence(backend);
+		note_silence(backend, seen_us);
 	return true;
 }
 
-bool backend_has_just_woken(const struct backend *backend)
+bool backend_has_just_woken(const struct backend *backend, int64_t now_us)
 {
 	return silence_has_just_woken(
-	    &backend->env->silence, &backend->silence, most_us(backend), now_us(backend));
+	    &backend->env->silence, &backend->silence, most_us(backend), now_us);
 }
 
 bool backend_allows_look(const struct backend *backend, int64_t seen_us)

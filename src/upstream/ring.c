@@ -545,7 +545,8 @@ static bool answers_surely(
 	return is_open(backend) && backend_standing(backend) == STANDING_UP &&
 	       !search_had(&search, backend) && !is_full(backend) &&
 	       (silence->owed_count == 0 || silence->heard_us > since_us) &&
-	       !backend_has_just_woken(backend) && !backend_is_silent(backend, request->seen_us);
+	       !backend_has_just_woken(backend, request->now_us) &&
+	       !backend_is_silent(backend, request->seen_us);
 }
 
 bool ring_pick_second(struct ring *ring, const struct ring_request *request, int64_t since_us)
