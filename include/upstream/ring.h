@@ -7,7 +7,7 @@
  * highest (the first of equals) and lowers it by the sum, so turns interleave (a a b a, not a a a
  * b). Either way a backend that is skipped gives its turns to all the others evenly, and no backend
  * is ever owed more than one round, however weights change and backends come and go. No sockets and
- * no clock: now is an argument. Nothing but ring_set can fail.
+ * no clock: now is an argument. Nothing but ring_prepare_list can fail.
  *
  * The ring holds its backends (backend_hold). Requests in flight hold theirs, so a ring may change
  * at any time.
@@ -60,9 +60,6 @@ void ring_commit_list(struct ring *ring, struct ring_list *list);
 
 /* Gives it up. Does nothing to an empty one. */
 void ring_cancel_list(struct ring_list *list);
-
-/* Prepares and commits in one. False without memory: nothing changed. */
-bool ring_set(struct ring *ring, struct backend *const *backends, size_t count);
 
 /* Sets the weight of one of its backends for the operator. It stays, over reloads too, until a call
  * with 0 gives the backend the weight of its options again. */

@@ -96,16 +96,6 @@ void ring_commit_list(struct ring *ring, struct ring_list *list)
 	ring_cancel_list(&old);
 }
 
-bool ring_set(struct ring *ring, struct backend *const *backends, size_t count)
-{
-	struct ring_list list;
-
-	if (!ring_prepare_list(&list, backends, count))
-		return false;
-	ring_commit_list(ring, &list);
-	return true;
-}
-
 bool ring_has(const struct ring *ring, const struct backend *backend)
 {
 	for (size_t i = 0; i < ring->count; i++) {

@@ -243,6 +243,7 @@ static struct backend *create_backend(struct server *server)
 static void configure_ring(void)
 {
 	struct backend *list[SERVERS] = {NULL};
+	struct ring_list prepared;
 	size_t count = 0;
 
 	for (size_t i = 0; i < world.profile.servers; i++) {
@@ -260,8 +261,9 @@ static void configure_ring(void)
 		}
 		list[count++] = backend;
 	}
-	if (!ring_set(&world.ring, list, count))
+	if (!ring_prepare_list(&prepared, list, count))
 		abort();
+	ring_commit_list(&world.ring, &prepared);
 	for (size_t i = 0; i < count; i++)
 		backend_drop(list[i]);
 }

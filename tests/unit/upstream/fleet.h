@@ -5,7 +5,7 @@
 #define RONDO_TESTS_UPSTREAM_FLEET_H
 
 #include "base/log.h"
-#include "upstream/ring.h"
+#include "ring_list.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,7 +60,7 @@ static inline void fleet_init(struct fleet *fleet, size_t count, const unsigned 
 		fleet->backends[i] = backend_create(&fleet->env, &options);
 		assert_non_null(fleet->backends[i]);
 	}
-	assert_true(ring_set(&fleet->ring, fleet->backends, count));
+	ring_take_list(&fleet->ring, fleet->backends, count);
 }
 
 static inline void fleet_finish(struct fleet *fleet)

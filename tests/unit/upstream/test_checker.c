@@ -1,4 +1,5 @@
 #include "checker.h"
+#include "ring_list.h"
 #include "world.h"
 
 #include <errno.h>
@@ -51,7 +52,7 @@ static void town_init(struct town *town)
 		town->listeners[i] = world_listen("127.0.0.1", &town->addrs[i]);
 		town->backends[i] = world_backend(&town->world, &town->addrs[i]);
 	}
-	assert_true(ring_set(&town->ring, town->backends, SITES));
+	ring_take_list(&town->ring, town->backends, SITES);
 }
 
 static void town_start(struct town *town, const char *path)
@@ -352,7 +353,7 @@ static void a_socket_in_the_file_system_is_localhost(void **state)
 	backend_drop(town.backends[IT]);
 	town.backends[IT] = backend_create(&town.world.env, &options);
 	assert_non_null(town.backends[IT]);
-	assert_true(ring_set(&town.ring, town.backends, SITES));
+	ring_take_list(&town.ring, town.backends, SITES);
 	close(town.listeners[IT]);
 	town.listeners[IT] = net_listen(&town.backends[IT]->addrs[0], &listen_options);
 	assert_true(town.listeners[IT] >= 0);
@@ -612,7 +613,7 @@ static void checks_take_down_and_bring_back(void **state)
 
 	(void)state;
 	town_init(&town);
-	assert_true(ring_set(&town.ring, town.backends, 1));
+	ring_take_list(&town.ring, town.backends, 1);
 	town.options.interval_us = 30 * MS;
 	town_start(&town, "/health");
 	struct backend *backend = town.backends[0];
@@ -666,16 +667,16 @@ static void checks_are_spread_anew_only_for_another_schedule(void **state)
 	assert_false(somebody_came(&town, 0));
 	turned[0] = town.backends[1];
 	turned[1] = town.backends[0];
-	assert_true(ring_set(&town.ring, turned, SITES));
+	ring_take_list(&town.ring, turned, SITES);
 	town_start(&town, "/health");
 	town_idle(&town);
 	assert_false(somebody_came(&town, 0));
 	assert_false(somebody_came(&town, 1));
 
-	assert_true(ring_set(&town.ring, turned, 1));
+	ring_take_list(&town.ring, turned, 1);
 	town_start(&town, "/health");
 	answer_one(&town, 1, HEAD_200);
-	assert_true(ring_set(&town.ring, town.backends, SITES));
+	ring_take_list(&town.ring, town.backends, SITES);
 	town_start(&town, "/health");
 	answer_one(&town, 0, HEAD_200);
 	town_start(&town, "/other");
@@ -695,7 +696,7 @@ static void there_is_one_check_at_a_time(void **state)
 
 	(void)state;
 	town_init(&town);
-	assert_true(ring_set(&town.ring, town.backends, 1));
+	ring_take_list(&town.ring, town.backends, 1);
 	town.options.interval_us = 1 * MS;
 	town_start(&town, "/health");
 	int fd = town_hear(&town, 0, request);
@@ -734,14 +735,14 @@ static void a_backend_may_leave_the_ring_while_it_is_checked(void **state)
 	town_start(&town, "/health");
 	int fd = town_hear(&town, IT, request);
 	assert_int_equal(town.backends[IT]->holders, 3);
-	assert_true(ring_set(&town.ring, &town.backends[0], 1));
+	ring_take_list(&town.ring, &town.backends[0], 1);
 	assert_int_equal(town.backends[IT]->holders, 2);
 	checker_wake(town.checker);
 	WORLD_UNTIL(&town.world, net_read(fd, &byte, 1) == 0);
 	assert_int_equal(town.backends[IT]->holders, 1);
 	assert_int_equal(town.backends[IT]->state, BACKEND_DOWN);
 	/* And come again. */
-	assert_true(ring_set(&town.ring, town.backends, SITES));
+	ring_take_list(&town.ring, town.backends, SITES);
 	checker_wake(town.checker);
 	close(fd);
 	fd = town_hear(&town, IT, request);
@@ -764,7 +765,7 @@ static void a_check_survives_a_change_of_the_ring(void **state)
 	int fd = town_hear(&town, IT, request);
 	turned[0] = town.backends[IT];
 	turned[1] = town.backends[0];
-	assert_true(ring_set(&town.ring, turned, SITES));
+	ring_take_list(&town.ring, turned, SITES);
 	checker_wake(town.checker);
 	world_turn(&town.world);
 	say(fd, HEAD_200);

@@ -1,4 +1,5 @@
 #include "upstream/names.h"
+#include "ring_list.h"
 #include "world.h"
 
 /* ---- a resolver that answers when it is told to */
@@ -122,7 +123,7 @@ static void open_stage(struct stage *stage, size_t count, const char *const *hos
 		stage->backends[i] = backend_create(&stage->world.env, &options);
 		assert_non_null(stage->backends[i]);
 	}
-	assert_true(ring_set(&stage->ring, stage->backends, count));
+	ring_take_list(&stage->ring, stage->backends, count);
 	stage->names = names_create(&(struct names_start){.loop = stage->world.loop,
 	    .ring = &stage->ring,
 	    .on_settled = on_settled,
@@ -268,7 +269,7 @@ static void who_leaves_the_ring_is_forgotten(void **state)
 	open_stage(&stage, 2, two);
 	names_refresh(stage.names);
 	answer(0, "127.0.0.2", 30);
-	assert_true(ring_set(&stage.ring, stage.backends, 1));
+	ring_take_list(&stage.ring, stage.backends, 1);
 	assert_int_equal(stage.backends[1]->holders, 2);
 	names_refresh(stage.names);
 	assert_int_equal(resolver.cancelled, 1);
@@ -317,10 +318,10 @@ static void who_shall_come_into_the_ring_is_waited_for(void **state)
 	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 2);
 	assert_false(coming[2]->unresolved);
-	assert_true(ring_set(&stage.ring, coming, COUNT(coming)));
+	ring_take_list(&stage.ring, coming, COUNT(coming));
 	names_refresh(stage.names);
 	assert_string_equal(resolver.hosts[5], "c.test");
-	assert_true(ring_set(&stage.ring, coming, 2));
+	ring_take_list(&stage.ring, coming, 2);
 	names_refresh(stage.names);
 	assert_int_equal(coming[2]->holders, 1);
 	backend_drop(coming[2]);

@@ -568,13 +568,13 @@ static void another_list_goes_on_where_the_last_was(void **state)
 	fleet_expect(&fleet, "ab", 1 * S);
 	/* c, whose turn it was, is gone; d is next. */
 	struct backend *without[] = {b[4], b[3], b[0], b[1]};
-	assert_true(ring_set(&fleet.ring, without, 4));
+	ring_take_list(&fleet.ring, without, 4);
 	assert_int_equal(b[2]->holders, 1);
 	assert_int_equal(b[3]->holders, 2);
 	fleet_expect(&fleet, "dabedabe", 1 * S);
-	assert_true(ring_set(&fleet.ring, NULL, 0));
+	ring_take_list(&fleet.ring, NULL, 0);
 	fleet_expect(&fleet, "-", 1 * S);
-	assert_true(ring_set(&fleet.ring, b, 5));
+	ring_take_list(&fleet.ring, b, 5);
 	fleet_expect(&fleet, "abcde", 1 * S);
 	fleet_finish(&fleet);
 }

@@ -740,7 +740,7 @@ static void nobody_is_judged_outside_of_the_ring(void **state)
 
 	(void)state;
 	fleet_init(&fleet, 3, NULL);
-	assert_true(ring_set(&fleet.ring, &fleet.backends[1], 2));
+	ring_take_list(&fleet.ring, &fleet.backends[1], 2);
 	ask(&fleet, "a=status b=good", NOW);
 	ask(&fleet, "a=refused b=good", NOW);
 	expect_states(&fleet, "U U U", "removed");
