@@ -155,6 +155,20 @@ static void put_histogram(FILE *out, const char *name, const struct backend *bac
 	}
 }
 
+/* Only the limits of retries: a request that may not be repeated, or for which no backend is left,
+ * meets none. */
+static void put_refusals(const uint64_t refused[static RETRY_REFUSALS], FILE *out)
+{
+	static const enum retry_refusal limits[] = {
+	    RETRY_REFUSED_BUDGET, RETRY_REFUSED_BODY, RETRY_REFUSED_TRIES, RETRY_REFUSED_DEADLINE};
+
+	put_head(out, "rondo_retries_refused_total", "counter",
+	    "Failed tries that were not followed by another, by the limit that forbade it.");
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		fprintf(out, "rondo_retries_refused_total{reason=\"%s\"} %llu\n",
+		    retry_refusal_word(limits[i]), (unsigned long long)refused[limits[i]]);
+}
+
 static void put_clients(const struct proxy *proxy, FILE *out)
 {
 	const struct proxy_counters *counters = &proxy->counters;
@@ -178,12 +192,7 @@ static void put_clients(const struct proxy *proxy, FILE *out)
 	for (enum outcome outcome = OUTCOME_GOOD + 1; outcome < OUTCOMES; outcome++)
 		fprintf(out, "rondo_retries_total{reason=\"%s\"} %llu\n", outcome_word(outcome),
 		    (unsigned long long)counters->retries[outcome]);
-	put_head(out, "rondo_retries_refused_total", "counter",
-	    "Requests that failed and were not tried again, by the reason.");
-	for (enum retry_refusal refusal = RETRY_ALLOWED + 1; refusal < RETRY_REFUSALS; refusal++)
-		fprintf(out, "rondo_retries_refused_total{reason=\"%s\"} %llu\n",
-		    retry_refusal_word(refusal),
-		    (unsigned long long)counters->retries_refused[refusal]);
+	put_refusals(counters->retries_refused, out);
 	put_head(out, "rondo_rescues_total", "counter",
 	    "Requests stuck on a silent backend: a second one answered (won), was asked in vain "
 	    "(lost), or could not be asked (refused).");

@@ -91,6 +91,10 @@ static void every_counter_has_its_line(void **state)
 	    "rondo_backend_connections{backend=\"a\\\"<b>\\\\c\\n\",state=\"idle\"} 6",
 	    "rondo_backend_failures_total{backend=\"a\\\"<b>\\\\c\\n\",reason=\"timeout\"} 9",
 	    "rondo_retries_total{reason=\"timeout\"} 8",
+	    "rondo_retries_refused_total{reason=\"budget\"} 1",
+	    "rondo_retries_refused_total{reason=\"body\"} 2",
+	    "rondo_retries_refused_total{reason=\"tries\"} 3",
+	    "rondo_retries_refused_total{reason=\"deadline\"} 4",
 	    "rondo_log_lines_dropped_total 0",
 	    "rondo_config_last_reload_successful 0",
 	};
@@ -105,6 +109,10 @@ static void every_counter_has_its_line(void **state)
 	house.proxy.counters.duration[PROXY_LATENCY_BUCKETS - 1] = 1;
 	house.proxy.counters.duration_sum_us = 20500 * (uint64_t)MS;
 	house.proxy.counters.retries[OUTCOME_LATE] = 8;
+	house.proxy.counters.retries_refused[RETRY_REFUSED_BUDGET] = 1;
+	house.proxy.counters.retries_refused[RETRY_REFUSED_BODY] = 2;
+	house.proxy.counters.retries_refused[RETRY_REFUSED_TRIES] = 3;
+	house.proxy.counters.retries_refused[RETRY_REFUSED_DEADLINE] = 4;
 	house.backend.state = BACKEND_DOWN;
 	house.backend.reason = OUTCOME_LATE;
 	house.backend.counters.answers[2] = 7;
