@@ -1242,9 +1242,6 @@ static void exchange_on_due(void *request)
 		states[exchange->state].late(exchange);
 }
 
-/* A client that is gone does not need its answer. In a tunnel both sides may be ended while bytes
- * are still on their way: there, reading and sending report the end, but rondo does not read from a
- * client that has ended its side. */
 static void exchange_on_broken(void *request)
 {
 	struct exchange *exchange = request;

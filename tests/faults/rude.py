@@ -228,7 +228,7 @@ for each, words in ((lambda connection: connection.close(), "an end"), (reset, "
 
 
 @fault("F08", "a failing answer that is passed on for want of a better one, and cut off, is its backend's fault")
-def a_parked_answer_is_cut_off(world):
+def a_kept_answer_is_cut_off(world):
     may_end = threading.Event()
 
     def script(connection):
