@@ -156,7 +156,7 @@ function quantile({counts, bounds}, fraction) {
 const CENTRE = {x: 230, y: 148};
 const RADIUS = 84;
 
-/* Who is up sits on the ring, who is down has fallen off it, who is on trial is on the way back. */
+/* A backend that is up is on the ring, one that is down is outside it, one on trial is between the two. */
 function distance(state) {
 	return {up: RADIUS, trial: RADIUS + 11}[state] || RADIUS + 22;
 }
@@ -452,7 +452,7 @@ function draw() {
 	drawRing(status);
 	drawRate();
 	drawLatency();
-	/* Whoever selects text would lose the selection. */
+	/* Drawing anew would remove a selection of text. */
 	if (!getSelection().isCollapsed)
 		return;
 	drawBackends(status);
