@@ -57,8 +57,8 @@ enum {
 	BLOCKS_PER_CLIENT = 4,
 	BACKEND_CONNECTIONS_PER_CLIENT = 4,
 	TIMERS_PER_CLIENT = 6,
-	OTHER_BLOCKS = 64,
-	OTHER_TIMERS = 1024
+	OTHER_BLOCKS = 64 + STRAGGLERS_MAX,
+	OTHER_TIMERS = 1024 + 2 * STRAGGLERS_MAX
 };
 
 static bool reserve_timers(struct daemon *daemon, const struct config *config)
@@ -80,7 +80,7 @@ static void raise_limit(size_t *limit, size_t needed)
 static void set_limits(struct daemon *daemon, const struct config *config)
 {
 	size_t clients = config->rules.limits.connections;
-	size_t connections = BACKEND_CONNECTIONS_PER_CLIENT * clients;
+	size_t connections = BACKEND_CONNECTIONS_PER_CLIENT * clients + STRAGGLERS_MAX;
 
 	daemon->proxy.sessions.slab.limit = clients;
 	raise_limit(&daemon->blocks.limit, BLOCKS_PER_CLIENT * clients + OTHER_BLOCKS);

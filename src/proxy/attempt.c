@@ -321,7 +321,8 @@ static enum attempt_result open_link(struct attempt *attempt)
 	link->conn.on_event = on_link_event;
 	if (!connecting)
 		return start_sending(attempt);
-	attempt->pending.may_move = attempt->request->head != NULL;
+	/* Only while no connection before took bytes of the request. */
+	attempt->pending.may_move = attempt->request->head && !attempt->was_sent;
 	backend_connects(attempt->record->backend, &attempt->pending);
 	return ATTEMPT_WAITS;
 }

@@ -933,8 +933,9 @@ static enum step give_up_connect(struct exchange *exchange)
 	struct attempt *attempt = exchange->attempt;
 	const struct ring_request request = for_ring(exchange);
 
-	if (!has_two(exchange) && (exchange->try_count == VERDICT_MAX_TRIES ||
-				      !ring_can_pick_well(exchange->with.proxy->ring, &request)))
+	if (now_us(exchange) >= exchange->with.deadline_us ||
+	    (!has_two(exchange) && (exchange->try_count == VERDICT_MAX_TRIES ||
+				       !ring_can_pick_well(exchange->with.proxy->ring, &request))))
 		return STEP_WAIT;
 	attempt->record->outcome = OUTCOME_GIVEN_UP;
 	attempt->record->took_us = now_us(exchange) - attempt->began_us;

@@ -372,6 +372,32 @@ void __wrap_verdict_settle(struct ring *ring, const struct verdict_case *request
 	end_hearing(&hearing);
 }
 
+/* A server that nobody waits for any more answers, or does not. */
+void __real_verdict_straggler(struct ring *ring, const struct try_record *try, int64_t now_us);
+void __wrap_verdict_straggler(struct ring *ring, const struct try_record *try, int64_t now_us);
+void __wrap_verdict_straggler(struct ring *ring, const struct try_record *try, int64_t now_us)
+{
+	static const struct backend other;
+	struct hearing hearing = begin_hearing(ring, now_us);
+	const struct verdict_case good = {.tries = try, .count = 1};
+	const struct verdict_case bad = {.tries = try, .count = 1, .is_repeatable = true};
+	struct picture *picture = find_picture(&hearing, try->backend);
+	bool is_hard = outcome_blame(try->outcome) == BLAME_HARD;
+	int64_t window_us = ring->options.retry_window_us;
+
+	if (picture && picture->state == BACKEND_TRIAL)
+		window_us = doubled(ring, picture);
+	__real_verdict_straggler(ring, try, now_us);
+	if (try->outcome == OUTCOME_GOOD)
+		hear_good(&hearing, &good, try);
+	else if (!is_hard && outcome_blame(try->outcome) == BLAME_SOFT)
+		hear_bad(&hearing, &bad, &other, try);
+	else if (is_hard && picture && picture->epoch == try->epoch &&
+		 picture->state != BACKEND_DOWN)
+		goes_down(picture, try->outcome, window_us, "who does not connect is down");
+	end_hearing(&hearing);
+}
+
 /* ---- what became of an answer */
 
 static enum backend_record record_of_content(bool is_repeatable)

@@ -32,7 +32,10 @@ static struct {
 	uint64_t requests[SECONDS], retries[SECONDS];
 	int64_t second;
 	uint64_t granted;
-	int last_picked; /* position in the ring; -1 = none yet */
+	/* A stuck request that has found a second server, and still needs a token and its budget. */
+	struct given *moving;
+	uint64_t tokens, moved; /* what has come in, in hundredths, and requests that moved */
+	int last_picked;        /* position in the ring; -1 = none yet */
 	uint64_t picks[SERVERS], pick_count;
 	uint64_t denied; /* second sendings that the budget did not allow */
 } law;
@@ -49,6 +52,8 @@ void law_start(void)
 	law.granted = 0;
 	law.last_picked = -1;
 	law.pick_count = law.denied = 0;
+	law.tokens = law.moved = 0;
+	law.moving = NULL;
 	memset(law.picks, 0, sizeof(law.picks));
 	memset(law.requests, 0, sizeof(law.requests));
 	memset(law.retries, 0, sizeof(law.retries));
@@ -105,10 +110,26 @@ struct asking {
 	size_t count;
 };
 
+/* Nothing was sent where a connect was given up. */
+static bool is_given_up(const struct backend *backend, const struct asking *asking)
+{
+	for (size_t i = 0; i < asking->count; i++)
+		if (asking->tries[i].backend == backend &&
+		    asking->tries[i].outcome == OUTCOME_GIVEN_UP)
+			return true;
+	return false;
+}
+
+static bool is_passed_over(const struct backend *backend, const struct asking *asking)
+{
+	return backend->silent_us > 0 || is_given_up(backend, asking);
+}
+
 static bool is_free(const struct backend *backend, const struct asking *asking)
 {
 	for (size_t i = 0; i < asking->count; i++)
-		if (asking->tries[i].backend == backend)
+		if (asking->tries[i].backend == backend &&
+		    asking->tries[i].outcome != OUTCOME_GIVEN_UP)
 			return false;
 	return law_is_open(backend) && (backend->options.max_connections == 0 ||
 					   backend->active < backend->options.max_connections);
@@ -165,6 +186,9 @@ static const struct backend *find_better(const struct asking *asking, const stru
 		const struct backend *other = asking->ring->backends[i];
 
 		if (other == picked || !is_free(other, asking))
+			continue;
+		/* Who is silent, or did not connect in time, comes after all who are in turn. */
+		if (picked && is_in_turn(picked) && is_passed_over(other, asking))
 			continue;
 		if (is_in_turn(other) && (!picked || !is_in_turn(picked)))
 			return other;
@@ -307,9 +331,10 @@ enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_requ
 		/* An answer that falls through is kept in its attempt. */
 		const struct attempt *last =
 		    exchange->attempt ? exchange->attempt : exchange->other;
-		int64_t ended_us = last->began_us + tries[count - 1].took_us;
-		check("the next try begins at once", now_us == ended_us, "%lld us later",
-		    (long long)(now_us - ended_us));
+		int64_t ended_us = last ? last->began_us + last->record->took_us : now_us;
+		check("the next try begins at once",
+		    now_us == ended_us || tries[count - 1].outcome == OUTCOME_GIVEN_UP,
+		    "%lld us later", (long long)(now_us - ended_us));
 	}
 	check("who could be picked is picked", picked || !given->is_promised, "%zu tries", count);
 	given->is_promised = false;
@@ -322,6 +347,57 @@ enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_requ
 			*trial_of(picked) = exchange;
 	}
 	return result;
+}
+
+/* ---- silence */
+
+bool __real_ring_pick_second(
+    struct ring *ring, const struct ring_request *request, int64_t since_us);
+bool __wrap_ring_pick_second(
+    struct ring *ring, const struct ring_request *request, int64_t since_us);
+bool __wrap_ring_pick_second(
+    struct ring *ring, const struct ring_request *request, int64_t since_us)
+{
+	struct given *given = find_owner(request->tries);
+	const struct asking asking = {ring, given, request->tries, request->count};
+	bool is_picked = __real_ring_pick_second(ring, request, since_us);
+
+	law.moving = is_picked ? given : NULL;
+	if (!is_picked)
+		return false;
+	const struct backend *picked = request->tries[request->count].backend;
+	const struct silence *silence = &picked->silence;
+	check("a stuck request goes to a second server that is free and up",
+	    is_free(picked, &asking) && picked->state == BACKEND_UP, "%s", picked->name);
+	check("a stuck request goes to a server that answers",
+	    (silence->owed_count == 0 || silence->heard_us > since_us) && picked->silent_us == 0,
+	    "%s", picked->name);
+	check("a stuck request has been sent", given && given->count > 0, "%s", picked->name);
+	return true;
+}
+
+void __real_silence_request(struct silence_common *common, int64_t now_us);
+void __wrap_silence_request(struct silence_common *common, int64_t now_us);
+void __wrap_silence_request(struct silence_common *common, int64_t now_us)
+{
+	law.tokens += common->options.rescue_percent;
+	__real_silence_request(common, now_us);
+}
+
+bool __real_silence_take_token(struct silence_common *common, int64_t now_us);
+bool __wrap_silence_take_token(struct silence_common *common, int64_t now_us);
+bool __wrap_silence_take_token(struct silence_common *common, int64_t now_us)
+{
+	bool is_taken = __real_silence_take_token(common, now_us);
+
+	law.moved += is_taken;
+	/* Ten, and those of one second once more. */
+	check("no more requests move than the tokens allow",
+	    !is_taken || law.moved * 100 <= 1000 + 2 * law.tokens, "%llu of %llu requests",
+	    (unsigned long long)law.moved, (unsigned long long)world.request_count);
+	if (!is_taken)
+		law.moving = NULL;
+	return is_taken;
 }
 
 bool __real_ring_can_pick(struct ring *ring, const struct ring_request *request);
@@ -370,6 +446,15 @@ static bool may_have_been_sent(const struct given *given, const struct request *
 	return request->visit_count > 0 || net_world.unheard > given->unheard;
 }
 
+static size_t count_given_up(const struct verdict_case *verdict)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < verdict->count; i++)
+		count += verdict->tries[i].outcome == OUTCOME_GIVEN_UP;
+	return count;
+}
+
 /* The last try failed, and there will be no other: is there a reason? */
 static bool has_reason_to_give_up(const struct given *given, const struct verdict_case *verdict)
 {
@@ -380,7 +465,8 @@ static bool has_reason_to_give_up(const struct given *given, const struct verdic
 	if (!request || given->found_nobody || given->denied < law.denied ||
 	    oracle_was_short(request) || oracle_may_have_lost_client(request))
 		return true;
-	return verdict->count >= rules->tries || is_out_of_time(given, request) ||
+	return verdict->count - count_given_up(verdict) >= rules->tries ||
+	       is_out_of_time(given, request) ||
 	       (may_have_been_sent(given, request) && !oracle_must_repeat(request, rules));
 }
 
@@ -411,6 +497,15 @@ static void check_repeatable(const struct given *given, bool is_repeatable)
 	    "request %lld", (long long)world_index(request));
 }
 
+/* Of two that were asked at a time, the first may have answered after the second failed. */
+static bool has_good(const struct verdict_case *request)
+{
+	for (size_t i = 0; i < request->count; i++)
+		if (request->tries[i].outcome == OUTCOME_GOOD)
+			return true;
+	return false;
+}
+
 void law_check_tries(const struct verdict_case *request)
 {
 	struct given *given = find_owner(request->tries);
@@ -430,7 +525,8 @@ void law_check_tries(const struct verdict_case *request)
 		    (request->tries[i].standing != STANDING_UP) == (given->states[i] != BACKEND_UP),
 		    "try %zu, of %s", i, request->tries[i].backend->name);
 	check("a request is tried again where it may be",
-	    request->count == 0 || !is_failure(request->tries[request->count - 1].outcome) ||
+	    request->count == 0 || has_good(request) ||
+		!is_failure(request->tries[request->count - 1].outcome) ||
 		has_reason_to_give_up(given, request),
 	    "it ends after %zu tries", request->count);
 }
@@ -517,6 +613,9 @@ bool __wrap_budget_take_retry(struct budget *budget, unsigned percent, int64_t n
 	    granted == (percent >= 100 || retries < requests * percent / 100 + 10 * BUDGET_SECONDS),
 	    "%llu retries of %llu requests at %u percent", (unsigned long long)retries,
 	    (unsigned long long)requests, percent);
+	if (granted && law.moving)
+		law.moving->states[law.moving->count++] = BACKEND_UP;
+	law.moving = NULL;
 	law.retries[slot_of(now_us)] += granted;
 	law.granted += granted;
 	law.denied += !granted;

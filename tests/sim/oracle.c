@@ -234,8 +234,20 @@ static void check_answer_time(const struct visit *visit)
 		return;
 	if (visit->taken < visit->content_at)
 		check_head_time(visit);
-	else if (!is_retry_status(request, visit->status))
+	else if (!is_retry_status(request, visit->status) && request->logged == 0)
 		check_content_time(request, visit);
+}
+
+/* Its request is over, or has the answer of another server; this one is still listened to. */
+static bool is_straggler(const struct request *request, const struct visit *visit)
+{
+	for (unsigned i = 0; i < request->visit_count; i++) {
+		const struct visit *other = &world.visits[request->visits[i]];
+
+		if (other != visit && other->heading_us > 0)
+			return true;
+	}
+	return request->logged > 0;
 }
 
 void oracle_visit_ends(const struct visit *visit)
@@ -247,12 +259,14 @@ void oracle_visit_ends(const struct visit *visit)
 
 		check_answer_time(visit);
 		check("nothing is waited for by a client that has gone",
-		    !oracle_has_lost_client(request) || visit->switches,
+		    !oracle_has_lost_client(request) || visit->switches ||
+			is_straggler(request, visit),
 		    "request %lld at server %d", (long long)visit->request, visit->server);
 	}
 	if (visit->request < 0 || visit->got_bytes || visit->sent_us == 0 || visit->is_lost)
 		return;
-	check_deadline(&world.requests[visit->request], visit->judged_us);
+	if (!is_straggler(&world.requests[visit->request], visit))
+		check_deadline(&world.requests[visit->request], visit->judged_us);
 	/* By the clock that was read before its last byte was accepted and this much later it is late. */
 	due_us = visit->sent_us + world.servers[visit->server].options.max_delay_response_us;
 	check("max_delay_response is not late by more than a turn",
@@ -502,7 +516,8 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 			   visit->is_bad_content);
 	case OUTCOME_STALE:
 		check("a connection that was stale is followed by a fresh one to the same server",
-		    !oracle_must_repeat(request, &world.rules[request->rules_last].retry) ||
+		    request->visit_count > 1 ||
+			!oracle_must_repeat(request, &world.rules[request->rules_last].retry) ||
 			request->rules_first != request->rules_last,
 		    "request %lld, server %d", (long long)world_index(request), server->index);
 		if (visit)
@@ -525,8 +540,10 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 	case OUTCOME_DEADLINE:
 		return trace_now_us() >= request->began_us + least_deadline_us(request);
 	case OUTCOME_SILENT:
+		return visit && visit->sent_us > 0;
 	case OUTCOME_LOST:
 	case OUTCOME_GIVEN_UP:
+		return true;
 	case OUTCOME_CHECK:
 	case OUTCOMES:
 		break;
@@ -557,18 +574,22 @@ static bool is_true(
 static void check_tries(struct request *request, const struct access_record *record)
 {
 	unsigned most = 0;
+	size_t tries = 0;
 
 	ANY_RULES(request, rules)
 	if (rules->retry.tries > most)
 		most = rules->retry.tries;
-	check("a request has so many tries", record->try_count <= most, "request %lld: %zu",
-	    (long long)world_index(request), record->try_count);
+	for (size_t i = 0; i < record->try_count; i++)
+		tries += record->tries[i].outcome != OUTCOME_GIVEN_UP;
+	check("a request has so many tries", tries <= most, "request %lld: %zu",
+	    (long long)world_index(request), tries);
 	for (size_t i = 0; i < record->try_count; i++) {
 		const struct try_record *try = &record->tries[i];
 
 		for (size_t j = 0; j < i; j++)
 			check("a request goes to no server twice",
-			    record->tries[j].backend != try->backend,
+			    record->tries[j].backend != try->backend ||
+				record->tries[j].outcome == OUTCOME_GIVEN_UP,
 			    "request %lld, tries %zu and %zu", (long long)world_index(request), j,
 			    i);
 		trace_word("request #: @ of server #", outcome_word(try->outcome),

@@ -175,6 +175,20 @@ static void choose_ring_options(void)
 	    world.ring.options.retry_window_us * (1 + dice_below(dice, 8));
 }
 
+static void choose_silence(void)
+{
+	struct dice *dice = &world.dice;
+	static const unsigned percents[] = {0, 5, 100};
+
+	world.env.silence.options = (struct silence_options){
+	    .after_us =
+		dice_chance(dice, 5000) ? SILENCE_AUTO : dice_skewed(dice, 2 * MS, 200 * MS),
+	    .rescue_percent = percents[dice_below(dice, 3)],
+	};
+	if (world.profile.calm || dice_chance(dice, 3000))
+		world.env.silence.options.after_us = SILENCE_OFF;
+}
+
 static void choose_backend(struct server *server)
 {
 	struct dice *dice = &world.dice;
@@ -330,13 +344,14 @@ static void build_proxy(void)
 	    .loop = world.loop,
 	    .blocks = &world.blocks,
 	    .connections = &world.connections,
-	    /* Two for each client, and for one that has just gone. */
-	    .connection_limit = dice_chance(&world.dice, 5000) ? BACKEND_CONNECTIONS
-							       : 2 * world.profile.clients + 2,
+	    /* Two for each client and for one that has just gone, and the stragglers. */
+	    .connection_limit = dice_chance(&world.dice, 5000)
+				    ? BACKEND_CONNECTIONS
+				    : 2 * world.profile.clients + 2 + STRAGGLERS_MAX,
 	    .idle_timeout_us = rules->timeouts.backend_idle_us,
 	    .on_change = on_backend_change,
-	    .silence.options.after_us = SILENCE_OFF,
 	};
+	choose_silence();
 	world.checker = checker_create(&world.ring, &world.env);
 	world.access_log =
 	    access_log_create(world.loop, &(struct access_log_options){.path = "off"});
