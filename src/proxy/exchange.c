@@ -1141,8 +1141,10 @@ static void wait(struct exchange *exchange)
 	wait_for_backend(exchange, wants.backend);
 	if (has_two(exchange))
 		conn_want(&exchange->other->link->conn, attempt_wants(exchange->other).backend);
-	timer_arm(loop_timers(exchange->with.proxy->loop), exchange->timer,
-	    states[exchange->state].due(exchange));
+	int64_t due_us = states[exchange->state].due(exchange);
+	/* One that is about to run in this round would only be put off to the next. */
+	if (exchange->timer->due_us != due_us)
+		timer_arm(loop_timers(exchange->with.proxy->loop), exchange->timer, due_us);
 }
 
 /* The wait is over. */

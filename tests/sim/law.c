@@ -497,11 +497,13 @@ static void check_repeatable(const struct given *given, bool is_repeatable)
 	    "request %lld", (long long)world_index(request));
 }
 
-/* Of two that were asked at a time, the first may have answered after the second failed. */
-static bool has_good(const struct verdict_case *request)
+/* Of two that were asked at a time, the first may have answered after the second failed, or was still asked when the request was
+ * given up. */
+static bool has_other(const struct verdict_case *request)
 {
 	for (size_t i = 0; i < request->count; i++)
-		if (request->tries[i].outcome == OUTCOME_GOOD)
+		if (request->tries[i].outcome == OUTCOME_GOOD ||
+		    request->tries[i].outcome == OUTCOME_CLIENT)
 			return true;
 	return false;
 }
@@ -525,7 +527,7 @@ void law_check_tries(const struct verdict_case *request)
 		    (request->tries[i].standing != STANDING_UP) == (given->states[i] != BACKEND_UP),
 		    "try %zu, of %s", i, request->tries[i].backend->name);
 	check("a request is tried again where it may be",
-	    request->count == 0 || has_good(request) ||
+	    request->count == 0 || has_other(request) ||
 		!is_failure(request->tries[request->count - 1].outcome) ||
 		has_reason_to_give_up(given, request),
 	    "it ends after %zu tries", request->count);
@@ -597,6 +599,15 @@ void __wrap_budget_request(struct budget *budget, int64_t now_us)
 	__real_budget_request(budget, now_us);
 }
 
+static void note_move(struct given *given)
+{
+	struct request *request = oracle_find_request(given->exchange->request.target);
+
+	given->states[given->count++] = BACKEND_UP;
+	if (request)
+		request->has_moved = true;
+}
+
 bool __real_budget_take_retry(struct budget *budget, unsigned percent, int64_t now_us);
 bool __wrap_budget_take_retry(struct budget *budget, unsigned percent, int64_t now_us);
 bool __wrap_budget_take_retry(struct budget *budget, unsigned percent, int64_t now_us)
@@ -614,7 +625,7 @@ bool __wrap_budget_take_retry(struct budget *budget, unsigned percent, int64_t n
 	    "%llu retries of %llu requests at %u percent", (unsigned long long)retries,
 	    (unsigned long long)requests, percent);
 	if (granted && law.moving)
-		law.moving->states[law.moving->count++] = BACKEND_UP;
+		note_move(law.moving);
 	law.moving = NULL;
 	law.retries[slot_of(now_us)] += granted;
 	law.granted += granted;

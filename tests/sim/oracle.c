@@ -92,7 +92,7 @@ bool oracle_was_short(const struct request *request)
 /* A connection from the pool was of no use any more: it died unheard, or what came first on it was left from before. */
 static bool was_stale(const struct visit *visit)
 {
-	return visit->is_reused &&
+	return visit->has_rested &&
 	       (visit->is_stray || visit->is_tainted || (visit->is_lost && !visit->got_bytes));
 }
 
@@ -244,7 +244,7 @@ static bool is_straggler(const struct request *request, const struct visit *visi
 	for (unsigned i = 0; i < request->visit_count; i++) {
 		const struct visit *other = &world.visits[request->visits[i]];
 
-		if (other != visit && other->heading_us > 0)
+		if (other != visit && other->is_answered)
 			return true;
 	}
 	return request->logged > 0;
@@ -306,7 +306,7 @@ static bool is_allowed_own(const struct request *request, unsigned status)
 	if (oracle_was_short(request) || request->is_tainted)
 		return true;
 	return (request->own_status == 0 || status == request->own_status) &&
-	       !request->has_fallen_through;
+	       (!request->has_fallen_through || request->has_moved);
 }
 
 /* If it was tried, all of it was here; and nothing stands against another. */
@@ -649,7 +649,7 @@ static void note_prospects(struct request *request, const struct access_record *
 		is_late |= outcome == OUTCOME_LATE || outcome == OUTCOME_STALLED ||
 			   outcome == OUTCOME_CONNECT_TIMEOUT || outcome == OUTCOME_DEADLINE;
 		is_tried |= outcome != OUTCOME_CLIENT && outcome != OUTCOME_SHORTAGE &&
-			    outcome != OUTCOME_BUSY;
+			    outcome != OUTCOME_BUSY && outcome != OUTCOME_GIVEN_UP;
 	}
 	request->own_status = is_late ? 504 : is_tried ? 502 : 503;
 	for (unsigned i = 0; i < request->visit_count; i++) {

@@ -52,6 +52,12 @@ static struct server_conn *create(struct server *server)
 	return conn;
 }
 
+/* A connect that went on without its request left a connection that has carried nothing yet. */
+static bool is_from_pool(const struct server_conn *conn)
+{
+	return conn->served > 0 || trace_now_us() > conn->connected_us + 1000;
+}
+
 static void forget(struct server_conn *conn)
 {
 	DL_DELETE(conn->server->connections, conn);
@@ -95,8 +101,10 @@ void server_drop(struct server_conn *conn, bool reset)
 	if (conn->last_visit >= 0 && conn->peer.channel->in.data)
 		world.visits[conn->last_visit].is_lost = true;
 	conn->server->lost_in_head |= visit && visit->request < 0;
-	if (!visit || visit->request < 0)
-		conn->server->outcomes[conn->served > 0 ? OUTCOME_STALE : OUTCOME_RESET]++;
+	if (!visit || visit->request < 0) {
+		conn->server->outcomes[OUTCOME_STALE] += is_from_pool(conn);
+		conn->server->outcomes[OUTCOME_RESET] += conn->served == 0;
+	}
 	trace("server # drops a connection (reset #)", conn->server->index, reset, 0);
 	if (reset)
 		peer_reset(&conn->peer);
@@ -157,6 +165,7 @@ static struct visit *begin_visit(struct server_conn *conn)
 	    .request = -1,
 	    .server = conn->server->index,
 	    .is_reused = conn->served > 0,
+	    .has_rested = is_from_pool(conn),
 	    .is_open = true,
 	    .is_stuck = conn->is_stuck,
 	    .began_us = trace_now_us(),
@@ -495,6 +504,7 @@ void server_on_connected(struct channel *channel)
 	struct server *server = &world.servers[channel->server];
 	struct server_conn *conn = create(server);
 
+	conn->connected_us = trace_now_us();
 	channel_join(channel, &conn->peer);
 	conn->peer.on_written = on_written;
 	conn->peer.on_read = on_read;

@@ -36,6 +36,7 @@ struct server_conn {
 	bool has_answered;  /* before the request was whole */
 	int64_t extra_us;   /* when something was sent that belongs to no answer; 0 = never */
 	unsigned served;
+	int64_t connected_us;
 	size_t piece; /* bytes at once */
 	int64_t gap_us, act_us, idle_us;
 	int64_t leave_us; /* when it has enough of waiting for the rest of the request; 0 = never */

@@ -91,6 +91,7 @@ struct request {
 	unsigned
 	    own_status; /* what rondo's own answer can be, after how the tries went; 0 = not known */
 	bool has_fallen_through; /* a server's answer is there in case nothing better comes */
+	bool has_moved; /* it was sent to a second server, and an answer that was kept gave way */
 	enum answer_kind answer;
 	unsigned visit_count;
 	uint32_t visits[VISITS_OF_REQUEST];
@@ -102,7 +103,8 @@ enum ending { ENDING_KEEP, ENDING_CLOSE, ENDING_FIN, ENDING_RESET, ENDING_SILENC
 struct visit {
 	int64_t request; /* -1: not known */
 	int server;
-	bool is_reused; /* the connection carried another before */
+	bool is_reused;  /* the connection carried another before */
+	bool has_rested; /* so it did, or it may have rested since it was made */
 	bool is_open;
 	bool is_cut; /* the server does not send all of its answer */
 	bool is_bad; /* the answer's head is none */
