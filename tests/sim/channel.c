@@ -286,13 +286,12 @@ static void note_room(struct channel *channel, size_t total)
 	if (!fits && !channel->is_blocked) {
 		channel->blocked_since_us = trace_now_us();
 		channel->is_blocked = true;
-		channel->blocks++;
 	}
 }
 
 ssize_t channel_write(struct channel *channel, const struct iovec *parts, int count)
 {
-	size_t total = 0, left;
+	size_t total = 0, wanted, left;
 
 	if (channel->error)
 		return -collect_error(channel);
@@ -303,11 +302,13 @@ ssize_t channel_write(struct channel *channel, const struct iovec *parts, int co
 	if (channel->peer_gone && total > 0)
 		return write_to_nobody(channel, total);
 	note_room(channel, total);
-	if (queue_room(&channel->out) == 0)
-		return -EAGAIN;
+	wanted = total;
 	if (total > queue_room(&channel->out))
 		total = queue_room(&channel->out);
 	total = cut_short(total);
+	channel->partials += total < wanted;
+	if (total == 0 && wanted > 0)
+		return -EAGAIN;
 	left = total;
 	for (int i = 0; i < count && left > 0; i++) {
 		size_t n = parts[i].iov_len < left ? parts[i].iov_len : left;

@@ -56,7 +56,7 @@ struct channel {
 	uint64_t written;
 	uint64_t read;            /* bytes that rondo took */
 	int64_t read_us;          /* when it took the last */
-	uint64_t blocks;          /* how often rondo had to wait for room */
+	uint64_t partials;        /* how often no more than a part of what rondo wrote was taken */
 	int64_t blocked_since_us; /* since when */
 	int64_t blocked_us;       /* how long it did so before, in all */
 	int server, address;      /* whom it was connected to */

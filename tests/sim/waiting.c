@@ -50,7 +50,7 @@ void waiting_begins(struct visit *visit)
 {
 	const struct channel *client = world.requests[visit->request].channel;
 
-	visit->blocks_before = client->blocks - client->is_blocked;
+	visit->partials_before = client->partials - client->is_blocked;
 }
 
 void waiting_answer_begins(struct visit *visit)
@@ -87,7 +87,7 @@ int64_t waiting_most_us(const struct visit *visit)
 	const struct request *request = &world.requests[visit->request];
 	int64_t taken_us = trace_now_us() - visit->began_us;
 
-	if (request->channel->blocks > visit->blocks_before)
+	if (request->channel->partials > visit->partials_before)
 		return taken_us;
 	if (request->framing == FRAMING_NONE)
 		return 0;

@@ -141,9 +141,9 @@ struct visit {
 	struct peer *peer;  /* the server's end of the connection; NULL when it is over */
 	/* How long it waited for its client, at least: to send, and once it is over at all. */
 	int64_t awaited_us;
-	/* Of the client's channel: `blocks` when the request was known, and channel_blocked_us when the
+	/* Of the client's channel: `partials` when the request was known, and channel_blocked_us when the
 	 * final head came; -1 = it did not. */
-	uint64_t blocks_before;
+	uint64_t partials_before;
 	int64_t blocked_before_us;
 };
 
