@@ -22,7 +22,8 @@ static int64_t look_at(
 
 		/* Its owner may take it off the list. */
 		next = pending->next;
-		if (!pending->may_move)
+		/* One whose own time is over fails in this round. */
+		if (!pending->may_move || attempt_due_us(attempt) <= seen_us)
 			continue;
 		/* Those behind it wait for less time. */
 		if (seen_us - from_us <= patience_us)
