@@ -222,6 +222,18 @@ static void check_content_time(const struct request *request, const struct visit
 	    (long long)visit->request, visit->server, (long long)silent_us, (long long)most_us);
 }
 
+/* Its request is over, or has the answer of another server; this one is still listened to. */
+static bool is_straggler(const struct request *request, const struct visit *visit)
+{
+	for (unsigned i = 0; i < request->visit_count; i++) {
+		const struct visit *other = &world.visits[request->visits[i]];
+
+		if (other != visit && other->is_answered)
+			return true;
+	}
+	return request->logged > 0;
+}
+
 /* rondo left an answer that had begun, and nobody but the server can be the reason. */
 static void check_answer_time(const struct visit *visit)
 {
@@ -234,20 +246,8 @@ static void check_answer_time(const struct visit *visit)
 		return;
 	if (visit->taken < visit->content_at)
 		check_head_time(visit);
-	else if (!is_retry_status(request, visit->status) && request->logged == 0)
+	else if (!is_retry_status(request, visit->status) && !is_straggler(request, visit))
 		check_content_time(request, visit);
-}
-
-/* Its request is over, or has the answer of another server; this one is still listened to. */
-static bool is_straggler(const struct request *request, const struct visit *visit)
-{
-	for (unsigned i = 0; i < request->visit_count; i++) {
-		const struct visit *other = &world.visits[request->visits[i]];
-
-		if (other != visit && other->is_answered)
-			return true;
-	}
-	return request->logged > 0;
 }
 
 void oracle_visit_ends(const struct visit *visit)

@@ -132,7 +132,8 @@ static void check_nothing_extra(const struct server_conn *conn)
 	if (conn->extra_us == 0 || !last || last->request < 0)
 		return;
 	check("what a backend sends beyond its answer is never interpreted",
-	    conn->extra_us >= judged_us || world.requests[last->request].logged_us >= judged_us,
+	    conn->extra_us >= judged_us || world.requests[last->request].logged_us >= judged_us ||
+		conn->peer.channel->read_us >= judged_us,
 	    "server %d sent it %lld us ago", conn->server->index,
 	    (long long)(trace_now_us() - conn->extra_us));
 }
