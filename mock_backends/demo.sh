@@ -215,8 +215,29 @@ step_alterfailed() {
 }
 
 step_timeout() {
-    local from slowest
+    local from slowest waited
     step "3. The application on 8002 hangs: it answers after 6 s, max_delay_response is 500 ms"
+    from=$(columns)
+    replace_backend 8002 timeout --delay 6s
+    say "   rondo should notice within some 20 ms that 8002 is silent while the others answer: the"
+    say "   requests that 8002 has are also sent to another backend, and all others pass it over."
+    expect 8002 "$from" 15 '\.{15}$' "8002 passed over"
+    report "$from"
+    slowest=$(sum slowest "$from")
+    waited=$(waits "$from" | tr -cd w | wc -c)
+    say "   intervals in which an answer took one max_delay_response: $waited"
+    if [ "$slowest" -ge 500 ]; then
+        complain "no answer should take one max_delay_response"
+    fi
+}
+
+step_timeout_without_silence() {
+    local from slowest
+    say ""
+    say "   The same again with silence.after = \"off\":"
+    printf '%s\n' 'silence = { after = "off"; };' >> "$work/demo.conf"
+    kill -HUP "$rondo_pid"
+    wait_until 5 grep -q reloaded "$work/rondo.log" || complain "the reload was not seen"
     from=$(columns)
     replace_backend 8002 timeout --delay 6s
     say "   A request that goes to 8002 should wait for 500 ms and then get the answer of 8003. From"
@@ -333,7 +354,8 @@ done
 for port in 8001 8002 8003; do
     start_backend $port app
 done
-"$rondo" -c "$root/conf/demo.conf" > "$work/rondo.log" 2>&1 &
+cp "$root/conf/demo.conf" "$work/demo.conf" || exit 1
+"$rondo" -c "$work/demo.conf" > "$work/rondo.log" 2>&1 &
 rondo_pid=$!
 wait_until 10 rondo_is_decided
 is_open 127.0.0.1 8080 || give_up "rondo does not listen on port 8080"
@@ -342,6 +364,8 @@ step_all_well
 step_alterfailed
 repair
 step_timeout
+repair
+step_timeout_without_silence
 repair
 step_killed
 finish
