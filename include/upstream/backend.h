@@ -240,9 +240,9 @@ void backend_note_failure(struct backend *backend, const struct backend_failure 
 /* Remembers a time to first byte. */
 void backend_note_latency(struct backend *backend, int64_t took_us);
 
-/* An attempt at the backend waits: for a connection, or, when the request is wholly sent and no byte
- * of its answer has come, for that. Then the first byte of the answer came (`is_sample`: its gap
- * counts for patience), or the attempt waits no longer. */
+/* An attempt at the backend waits: for a connection, or, when the request is wholly sent and no
+ * byte of its answer has come, for that. Then the first byte of the answer came (`is_sample`: its
+ * gap counts for patience), or the attempt waits no longer. */
 void backend_connects(struct backend *backend, struct pending *pending);
 void backend_owes(struct backend *backend, struct pending *pending);
 void backend_hears(struct backend *backend, struct pending *pending, bool is_sample);

@@ -83,15 +83,14 @@ struct ring_request {
 /*
  * Chooses the next backend of a request. In this order:
  * - those that are up, and those on trial whose one request is not under way, by turns; of them the
- *   `backup` ones only when no other is left;
- *   Silent ones are passed over, except that a request that may move is now and then sent to one
- *   whose turn it is, to look whether it answers;
- * - only when none of these is left for the request: a silent one, then one whose trial is under way, then those down
- *   for a soft reason, the one whose window ends first first, then, once in the request, one that
- *   is down for a hard reason.
+ *   `backup` ones only when no other is left. Silent ones are passed over, except that a request
+ *   that may move is now and then sent to one whose turn it is, to look whether it answers;
+ * - only when none of these is left for the request: a silent one, or one whose connect it gave up;
+ *   then one whose trial is under way, then those down for a soft reason, the one whose window ends
+ *   first first, then, once in the request, one that is down for a hard reason.
  * Backends that are draining, unresolved, among the tries or at their max_connections are skipped.
- * With RING_PICKED request->tries[count] begins: backend, standing and epoch are set; if the backend was
- * picked in STANDING_TRIAL, this request is its trial.
+ * With RING_PICKED request->tries[count] begins: backend, standing and epoch are set; if the backend
+ * was picked in STANDING_TRIAL, this request is its trial.
  */
 enum ring_pick_result ring_pick(struct ring *ring, const struct ring_request *request);
 

@@ -53,9 +53,9 @@ struct verdict_case {
 };
 void verdict_settle(struct ring *ring, const struct verdict_case *request, int64_t now_us);
 
-/* An attempt ended whose request has a good answer of another backend, or was never sent to this one:
- * a failure is compared with that answer, and a good answer of its own proves nothing unless it was
- * the trial. */
+/* An attempt ended whose request has a good answer of another backend, or was never sent to this
+ * one: a failure is compared with that answer, and a good answer of its own proves nothing unless
+ * it was the trial. */
 void verdict_straggler(struct ring *ring, const struct try_record *try, int64_t now_us);
 
 /* A good answer is complete; the request was repeatable or not. */

@@ -103,6 +103,14 @@ static void check_second_visit(const struct visit *first, const struct visit *vi
 	    "request %lld at server %d", (long long)visit->request, visit->server);
 }
 
+static bool has_visited(const struct request *request, int server)
+{
+	for (unsigned i = 0; i < request->visit_count; i++)
+		if (world.visits[request->visits[i]].server == server)
+			return true;
+	return false;
+}
+
 void oracle_visited(struct visit *visit)
 {
 	struct request *request = &world.requests[visit->request];
@@ -125,9 +133,8 @@ void oracle_visited(struct visit *visit)
 	    "request %lld", (long long)visit->request);
 	check("nothing is sent for a client that has gone", !oracle_has_lost_client(request),
 	    "request %lld at server %d", (long long)visit->request, visit->server);
-	if (request->visit_count > 0 &&
-	    world.visits[request->visits[request->visit_count - 1]].server != visit->server)
-		world.failed_over++;
+	/* A free second try may come after another server was asked beside this one. */
+	world.failed_over += request->visit_count > 0 && !has_visited(request, visit->server);
 	waiting_begins(visit);
 	request->is_tainted |= visit->is_tainted;
 	request->is_excused |= visit->is_tainted;
@@ -397,7 +404,8 @@ static bool has_broken_visit(const struct request *request)
 		bool is_last = i + 1 == request->visit_count;
 
 		if ((is_last || is_retry_status(request, visit->status)) &&
-		    (visit->is_cut || visit->is_bad_content || visit->is_lost || visit->is_forlorn))
+		    (visit->is_cut || visit->is_bad_content || visit->is_lost ||
+			visit->is_forlorn || visit->was_frozen))
 			return true;
 	}
 	return false;
@@ -412,7 +420,8 @@ void oracle_unanswered(const struct request *request, int64_t visit_index)
 	if (is_excused(request) || oracle_was_short(request) || world.is_ending)
 		return;
 	check("an answer is cut only where it must be",
-	    !visit || visit->is_cut || visit->is_bad_content || visit->is_lost || visit->is_forlorn,
+	    !visit || visit->is_cut || visit->is_bad_content || visit->is_lost ||
+		visit->is_forlorn || visit->was_frozen,
 	    "request %lld of visit %lld", (long long)world_index(request), (long long)visit_index);
 	check("every request gets an answer",
 	    visit || request->fault != FAULT_NONE || has_broken_visit(request), "request %lld",
@@ -513,7 +522,7 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 	case OUTCOME_CUT_OFF:
 		return visit && waiting_least_us(visit) < IMPATIENCE_US &&
 		       (visit->is_cut || (visit->is_lost && !visit->is_forlorn) ||
-			   visit->is_bad_content);
+			   visit->is_bad_content || visit->was_frozen);
 	case OUTCOME_STALE:
 		check("a connection that was stale is followed by a fresh one to the same server",
 		    request->visit_count > 1 ||

@@ -441,6 +441,12 @@ static void run(struct peer *peer)
 {
 	struct server_conn *conn = container_of(peer, struct server_conn, peer);
 
+	if (trace_now_us() < conn->server->thaws_us) {
+		if (conn->visit >= 0)
+			server_visit(conn)->was_frozen = true;
+		peer_wake(peer, conn->server->thaws_us);
+		return;
+	}
 	if (conn->phase == TUNNEL) {
 		run_tunnel(conn);
 		return;
@@ -569,6 +575,17 @@ void server_reform(struct server *server)
 	memset(server->vices, 0, sizeof(server->vices));
 	memset(server->links, 0, sizeof(server->links));
 	server->stale = dice_chance(&world.dice, 3000) ? 2000 : 0;
+}
+
+void server_freeze(struct server *server)
+{
+	struct server_conn *conn;
+
+	DL_FOREACH (server->connections, conn)
+		if (conn->visit >= 0)
+			server_visit(conn)->was_frozen = true;
+	server->thaws_us = trace_now_us() + dice_skewed(&world.dice, 1000, 5 * 1000 * 1000);
+	trace("server # is frozen for # us", server->index, server->thaws_us - trace_now_us(), 0);
 }
 
 void server_change(struct server *server)

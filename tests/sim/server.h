@@ -16,6 +16,9 @@ void server_init(struct server *server, int index);
 /* Becomes something else, for better or worse. */
 void server_change(struct server *server);
 
+/* Neither takes nor gives anything for a while; then it goes on where it was. */
+void server_freeze(struct server *server);
+
 /* Becomes good. */
 void server_reform(struct server *server);
 

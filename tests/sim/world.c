@@ -461,6 +461,25 @@ static void drain(void)
 				     : 0));
 }
 
+/* One freezes, or all at the same time, which thaw together or one after the other. */
+static void freeze(size_t which)
+{
+	struct dice *dice = &world.dice;
+	int64_t thaws_us;
+
+	if (!dice_chance(dice, 2000))
+		return;
+	server_freeze(&world.servers[which]);
+	thaws_us = world.servers[which].thaws_us;
+	if (!dice_chance(dice, 2000))
+		return;
+	for (size_t i = 0; i < world.profile.servers; i++) {
+		server_freeze(&world.servers[i]);
+		if (dice_chance(dice, 5000))
+			world.servers[i].thaws_us = thaws_us;
+	}
+}
+
 static void on_change_due(struct timer *timer)
 {
 	size_t which = dice_below(&world.dice, (unsigned)world.profile.servers);
@@ -468,6 +487,7 @@ static void on_change_due(struct timer *timer)
 	judge_look_around();
 	if (!world.profile.calm) {
 		server_change(&world.servers[which]);
+		freeze(which);
 		change_shortages();
 		reload();
 		operate();

@@ -111,6 +111,7 @@ struct visit {
 	bool is_bad_content;
 	bool is_lost;    /* the server closed or reset before its answer was whole */
 	bool is_forlorn; /* because the rest of the request did not come */
+	bool was_frozen; /* its server was frozen while it was under way */
 	bool is_stuck;   /* the server takes no bytes */
 	bool is_stray; /* what comes first on a connection that was used before is of no request */
 	bool is_followed; /* it says that content follows where none may */
@@ -183,6 +184,7 @@ struct server {
 	unsigned vices[VICES];
 	unsigned stale; /* of 10000 answers, after how many an idle connection is closed soon */
 	bool fails_next;
+	int64_t thaws_us; /* it is frozen until then */
 	bool is_configured;
 	int64_t configured_us; /* when it came into the configuration, as somebody new */
 	struct server_conn *connections;
