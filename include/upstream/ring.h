@@ -89,8 +89,8 @@ struct ring_request {
  *   then one whose trial is under way, then those down for a soft reason, the one whose window ends
  *   first first, then, once in the request, one that is down for a hard reason.
  * Backends that are draining, unresolved, among the tries or at their max_connections are skipped.
- * With RING_PICKED request->tries[count] begins: backend, standing and epoch are set; if the backend
- * was picked in STANDING_TRIAL, this request is its trial.
+ * With RING_PICKED request->tries[count] begins: backend, standing and epoch are set; if the
+ * backend was picked in STANDING_TRIAL, this request is its trial.
  */
 enum ring_pick_result ring_pick(struct ring *ring, const struct ring_request *request);
 
