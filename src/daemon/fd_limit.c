@@ -2,14 +2,13 @@
 
 #include "base/log.h"
 #include "event/pipes.h"
-#include "proxy/straggler.h"
 
 #include <sys/resource.h>
 
 void fd_limit_apply(struct config *config)
 {
 	unsigned *connections = &config->rules.limits.connections;
-	rlim_t others = 64 + 2 * config->backend_count + STRAGGLERS_MAX;
+	rlim_t others = 64 + 2 * config->backend_count;
 	rlim_t pipes = 2 * PIPES_MAX;
 	rlim_t needed = 2 * (rlim_t)*connections + pipes + others;
 	struct rlimit limit;

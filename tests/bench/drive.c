@@ -9,7 +9,8 @@
  * measured time; run on the same core, this sees exactly what the process used. With --hold every connection makes one
  * request, a few at a time, "held" is printed, and they stay open until stdin ends.
  *
- * With --bad PERCENT so many of the requests ask for /bad, whose answers are not counted. With a rate, whoever has no
+ * With --bad PERCENT so many of the requests ask for /bad, whose answers are not counted; with --slow PERCENT for /slow,
+ * likewise. With a rate, whoever has no
  * answer 10 s after the last request was due counts as an error.
  *
  * Prints one JSON object. Exit status: 0; 1 when nothing was answered; 2 bad usage.
@@ -50,6 +51,7 @@ struct options {
 	size_t post;
 	int64_t rate, warm_us, run_us;
 	int bad;
+	bool is_slow; /* they ask for /slow */
 	int watched;
 };
 
@@ -75,6 +77,7 @@ static struct sockaddr_in addr = {.sin_family = AF_INET};
 static char *request, scratch[SCRATCH];
 static size_t request_len;
 static const char bad_request[] = "GET /bad HTTP/1.1\r\nHost: www.example.com\r\n\r\n";
+static const char slow_request[] = "GET /slow HTTP/1.1\r\nHost: www.example.com\r\n\r\n";
 static int epoll_fd, timer_fd;
 static struct client *free_clients;
 static int64_t start_us, measured_us, stop_us; /* measuring begins; nothing is begun any more */
@@ -182,8 +185,9 @@ static void finish(struct client *client, bool good)
 
 static void send_request(struct client *client)
 {
-	const char *data = client->is_bad ? bad_request : request;
-	size_t len = client->is_bad ? sizeof(bad_request) - 1 : request_len;
+	const char *odd = options.is_slow ? slow_request : bad_request;
+	const char *data = client->is_bad ? odd : request;
+	size_t len = client->is_bad ? strlen(odd) : request_len;
 	while (client->sent < len) {
 		ssize_t put =
 		    send(client->fd, data + client->sent, len - client->sent, MSG_NOSIGNAL);
@@ -381,15 +385,24 @@ static uint32_t percentile(double share)
 	return sample_count == 0 ? 0 : samples[at < sample_count ? at : sample_count - 1];
 }
 
+static size_t count_over(uint32_t us)
+{
+	size_t count = 0;
+	while (count < sample_count && samples[sample_count - 1 - count] > us)
+		count++;
+	return count;
+}
+
 static void report(int64_t took_us, uint64_t used_ns)
 {
 	qsort(samples, sample_count, sizeof(*samples), compare);
 	printf("{\"requests\": %llu, \"errors\": %llu, \"bytes\": %llu, \"seconds\": %.6f, "
 	       "\"cpu_us\": %.3f, \"p50_us\": %u, \"p99_us\": %u, \"p999_us\": %u, \"max_us\": "
-	       "%u}\n",
+	       "%u, \"over_60ms\": %zu, \"over_900ms\": %zu}\n",
 	    (unsigned long long)answered, (unsigned long long)errors, (unsigned long long)bytes,
 	    (double)took_us / 1e6, answered > 0 ? (double)used_ns / 1e3 / (double)answered : 0.0,
-	    percentile(0.5), percentile(0.99), percentile(0.999), percentile(1));
+	    percentile(0.5), percentile(0.99), percentile(0.999), percentile(1), count_over(60000),
+	    count_over(900000));
 }
 
 static void compose_request(void)
@@ -426,7 +439,7 @@ static bool read_options(int argc, char **argv)
 	    {"connections", 1, 0, 'c'}, {"new", 0, 0, 'n'}, {"hold", 0, 0, 'h'},
 	    {"browser", 0, 0, 'b'}, {"post", 1, 0, 'o'}, {"rate", 1, 0, 'r'},
 	    {"warm-ms", 1, 0, 'w'}, {"run-ms", 1, 0, 'm'}, {"watch", 1, 0, 'W'}, {"bad", 1, 0, 'B'},
-	    {0}};
+	    {"slow", 1, 0, 'S'}, {0}};
 	for (int option; (option = getopt_long(argc, argv, "", known, NULL)) >= 0;) {
 		switch (option) {
 		case 'p':
@@ -460,7 +473,9 @@ static bool read_options(int argc, char **argv)
 			options.run_us = atoll(optarg) * 1000;
 			break;
 		case 'B':
+		case 'S':
 			options.bad = atoi(optarg);
+			options.is_slow = option == 'S';
 			break;
 		case 'W':
 			options.watched = atoi(optarg);
@@ -513,7 +528,7 @@ int main(int argc, char **argv)
 		fprintf(stderr,
 		    "usage: drive --port N [--target PATH] [--connections N] [--new] [--hold] "
 		    "[--browser] [--post BYTES] [--rate N] [--warm-ms N] [--run-ms N] "
-		    "[--watch PID] [--bad PERCENT]\n");
+		    "[--watch PID] [--bad PERCENT] [--slow PERCENT]\n");
 		return 2;
 	}
 	prepare();

@@ -14,6 +14,18 @@ Counted besides: the share that the busiest backend had of the good answers, by 
   broken  Backend 2 is well for a third of the run and answers 500 from then on: what was sent to it in the 4 s that
           follow, which is enough for each proxy to take it out.
 
+frozen, late3s, pauses, all-frozen, overload, slow-url, well: three backends, also at 400 requests a second (frozen-400 and
+so on), with least_conn of nginx and leastconn of HAProxy as proxies of their own, and rondo with silence.after = "off".
+  frozen      Backend 2 is stopped (SIGSTOP) for three eighths of the run.
+  late3s      It answers 3 s late for as long.
+  pauses      It is stopped for 120 ms in every second.
+  all-frozen  All three are stopped for 1.5 s.
+  overload    Each can answer 500 requests a second, one after the other; they get 110 % of that.
+  slow-url    3 % of the requests ask for a URL that takes 300 ms, which is not counted.
+  well        Nothing happens.
+Counted: answers over 60 ms and over 0.9 s, and how many more requests the backends got than the clients asked. What rondo
+says of itself: requests that it sent to a second backend, and how often it found one silent.
+
 nginx and HAProxy are told what their manuals have for this: an answer must begin within a second, errors and 5xx are
 tried again elsewhere, and a failed backend is looked at again after about two seconds; in `broken` after about ten, so
 that nobody has to in the time that counts. With three backends rondo is told the same; with four it is told nothing,
@@ -32,6 +44,7 @@ import time
 import urllib.request
 
 import proxies
+from ports import free_port  # proxies knows where it is
 
 NGINX_LOCATION = ("proxy_next_upstream error timeout http_500 http_502 http_503 http_504; "
                   "proxy_connect_timeout 1s; proxy_read_timeout 1s;")
@@ -54,9 +67,9 @@ BROKEN_S = 4
 class Backend:
     """An origin that fails on demand, and `bad` percent of the time without."""
 
-    def __init__(self, house, bad):
+    def __init__(self, house, bad, service_us=0):
         self.house = house
-        self.server = house.origin(1, bad=bad)
+        self.server = house.origin(1, bad=bad, service_us=service_us)
         self.port = self.server.port
 
     def ask(self, target):
@@ -131,8 +144,9 @@ class Load:
     def end(clients):
         """Waits for the last answer; what the clients saw."""
         result = json.loads(clients.communicate()[0])
-        return {"errors": result["errors"], "answers": result["requests"], "p999_ms": result["p999_us"] / 1000,
-                "max_ms": result["max_us"] / 1000}
+        return {"errors": result["errors"], "answers": result["requests"], "p50_ms": result["p50_us"] / 1000,
+                "p999_ms": result["p999_us"] / 1000, "max_ms": result["max_us"] / 1000,
+                "over_60ms": result["over_60ms"], "over_900ms": result["over_900ms"]}
 
 
 # ---- the cases: each returns what was seen
@@ -182,8 +196,69 @@ def run_broken(fault, load, backends):
     return {**seen, **load.end(clients)}
 
 
+def freeze(backends, seconds):
+    for backend in backends:
+        backend.signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    for backend in backends:
+        backend.signal(signal.SIGCONT)
+
+
+def do_frozen(load, backends):
+    time.sleep(load.seconds / 4)
+    freeze(backends[1:2], load.seconds * 3 / 8)
+
+
+def do_late(load, backends):
+    time.sleep(load.seconds / 4)
+    before = backends[1].count()
+    backends[1].signal(signal.SIGUSR2)
+    time.sleep(load.seconds * 3 / 8)
+    before += backends[1].count()
+    backends[1].signal(signal.SIGHUP)
+    return before
+
+
+def do_pauses(load, backends):
+    end = time.monotonic() + load.seconds - 1
+    while time.monotonic() < end:
+        time.sleep(0.88)
+        freeze(backends[1:2], 0.12)
+
+
+def do_all_frozen(load, backends):
+    time.sleep(load.seconds / 4)
+    freeze(backends, 1.5)
+
+
+def run_silence(fault, load, backends):
+    """The backends' own counts are those of the whole run."""
+    acts = {"frozen": do_frozen, "late3s": do_late, "pauses": do_pauses, "all-frozen": do_all_frozen}
+    before = sum(backend.count() for backend in backends)
+    clients = load.begin(load.seconds, *(["--slow", "3"] if fault == "slow-url" else []))
+    act = acts.get(fault.removesuffix("-400"))
+    gone = act(load, backends) if act else 0
+    seen = load.end(clients)
+    asked = int(load.rate * load.seconds)
+    got = sum(backend.count() for backend in backends) - before + (gone or 0)
+    return {**seen, "extra": 100 * (got - asked) / asked, **of_rondo(load.proxy)}
+
+
+def of_rondo(proxy):
+    """What it says of itself, if it is one."""
+    if not getattr(proxy, "admin", None):
+        return {}
+    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin}/status.json", timeout=5) as answer:
+        status = json.loads(answer.read())
+    rescues = {line.split('"')[1]: int(line.split()[1]) for line in lines if line.startswith("rondo_rescues_total{")}
+    return {"rescues": rescues.get("won", 0) + rescues.get("lost", 0), "refused": rescues.get("refused", 0),
+            "silences": sum(backend.get("silences", 0) for backend in status["backends"])}
+
+
 # How many backends, the percentage of bad answers of each, requests a second.
-Case = collections.namedtuple("Case", "backends bad rate told run")
+Case = collections.namedtuple("Case", "backends bad rate told run service_us", defaults=(0,))
 CASES = {
     "killed": Case(3, 0, 2000, TWO_SECONDS, run_fault),
     "stopped": Case(3, 0, 2000, TWO_SECONDS, run_fault),
@@ -193,21 +268,42 @@ CASES = {
     "flaky": Case(4, 1, 400, RONDO_NOTHING, run_flaky),
     "outage": Case(4, 0, 400, RONDO_NOTHING, run_outage),
     "broken": Case(4, 0, 400, TEN_SECONDS, run_broken),
+    "frozen": Case(3, 0, 2000, TWO_SECONDS, run_silence),
+    "frozen-400": Case(3, 0, 400, TWO_SECONDS, run_silence),
+    "late3s": Case(3, 0, 2000, TWO_SECONDS, run_silence),
+    "late3s-400": Case(3, 0, 400, TWO_SECONDS, run_silence),
+    "pauses": Case(3, 0, 2000, TWO_SECONDS, run_silence),
+    "pauses-400": Case(3, 0, 400, TWO_SECONDS, run_silence),
+    "all-frozen": Case(3, 0, 2000, TWO_SECONDS, run_silence),
+    "overload": Case(3, 0, 1650, TWO_SECONDS, run_silence, 2000),
+    "slow-url": Case(3, 0, 400, TWO_SECONDS, run_silence),
+    "well": Case(3, 0, 2000, TWO_SECONDS, run_silence),
 }
+OF_SILENCE = [case for case, what in CASES.items() if what.run is run_silence]
 
 
 def start(house, name, options, ports, told):
-    if name == "nginx":
-        return house.nginx(ports, server=told.nginx, location=NGINX_LOCATION)
-    if name == "haproxy":
-        return house.haproxy(ports, server=told.haproxy, **HAPROXY_PARTS)
-    return house.rondo(options.rondo, ports, told.rondo)
+    if name.startswith("nginx"):
+        return house.nginx(ports, server=told.nginx, location=NGINX_LOCATION,
+                           upstream="least_conn;" if name.endswith("least") else "")
+    if name.startswith("haproxy"):
+        parts = dict(HAPROXY_PARTS)
+        if name.endswith("least"):
+            parts["back"] = "balance leastconn\n  " + parts["back"]
+        return house.haproxy(ports, server=told.haproxy, **parts)
+    admin = free_port()
+    settings = [*told.rondo, f"admin.http=127.0.0.1:{admin}"]
+    if name.endswith("off"):
+        settings.append("silence.after=off")
+    rondo = house.rondo(options.rondo, ports, settings)
+    rondo.admin = admin
+    return rondo
 
 
 def run(house, name, title, options):
     """One proxy through one case: a dictionary of what was seen."""
     case = CASES[title]
-    backends = [Backend(house, case.bad) for _ in range(case.backends)]
+    backends = [Backend(house, case.bad, case.service_us) for _ in range(case.backends)]
     proxy = start(house, name, options, [backend.port for backend in backends], case.told)
     seen = case.run(title, Load(house, proxy, case.rate, options.seconds), backends)
     house.drop(proxy)
@@ -216,17 +312,25 @@ def run(house, name, title, options):
     return seen
 
 
+def names_for(case, peers):
+    if case not in OF_SILENCE:
+        return ["rondo", *peers]
+    return ["rondo", "rondo-off", *(name + kind for name in peers for kind in ("", "-least"))]
+
+
 def cell(value):
     return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def print_table(results):
     columns = [("errors", "errors"), ("p999_ms", "p99.9, ms"), ("max_ms", "slowest, ms"),
+               ("over_60ms", "over 60 ms"), ("over_900ms", "over 0.9 s"), ("extra", "extra, %"),
+               ("rescues", "rescues"), ("silences", "silences"),
                ("sent_to_bad", "sent to it"), ("first_use_s", "used again, s"), ("busiest", "busiest, %")]
-    print(f"\n{'case':14}{'':12}" + "".join(f"{title:>16}" for _, title in columns))
+    print(f"\n{'case':14}{'':14}" + "".join(f"{title:>14}" for _, title in columns))
     for fault, rows in results.items():
         for name, seen in rows.items():
-            print(f"{fault:14}{name:12}" + "".join(f"{cell(seen.get(key)):>16}" for key, _ in columns))
+            print(f"{fault:14}{name:14}" + "".join(f"{cell(seen.get(key)):>14}" for key, _ in columns))
 
 
 def main():
@@ -241,7 +345,7 @@ def main():
     cases = options.only.split(",") if options.only else list(CASES)
     if not set(cases) <= set(CASES):
         parser.error("--only takes " + ", ".join(CASES))
-    names = ["rondo"] + [name for name in ("nginx", "haproxy") if proxies.installed(name)]
+    peers = [name for name in ("nginx", "haproxy") if proxies.installed(name)]
     results = {}
     with tempfile.TemporaryDirectory(prefix="rondo-bench-") as work:
         os.chmod(work, 0o755)
@@ -249,7 +353,7 @@ def main():
         try:
             for case in cases:
                 results[case] = {}
-                for name in names:
+                for name in names_for(case, peers):
                     results[case][name] = run(house, name, case, options)
                     print(f"   {case:10} {name:10} {results[case][name]}", flush=True)
         finally:

@@ -3,7 +3,7 @@
 #
 #   tests/bench/failover.sh                  prepare, build, every case for 20 s (about nine minutes)
 #   tests/bench/failover.sh --quick          7 s each
-#   tests/bench/failover.sh --only killed    of killed, stopped, 500, late, poison, flaky, outage, broken; with commas
+#   tests/bench/failover.sh --only killed    of the cases that failover.py explains; with commas
 #   tests/bench/failover.sh --rondo BINARY   run that one, build nothing
 #
 # Prints a table and leaves failover.json in BENCH_OUT, by default bench-results here. Exit status 0 when

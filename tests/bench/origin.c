@@ -1,13 +1,15 @@
 /*
  * origin - the cheapest server that can stand behind a proxy.
  *
- * Usage: origin PORTS [FIRST [PERCENT]]. Listens on so many ports of 127.0.0.1, from FIRST on unless that is 0, prints each,
+ * Usage: origin PORTS [FIRST [PERCENT [SERVICE_US]]]. Listens on so many ports of 127.0.0.1, from FIRST on unless that is 0, prints each,
  * and serves until it is ended. So many PERCENT of its answers, at random, are 500. `/n/BYTES` answers that much counted
  * content, `/c/BYTES` the same in chunks of 32 KiB; content of a request is read and dropped. Answers are made once and sent
  * from memory, so what a benchmark measures is somewhere else.
  * `/bad` is answered with 500; `/count` tells how many requests came since the last signal, without those for `/check`, which
  * is for health checks, and `/good` how many of the counted ones were not answered with 500. SIGUSR1 makes it answer everything
  * with 500, SIGUSR2 everything 3 s late, SIGHUP well again.
+ * `/slow` is answered 300 ms late. With SERVICE_US it works at one request at a time, and each takes so long: what it can do has a
+ * limit.
  * It trusts its peer: one request at a time, heads up to 16 KiB.
  */
 #include <arpa/inet.h>
@@ -55,10 +57,11 @@ static size_t answer_count;
 static char scratch[SCRATCH];
 static int epoll_fd;
 static volatile sig_atomic_t mode = SIGHUP, counted, good;
-static int bad_percent;
+static int bad_percent, service_us;
+static int64_t busy_until_us;
 static struct peer *first_late, **last_late = &first_late;
 
-enum { LATE_US = 3000000 };
+enum { LATE_US = 3000000, SLOW_US = 300000 };
 
 static int64_t clock_us(void)
 {
@@ -174,6 +177,29 @@ static bool fails(const char *target, size_t len)
 	return mode == SIGUSR1 || is_target(target, len, "/bad") || rand() % 100 < bad_percent;
 }
 
+/* When its answer is due; 0 = at once. In one run all that are late are late in the same way. */
+static int64_t due(const char *target, size_t len)
+{
+	int64_t now_us = clock_us();
+	if (mode == SIGUSR2)
+		return now_us + LATE_US;
+	if (is_target(target, len, "/slow"))
+		return now_us + SLOW_US;
+	if (service_us == 0)
+		return 0;
+	busy_until_us = (busy_until_us > now_us ? busy_until_us : now_us) + service_us;
+	return busy_until_us;
+}
+
+/* Milliseconds until the next late answer is due; -1 when there is none. */
+static int wait_ms(void)
+{
+	if (!first_late)
+		return -1;
+	int64_t left_us = first_late->due_us - clock_us();
+	return left_us <= 0 ? 0 : left_us > 20000 ? 20 : (int)((left_us + 999) / 1000);
+}
+
 /* Chooses the answer; false when it has to wait. */
 static bool choose_answer(struct peer *peer, const char *target, size_t len)
 {
@@ -189,11 +215,12 @@ static bool choose_answer(struct peer *peer, const char *target, size_t len)
 	counted += counts;
 	good += counts && !is_bad;
 	peer->answer = is_bad ? bad_answer() : find_answer(target, len);
-	if (mode != SIGUSR2)
+	int64_t due_us = due(target, len);
+	if (due_us == 0)
 		return true;
 	want(peer, 0);
 	peer->is_late = true;
-	peer->due_us = clock_us() + LATE_US;
+	peer->due_us = due_us;
 	peer->next_late = NULL;
 	*last_late = peer;
 	last_late = &peer->next_late;
@@ -320,10 +347,11 @@ int main(int argc, char **argv)
 	int first = argc > 2 ? atoi(argv[2]) : 0;
 	struct rlimit files;
 	if (ports < 1) {
-		fprintf(stderr, "usage: origin PORTS [FIRST [PERCENT]]\n");
+		fprintf(stderr, "usage: origin PORTS [FIRST [PERCENT [SERVICE_US]]]\n");
 		return 2;
 	}
 	bad_percent = argc > 3 ? atoi(argv[3]) : 0;
+	service_us = argc > 4 ? atoi(argv[4]) : 0;
 	srand((unsigned)getpid());
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
@@ -338,7 +366,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	for (;;) {
 		struct epoll_event events[EVENTS];
-		int count = epoll_wait(epoll_fd, events, EVENTS, first_late ? 20 : -1);
+		int count = epoll_wait(epoll_fd, events, EVENTS, wait_ms());
 		send_late();
 		for (int i = 0; i < count; i++) {
 			struct peer *peer = events[i].data.ptr;

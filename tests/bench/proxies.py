@@ -93,9 +93,10 @@ class House:
         os.makedirs(path, exist_ok=True)
         return path
 
-    def origin(self, count, first=0, bad=0):
-        """On so many ports, from `first` on unless that is 0; `bad` percent of its answers are 500."""
-        command = self.pin + [self.tools + "/origin", str(count), str(first), str(bad)]
+    def origin(self, count, first=0, bad=0, service_us=0):
+        """On so many ports, from `first` on unless that is 0; `bad` percent of its answers are 500. With a service time it
+        works at one request at a time."""
+        command = self.pin + [self.tools + "/origin", str(count), str(first), str(bad), str(service_us)]
         return self.keep(Printer(command, count, name="origin"))
 
     def floor(self, port):
