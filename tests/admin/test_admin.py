@@ -203,7 +203,7 @@ def seen_everywhere(place, name, reason, text):
 
 def every_reason_is_seen_everywhere():
     settings = ["max_delay_response=300ms", "timeouts.connect=300ms", "retry.statuses=503",
-                "retry_window=60s"]
+                "retry_window=60s", "silence.after=off"]
     cases = [("full", "connect_timeout", "no connection in time"),
              ("silent", "timeout", "no answer in time"),
              ("reset", "reset", "connection ended before the answer"),

@@ -80,6 +80,7 @@ static const char bad_request[] = "GET /bad HTTP/1.1\r\nHost: www.example.com\r\
 static const char slow_request[] = "GET /slow HTTP/1.1\r\nHost: www.example.com\r\n\r\n";
 static int epoll_fd, timer_fd;
 static struct client *free_clients;
+static FILE *trace; /* --trace: when each request was due, and what it took, in microseconds */
 static int64_t start_us, measured_us, stop_us; /* measuring begins; nothing is begun any more */
 static uint64_t started, in_flight, finished, answered, errors, bytes;
 static uint32_t *samples;
@@ -166,6 +167,9 @@ static void note(struct client *client, bool good)
 		assert(samples);
 	}
 	samples[sample_count++] = (uint32_t)(now_us - client->due_us);
+	if (trace)
+		fprintf(trace, "%lld %lld\n", (long long)(client->due_us - start_us),
+		    (long long)(now_us - client->due_us));
 }
 
 /* The request is over, well or not. */
@@ -439,7 +443,7 @@ static bool read_options(int argc, char **argv)
 	    {"connections", 1, 0, 'c'}, {"new", 0, 0, 'n'}, {"hold", 0, 0, 'h'},
 	    {"browser", 0, 0, 'b'}, {"post", 1, 0, 'o'}, {"rate", 1, 0, 'r'},
 	    {"warm-ms", 1, 0, 'w'}, {"run-ms", 1, 0, 'm'}, {"watch", 1, 0, 'W'}, {"bad", 1, 0, 'B'},
-	    {"slow", 1, 0, 'S'}, {0}};
+	    {"slow", 1, 0, 'S'}, {"trace", 1, 0, 'T'}, {0}};
 	for (int option; (option = getopt_long(argc, argv, "", known, NULL)) >= 0;) {
 		switch (option) {
 		case 'p':
@@ -476,6 +480,10 @@ static bool read_options(int argc, char **argv)
 		case 'S':
 			options.bad = atoi(optarg);
 			options.is_slow = option == 'S';
+			break;
+		case 'T':
+			trace = fopen(optarg, "w");
+			assert(trace);
 			break;
 		case 'W':
 			options.watched = atoi(optarg);
@@ -519,6 +527,8 @@ static int hold(void)
 	while (read(STDIN_FILENO, &byte, 1) > 0)
 		continue;
 	report(clock_us() - start_us, 0);
+	if (trace)
+		fclose(trace);
 	return errors > 0;
 }
 
@@ -528,7 +538,7 @@ int main(int argc, char **argv)
 		fprintf(stderr,
 		    "usage: drive --port N [--target PATH] [--connections N] [--new] [--hold] "
 		    "[--browser] [--post BYTES] [--rate N] [--warm-ms N] [--run-ms N] "
-		    "[--watch PID] [--bad PERCENT] [--slow PERCENT]\n");
+		    "[--watch PID] [--bad PERCENT] [--slow PERCENT] [--trace FILE]\n");
 		return 2;
 	}
 	prepare();

@@ -128,8 +128,9 @@ def busiest(backends):
 class Load:
     """A proxy at work: clients that ask so many times a second, for the time the case has."""
 
-    def __init__(self, house, proxy, rate, seconds):
+    def __init__(self, house, proxy, rate, seconds, more=()):
         self.house = house
+        self.more = more  # options of drive
         self.proxy = proxy
         self.rate = rate
         self.seconds = seconds
@@ -235,7 +236,7 @@ def run_silence(fault, load, backends):
     """The backends' own counts are those of the whole run."""
     acts = {"frozen": do_frozen, "late3s": do_late, "pauses": do_pauses, "all-frozen": do_all_frozen}
     before = sum(backend.count() for backend in backends)
-    clients = load.begin(load.seconds, *(["--slow", "3"] if fault == "slow-url" else []))
+    clients = load.begin(load.seconds, *(["--slow", "3"] if fault == "slow-url" else []), *load.more)
     act = acts.get(fault.removesuffix("-400"))
     gone = act(load, backends) if act else 0
     seen = load.end(clients)
@@ -305,7 +306,8 @@ def run(house, name, title, options):
     case = CASES[title]
     backends = [Backend(house, case.bad, case.service_us) for _ in range(case.backends)]
     proxy = start(house, name, options, [backend.port for backend in backends], case.told)
-    seen = case.run(title, Load(house, proxy, case.rate, options.seconds), backends)
+    more = ["--trace", f"{options.trace}.{title}.{name}"] if options.trace else []
+    seen = case.run(title, Load(house, proxy, case.rate, options.seconds, more), backends)
     house.drop(proxy)
     for backend in backends:
         house.drop(backend.server)
@@ -340,6 +342,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="7 seconds for each case instead of 20")
     parser.add_argument("--only", default="", help=", ".join(CASES) + "; with commas")
     parser.add_argument("--json", default="")
+    parser.add_argument("--trace", default="", help="leaves each answer in files whose names begin so; for freeze_picture.py")
     options = parser.parse_args()
     options.seconds = 7 if options.quick else 20
     cases = options.only.split(",") if options.only else list(CASES)
