@@ -1011,10 +1011,14 @@ static int64_t due_attempting(const struct exchange *exchange)
 
 static void late_attempting(struct exchange *exchange)
 {
-	bool is_other = has_two(exchange) &&
-			attempt_due_us(exchange->other) < attempt_due_us(exchange->attempt);
+	int64_t due_us = due_attempting(exchange);
+	bool is_attempt = attempt_due_us(exchange->attempt) <= due_us;
 
-	attempt_on_due(is_other ? exchange->other : exchange->attempt);
+	/* retry.deadline ends both. */
+	if (has_two(exchange) && attempt_due_us(exchange->other) <= due_us)
+		attempt_on_due(exchange->other);
+	if (is_attempt)
+		attempt_on_due(exchange->attempt);
 }
 
 /* ---- passing the answer on */

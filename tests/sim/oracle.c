@@ -539,7 +539,7 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 			return server->outcomes[OUTCOME_RESET] > 0;
 		/* Who is not told of room takes it for a wait. */
 		return (visit->is_lost || visit->is_cut || visit->is_bad_content ||
-			   !visit->is_whole) &&
+			   visit->was_frozen || !visit->is_whole) &&
 		       (may_be_impatient(request, server) || oracle_was_short(request));
 	case OUTCOME_CLIENT:
 		return is_excused(request) || request->fault || world.is_draining ||
