@@ -55,6 +55,7 @@ struct proxy {
 	struct slab stragglers;
 	struct straggler *first_straggler; /* utlist DL, the oldest first */
 	struct timer rescue_timer;
+	uint64_t moves; /* requests that left a silent backend, or were sent to a second one */
 	bool draining; /* no new connections; answers close theirs */
 	struct proxy_counters counters;
 	uint64_t random; /* state of the request id generator */

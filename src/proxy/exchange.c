@@ -919,6 +919,7 @@ static enum step rescue(struct exchange *exchange)
 	exchange->other = first;
 	exchange->attempt = NULL;
 	exchange->rescues++;
+	proxy->moves++;
 	if (begin_attempt(exchange))
 		exchange->attempt->is_second = true;
 	else
@@ -940,6 +941,7 @@ static enum step give_up_connect(struct exchange *exchange)
 	attempt->record->outcome = OUTCOME_GIVEN_UP;
 	attempt->record->took_us = now_us(exchange) - attempt->began_us;
 	exchange->free_tries++;
+	exchange->with.proxy->moves++;
 	exchange->attempt = NULL;
 	straggler_begin(attempt);
 	if (!has_two(exchange))

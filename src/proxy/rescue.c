@@ -3,6 +3,9 @@
 /* Between two looks at attempts that are overdue. */
 static const int64_t LOOK_AGAIN_US = 5000;
 
+/* Where so many requests find no backend, those that came later find none either. */
+enum { REFUSALS_MAX = 16 };
+
 static int64_t earlier(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -15,6 +18,7 @@ static int64_t look_at(
 	int64_t seen_us = loop_seen_us(proxy->loop);
 	int64_t again_us = TIMER_NEVER;
 	struct pending *pending, *next;
+	unsigned refusals = 0;
 
 	for (pending = first; pending; pending = next) {
 		struct attempt *attempt = container_of(pending, struct attempt, pending);
@@ -29,7 +33,11 @@ static int64_t look_at(
 		if (seen_us - from_us <= patience_us)
 			return earlier(again_us, from_us + patience_us + 1);
 		again_us = loop_now_us(proxy->loop) + LOOK_AGAIN_US;
+		if (refusals == REFUSALS_MAX)
+			break;
+		uint64_t before = proxy->moves;
 		attempt->request->on_event(attempt->request->owner);
+		refusals += proxy->moves == before;
 	}
 	return again_us;
 }
