@@ -1013,11 +1013,11 @@ static int64_t due_attempting(const struct exchange *exchange)
 
 static void late_attempting(struct exchange *exchange)
 {
-	int64_t due_us = due_attempting(exchange);
-	bool is_attempt = attempt_due_us(exchange->attempt) <= due_us;
+	int64_t seen_us = loop_seen_us(exchange->with.proxy->loop);
+	bool is_attempt = attempt_due_us(exchange->attempt) <= seen_us;
 
-	/* retry.deadline ends both. */
-	if (has_two(exchange) && attempt_due_us(exchange->other) <= due_us)
+	/* Both may be due, by retry.deadline or after a pause. */
+	if (has_two(exchange) && attempt_due_us(exchange->other) <= seen_us)
 		attempt_on_due(exchange->other);
 	if (is_attempt)
 		attempt_on_due(exchange->attempt);
