@@ -448,7 +448,8 @@ void oracle_tunnel_broke(const struct request *request, const struct visit *visi
 	trace("the tunnel of request # broke", world_index(request), 0, 0);
 	check("a tunnel delivers what is on its way",
 	    is_excused(request) || oracle_was_short(request) || world.is_draining ||
-		world.is_ending || visit->is_cut || visit->is_lost || world.profile.client > 0,
+		world.is_ending || visit->is_cut || visit->is_lost || visit->was_frozen ||
+		world.profile.client > 0,
 	    "request %lld", (long long)world_index(request));
 }
 
