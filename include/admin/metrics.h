@@ -33,26 +33,23 @@ void metrics_note_reload(struct metrics *metrics, const char *refusal);
 /* Writes the text format 0.0.4. */
 void metrics_write(struct metrics *metrics, FILE *out);
 
-/* A histogram: counts of each bucket alone, and upper bounds for all but the last. */
+/* A histogram with its bounds. */
 struct metrics_histogram {
-	const uint64_t *buckets;
+	const struct histogram *values;
 	const int64_t *bounds_us;
-	size_t count;
-	uint64_t sum_us;
 };
 
 struct metrics_histogram metrics_of_backend(const struct backend *backend);
 struct metrics_histogram metrics_of_clients(const struct proxy *proxy);
 
-/* The sum of all buckets. */
-uint64_t metrics_total(const struct metrics_histogram *histogram);
-
-/*
- * The time below which this fraction of all values is, estimated as if the values of a bucket were
- * spread evenly over it; values in the last bucket count as its lower bound. 0 when all buckets are
- * empty.
- */
-double metrics_quantile_s(const struct metrics_histogram *histogram, double fraction);
+/* What people are told of it: of all values, or of the recent ones. */
+struct metrics_times {
+	uint64_t count;
+	double p50_s, p99_s; /* 0 when there are none */
+};
+struct metrics_times metrics_all_times(const struct metrics_histogram *histogram);
+struct metrics_times metrics_recent_times(
+    const struct metrics_histogram *histogram, int64_t now_us);
 
 /* Lines of the access log and of the log that could not be written. */
 uint64_t metrics_lines_dropped(const struct metrics *metrics);

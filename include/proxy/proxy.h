@@ -14,10 +14,10 @@
 #include "proxy/session.h"
 #include "upstream/ring.h"
 
-enum { PROXY_STATUSES = 600, PROXY_LATENCY_BUCKETS = 15 };
+enum { PROXY_STATUSES = 600 };
 
 /* Upper bounds of the buckets of proxy_counters.duration; the last bucket has none. */
-extern const int64_t proxy_duration_bounds_us[PROXY_LATENCY_BUCKETS - 1];
+extern const int64_t proxy_duration_bounds_us[HISTOGRAM_BUCKETS - 1];
 
 /* What became of requests that were stuck on a silent backend. */
 enum rescue_result {
@@ -33,8 +33,7 @@ extern const char *const proxy_rescue_words[RESCUE_RESULTS];
 struct proxy_counters {
 	uint64_t requests[PROXY_STATUSES]; /* finished, by the status sent; [0]: none was */
 	/* From the first byte of the head to the last byte of the answer. */
-	uint64_t duration[PROXY_LATENCY_BUCKETS];
-	uint64_t duration_sum_us;
+	struct histogram duration;
 	uint64_t retries[OUTCOMES]; /* tries after one that ended so */
 	uint64_t retries_refused[RETRY_REFUSALS];
 	uint64_t rescues[RESCUE_RESULTS];
@@ -56,7 +55,7 @@ struct proxy {
 	struct straggler *first_straggler; /* utlist DL, the oldest first */
 	struct timer rescue_timer;
 	uint64_t moves; /* requests that left a silent backend, or were sent to a second one */
-	bool draining; /* no new connections; answers close theirs */
+	bool draining;  /* no new connections; answers close theirs */
 	struct proxy_counters counters;
 	uint64_t random; /* state of the request id generator */
 	/* The response head being looked at. Its slices are used up before another is parsed. */

@@ -17,6 +17,7 @@
 #ifndef RONDO_UPSTREAM_BACKEND_H
 #define RONDO_UPSTREAM_BACKEND_H
 
+#include "base/histogram.h"
 #include "http/conn.h"
 #include "http/parse.h"
 #include "upstream/latency.h"
@@ -50,20 +51,19 @@ struct backend_options {
 	bool backup;
 };
 
-enum { BACKEND_LATENCY_BUCKETS = 15, BACKEND_FAILURE_HISTORY = 16, BACKEND_WHOLE_SHARE = 1000 };
+enum { BACKEND_FAILURE_HISTORY = 16, BACKEND_WHOLE_SHARE = 1000 };
 
 /* Upper bounds of the latency buckets in microseconds; the last bucket has none. */
-extern const int64_t backend_latency_bounds_us[BACKEND_LATENCY_BUCKETS - 1];
+extern const int64_t backend_latency_bounds_us[HISTOGRAM_BUCKETS - 1];
 
 struct backend_counters {
 	uint64_t requests;   /* tries whose request head was sent */
 	uint64_t answers[6]; /* by class: [2] counts 2xx */
 	uint64_t failures[OUTCOMES];
-	uint64_t retries;                          /* tries that went on to another backend */
-	uint64_t latency[BACKEND_LATENCY_BUCKETS]; /* time to first byte */
-	uint64_t latency_sum_us;
-	uint64_t connects; /* connections opened */
-	uint64_t silences; /* times it was found silent */
+	uint64_t retries;         /* tries that went on to another backend */
+	struct histogram latency; /* time to first byte */
+	uint64_t connects;        /* connections opened */
+	uint64_t silences;        /* times it was found silent */
 };
 
 /* The kinds of answers of which a backend keeps a record. */

@@ -39,54 +39,35 @@ uint64_t metrics_lines_dropped(const struct metrics *metrics)
 
 struct metrics_histogram metrics_of_backend(const struct backend *backend)
 {
-	return (struct metrics_histogram){
-	    .buckets = backend->counters.latency,
-	    .bounds_us = backend_latency_bounds_us,
-	    .count = BACKEND_LATENCY_BUCKETS,
-	    .sum_us = backend->counters.latency_sum_us,
-	};
+	return (struct metrics_histogram){&backend->counters.latency, backend_latency_bounds_us};
 }
 
 struct metrics_histogram metrics_of_clients(const struct proxy *proxy)
 {
-	return (struct metrics_histogram){
-	    .buckets = proxy->counters.duration,
-	    .bounds_us = proxy_duration_bounds_us,
-	    .count = PROXY_LATENCY_BUCKETS,
-	    .sum_us = proxy->counters.duration_sum_us,
+	return (struct metrics_histogram){&proxy->counters.duration, proxy_duration_bounds_us};
+}
+
+static struct metrics_times times_of(
+    const uint64_t counts[static HISTOGRAM_BUCKETS], const int64_t *bounds_us)
+{
+	return (struct metrics_times){
+	    .count = histogram_total(counts),
+	    .p50_s = histogram_quantile_s(counts, bounds_us, 0.5),
+	    .p99_s = histogram_quantile_s(counts, bounds_us, 0.99),
 	};
 }
 
-uint64_t metrics_total(const struct metrics_histogram *histogram)
+struct metrics_times metrics_all_times(const struct metrics_histogram *histogram)
 {
-	uint64_t total = 0;
-
-	for (size_t i = 0; i < histogram->count; i++)
-		total += histogram->buckets[i];
-	return total;
+	return times_of(histogram->values->counts, histogram->bounds_us);
 }
 
-double metrics_quantile_s(const struct metrics_histogram *histogram, double fraction)
+struct metrics_times metrics_recent_times(const struct metrics_histogram *histogram, int64_t now_us)
 {
-	double wanted = fraction * (double)metrics_total(histogram);
-	double before = 0;
-	int64_t lower_us = 0;
+	uint64_t counts[HISTOGRAM_BUCKETS];
 
-	if (wanted <= 0)
-		return 0;
-	for (size_t i = 0; i + 1 < histogram->count; i++) {
-		int64_t upper_us = histogram->bounds_us[i];
-		double here = (double)histogram->buckets[i];
-
-		if (here > 0 && before + here >= wanted) {
-			double width_us = (double)(upper_us - lower_us);
-
-			return ((double)lower_us + width_us * (wanted - before) / here) / 1e6;
-		}
-		before += here;
-		lower_us = upper_us;
-	}
-	return (double)lower_us / 1e6;
+	histogram_recent(histogram->values, now_us, counts);
+	return times_of(counts, histogram->bounds_us);
 }
 
 /* ---- text format 0.0.4 */
@@ -129,21 +110,21 @@ static void put_histogram(FILE *out, const char *name, const struct backend *bac
 {
 	uint64_t total = 0;
 
-	for (size_t i = 0; i < histogram->count; i++) {
-		total += histogram->buckets[i];
+	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		total += histogram->values->counts[i];
 		fprintf(out, "%s_bucket{", name);
 		if (backend) {
 			put_label(out, "backend", backend->name);
 			fputc(',', out);
 		}
-		if (i + 1 < histogram->count)
+		if (i + 1 < HISTOGRAM_BUCKETS)
 			fprintf(out, "le=\"%g\"} %llu\n", (double)histogram->bounds_us[i] / 1e6,
 			    (unsigned long long)total);
 		else
 			fprintf(out, "le=\"+Inf\"} %llu\n", (unsigned long long)total);
 	}
 	const char *parts[] = {"sum", "count"};
-	double values[] = {(double)histogram->sum_us / 1e6, (double)total};
+	double values[] = {(double)histogram->values->sum_us / 1e6, (double)total};
 	for (size_t i = 0; i < 2; i++) {
 		fprintf(out, "%s_%s", name, parts[i]);
 		if (backend) {

@@ -74,8 +74,9 @@ static void put_backend(const struct proxy *proxy, const struct backend *backend
 	fprintf(out, "<td>%u</td><td>%u + %u</td><td>%llu</td><td>%llu</td>", backend->weight,
 	    backend->active, backend->idle_count, (unsigned long long)backend->counters.requests,
 	    (unsigned long long)figures.failures);
-	put_milliseconds(out, metrics_quantile_s(&figures.latency, 0.5));
-	put_milliseconds(out, metrics_quantile_s(&figures.latency, 0.99));
+	const struct metrics_times times = metrics_all_times(&figures.latency);
+	put_milliseconds(out, times.p50_s);
+	put_milliseconds(out, times.p99_s);
 	fputs("</tr>\n", out);
 }
 
@@ -120,6 +121,7 @@ static void put_tables(const struct status_source *source, FILE *out)
 {
 	const struct proxy *proxy = source->metrics->proxy;
 	const struct metrics_histogram duration = metrics_of_clients(proxy);
+	const struct metrics_times times = metrics_all_times(&duration);
 
 	fprintf(out,
 	    "<p>%zu of %zu backends up, %zu client connections, %llu requests since the start; "
@@ -127,8 +129,7 @@ static void put_tables(const struct status_source *source, FILE *out)
 	    "<table><tr><th>backend<th>state<th>why<th>since<th>next try<th>weight"
 	    "<th>connections<th>requests<th>failures<th>p50<th>p99</tr>\n",
 	    ring_count_up(proxy->ring), proxy->ring->count, proxy->sessions.slab.in_use,
-	    (unsigned long long)metrics_total(&duration), metrics_quantile_s(&duration, 0.5) * 1000,
-	    metrics_quantile_s(&duration, 0.99) * 1000);
+	    (unsigned long long)times.count, times.p50_s * 1000, times.p99_s * 1000);
 	for (size_t i = 0; i < proxy->ring->count; i++)
 		put_backend(proxy, proxy->ring->backends[i], out);
 	fputs("</table>\n", out);

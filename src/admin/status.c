@@ -34,25 +34,33 @@ static void put_seconds_or_null(json_t *object, const char *key, int64_t us)
 
 /* ---- histograms */
 
-static json_t *histogram_json(const struct metrics_histogram *histogram)
+static void put_times(json_t *object, const struct metrics_times *times)
 {
-	json_t *object = json_object();
-	json_t *buckets = json_array();
-	uint64_t total = metrics_total(histogram);
+	put_count(object, "count", times->count);
+	put(object, "p50", times->count > 0 ? json_real(times->p50_s) : json_null());
+	put(object, "p99", times->count > 0 ? json_real(times->p99_s) : json_null());
+}
 
-	put_count(object, "count", total);
+static json_t *histogram_json(const struct metrics_histogram *histogram, int64_t now_us)
+{
+	const struct metrics_times all = metrics_all_times(histogram);
+	const struct metrics_times recent = metrics_recent_times(histogram, now_us);
+	json_t *object = json_object(), *of_recent = json_object();
+	json_t *buckets = json_array();
+
+	put_times(object, &all);
+	put_times(of_recent, &recent);
+	put(object, "recent", of_recent);
 	put(object, "average",
-	    total > 0 ? json_real((double)histogram->sum_us / 1e6 / (double)total) : json_null());
-	put(object, "p50", total > 0 ? json_real(metrics_quantile_s(histogram, 0.5)) : json_null());
-	put(object, "p99",
-	    total > 0 ? json_real(metrics_quantile_s(histogram, 0.99)) : json_null());
-	for (size_t i = 0; i < histogram->count; i++) {
+	    all.count > 0 ? json_real((double)histogram->values->sum_us / 1e6 / (double)all.count)
+			  : json_null());
+	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
 		json_t *bucket = json_object();
-		bool last = i + 1 == histogram->count;
+		bool last = i + 1 == HISTOGRAM_BUCKETS;
 
 		put(bucket, "le",
 		    last ? json_null() : json_real((double)histogram->bounds_us[i] / 1e6));
-		put_count(bucket, "count", histogram->buckets[i]);
+		put_count(bucket, "count", histogram->values->counts[i]);
 		json_array_append_new(buckets, bucket);
 	}
 	put(object, "buckets", buckets);
@@ -156,7 +164,7 @@ static void put_weight(
 }
 
 static void put_traffic(
-    json_t *object, const struct backend *backend, const struct figures *figures)
+    json_t *object, const struct backend *backend, const struct figures *figures, int64_t now_us)
 {
 	static const char *const classes[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
 	const struct backend_counters *counters = &backend->counters;
@@ -177,7 +185,7 @@ static void put_traffic(
 	put(object, "failures", outcomes_json(counters->failures));
 	put_count(object, "retries", counters->retries);
 	put_count(object, "silences", counters->silences);
-	put(object, "response", histogram_json(&figures->latency));
+	put(object, "response", histogram_json(&figures->latency, now_us));
 }
 
 json_t *status_backend_json(const struct status_source *source, const struct backend *backend)
@@ -194,7 +202,7 @@ json_t *status_backend_json(const struct status_source *source, const struct bac
 	put_text(object, "url", backend->url);
 	put_state(object, backend, &figures);
 	put_weight(object, proxy->ring, backend, now_us);
-	put_traffic(object, backend, &figures);
+	put_traffic(object, backend, &figures, now_us);
 	for (size_t i = 0; i < backend->addr_count; i++)
 		json_array_append_new(
 		    addresses, json_string(net_addr_format(&backend->addrs[i], text)));
@@ -224,7 +232,7 @@ static json_t *requests_json(const struct proxy *proxy)
 	put_count(object, "total", total);
 	put_count(object, "in_flight", proxy->exchanges.in_use);
 	put(object, "by_status", statuses);
-	put(object, "duration", histogram_json(&duration));
+	put(object, "duration", histogram_json(&duration, loop_now_us(proxy->loop)));
 	return object;
 }
 

@@ -114,14 +114,10 @@ static uint64_t sent_bytes(const struct exchange *exchange)
 static void count_end(const struct exchange *exchange)
 {
 	struct proxy_counters *counters = &exchange->with.proxy->counters;
-	int64_t took_us = now_us(exchange) - exchange->began_us;
-	size_t bucket = 0;
 
-	while (bucket < PROXY_LATENCY_BUCKETS - 1 && took_us > proxy_duration_bounds_us[bucket])
-		bucket++;
 	counters->requests[exchange->status < PROXY_STATUSES ? exchange->status : 0]++;
-	counters->duration[bucket]++;
-	counters->duration_sum_us += (uint64_t)took_us;
+	histogram_note(&counters->duration, proxy_duration_bounds_us,
+	    now_us(exchange) - exchange->began_us, now_us(exchange));
 }
 
 static void log_end(const struct exchange *exchange)

@@ -7,7 +7,7 @@
 
 enum { CACHE_LINE = 64 };
 
-const int64_t proxy_duration_bounds_us[PROXY_LATENCY_BUCKETS - 1] = {500, 1000, 2500, 5000, 10000,
+const int64_t proxy_duration_bounds_us[HISTOGRAM_BUCKETS - 1] = {500, 1000, 2500, 5000, 10000,
     25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
 
 const char *const proxy_rescue_words[RESCUE_RESULTS] = {

@@ -139,30 +139,6 @@ static double bucket_delta(const json_t *newer, const json_t *older, size_t i)
 	return count > 0 ? count : 0;
 }
 
-/* The time within which this fraction of the window's answers came; 0 when there were none. */
-static double quantile(const json_t *newer, const json_t *older, double fraction)
-{
-	double total = 0, sum = 0, lower = 0;
-
-	for (size_t i = 0; i < json_array_size(newer); i++)
-		total += bucket_delta(newer, older, i);
-	if (total <= 0)
-		return 0;
-	for (size_t i = 0; i < json_array_size(newer); i++) {
-		double here = bucket_delta(newer, older, i);
-		const json_t *bound = answer_at(json_array_get(newer, i), "le");
-
-		if (json_is_null(bound))
-			break;
-		if (here > 0 && sum + here >= fraction * total)
-			return lower +
-			       (json_number_value(bound) - lower) * (fraction * total - sum) / here;
-		sum += here;
-		lower = json_number_value(bound);
-	}
-	return lower;
-}
-
 /* ---- parts of the screen */
 
 static void draw_title(struct top *top)
@@ -244,8 +220,8 @@ static void draw_latency(struct top *top)
 	for (size_t i = 0; i < json_array_size(newer); i++)
 		if (bucket_delta(newer, older, i) > highest)
 			highest = bucket_delta(newer, older, i);
-	format_time(quantile(newer, older, 0.5), p50);
-	format_time(quantile(newer, older, 0.99), p99);
+	format_time(answer_number(now(top), "requests.duration.recent.p50"), p50);
+	format_time(answer_number(now(top), "requests.duration.recent.p99"), p99);
 	fprintf(out, "time       %s%9s%s  half  %s%s%s  99 %%   %s0.5 ms%s ", bold(top), p50,
 	    colour_end(top->coloured), bold(top), p99, colour_end(top->coloured), faint(top),
 	    colour_end(top->coloured));
@@ -265,7 +241,7 @@ static bool is_wide(const struct top *top)
 
 static void draw_backend(struct top *top, const json_t *backend, int name_width)
 {
-	const json_t *newer = answer_at(backend, "response.buckets"), *earlier, *older;
+	const json_t *earlier;
 	const char *name = answer_text(backend, "name"), *state = answer_text(backend, "state");
 	char line[LINE_SIZE], text[SHOW_TEXT_SIZE], p99[SHOW_TEXT_SIZE];
 	FILE *out = open_line(line);
@@ -273,7 +249,6 @@ static void draw_backend(struct top *top, const json_t *backend, int name_width)
 	if (!out)
 		return;
 	earlier = find_backend(before(top, false)->answer, name);
-	older = answer_at(find_backend(before(top, true)->answer, name), "response.buckets");
 	fprintf(out, "%-*.*s  %s%s %-10s%s", name_width, name_width, name,
 	    colour_of(state, top->coloured), top->has_blocks ? "●" : "*", state,
 	    colour_end(top->coloured));
@@ -287,8 +262,8 @@ static void draw_backend(struct top *top, const json_t *backend, int name_width)
 		    answer_number(backend, "weight") != answer_number(backend, "configured_weight")
 			? "*"
 			: " ",
-		    format_time(quantile(newer, older, 0.5), text));
-	fprintf(out, "%8s  ", format_time(quantile(newer, older, 0.99), p99));
+		    format_time(answer_number(backend, "response.recent.p50"), text));
+	fprintf(out, "%8s  ", format_time(answer_number(backend, "response.recent.p99"), p99));
 	if (strcmp(state, "up") != 0) {
 		show_clean(out, answer_text(backend, "why"));
 		fprintf(out, ", for %s", format_age(answer_number(backend, "for"), text));

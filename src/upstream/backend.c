@@ -319,7 +319,7 @@ const char *backend_state_word(const struct backend *backend)
 
 /* ---- failures and response times */
 
-const int64_t backend_latency_bounds_us[BACKEND_LATENCY_BUCKETS - 1] = {
+const int64_t backend_latency_bounds_us[HISTOGRAM_BUCKETS - 1] = {
     1000,
     2000,
     5000,
@@ -353,13 +353,10 @@ void backend_note_failure(struct backend *backend, const struct backend_failure 
 
 void backend_note_latency(struct backend *backend, int64_t took_us)
 {
-	size_t bucket = 0;
+	int64_t now_us = loop_now_us(backend->env->loop);
 
-	while (bucket < BACKEND_LATENCY_BUCKETS - 1 && took_us > backend_latency_bounds_us[bucket])
-		bucket++;
-	backend->counters.latency[bucket]++;
-	backend->counters.latency_sum_us += (uint64_t)took_us;
-	latency_sample(&backend->latency, took_us, loop_now_us(backend->env->loop));
+	histogram_note(&backend->counters.latency, backend_latency_bounds_us, took_us, now_us);
+	latency_sample(&backend->latency, took_us, now_us);
 }
 
 /* ---- connections */

@@ -19,7 +19,7 @@ import sys
 
 # From the bottom to the top.
 FLOORS = {
-    "base": "str text log slab buf arena",
+    "base": "str text histogram log slab buf arena",
     "event": "task timer loop net net_addr pipes resolve",
     "http": "head guard parse body write conn",
     "upstream": "outcome latency record budget silence backend backend_describe backend_silence ring verdict check checker names pool",

@@ -136,19 +136,9 @@ function recent(histogram) {
 	};
 }
 
-function quantile({counts, bounds}, fraction) {
-	const wanted = fraction * counts.reduce((sum, count) => sum + count, 0);
-	let sum = 0;
-	let lower = 0;
-	if (wanted === 0)
-		return null;
-	for (let i = 0; i < counts.length && bounds[i] !== null; i++) {
-		if (counts[i] > 0 && sum + counts[i] >= wanted)
-			return lower + (bounds[i] - lower) * (wanted - sum) / counts[i];
-		sum += counts[i];
-		lower = bounds[i];
-	}
-	return lower;
+/* What rondo says of the last seconds; of all since the start as long as nothing came in them. */
+function times(histogram) {
+	return histogram.recent.count > 0 ? histogram.recent : histogram;
 }
 
 /* ---- the ring ---- */
@@ -259,8 +249,9 @@ function drawLatency() {
 	const highest = Math.max(1, ...all.counts);
 	const sum = all.counts.reduce((before, count) => before + count, 0);
 	find("#latency-window").textContent = all.note;
-	find("#p50").textContent = duration(quantile(all, 0.5));
-	find("#p99").textContent = duration(quantile(all, 0.99));
+	const {p50, p99} = times(newest().status.requests.duration);
+	find("#p50").textContent = duration(p50);
+	find("#p99").textContent = duration(p99);
 	const columns = all.counts.map((count, i) => {
 		const share = sum > 0 ? ((100 * count) / sum).toFixed(1) : "0";
 		const bar = element("i", {style: `height:${count > 0 ? Math.max(2, (100 * count) / highest) : 0}%`});
@@ -271,7 +262,7 @@ function drawLatency() {
 	});
 	find("#latency").replaceChildren(...columns);
 	find("#latency").setAttribute("aria-label",
-		`half of the requests within ${duration(quantile(all, 0.5))}, 99 % within ${duration(quantile(all, 0.99))}`);
+		`half of the requests within ${duration(p50)}, 99 % within ${duration(p99)}`);
 }
 
 /* ---- backends ---- */
@@ -350,7 +341,7 @@ function details(backend) {
 const opened = new Set();
 
 function backendRow(backend) {
-	const latency = recent((sample) => (backendOf(sample, backend.name) || backend).response.buckets);
+	const {p50, p99} = times(backend.response);
 	const failures = failureCount(backend);
 	const row = element("details", {class: `backend ${backend.state}`, "data-name": backend.name},
 		element("summary", {},
@@ -360,8 +351,8 @@ function backendRow(backend) {
 			stateCell(backend),
 			element("div", {class: "wide"}, sparkline(backend),
 				element("div", {class: "soft"}, `${rateText(rateOf(requestsOf(backend.name)))}/s`)),
-			element("div", {class: "wide"}, duration(quantile(latency, 0.5)),
-				element("div", {class: "soft"}, `99 % ${duration(quantile(latency, 0.99))}`)),
+			element("div", {class: "wide"}, duration(p50),
+				element("div", {class: "soft"}, `99 % ${duration(p99)}`)),
 			element("div", {}, number(backend.requests), element("div", {class: "soft"},
 				failures ? plural(failures, "failure") : "requests")),
 			element("div", {class: "wide"}, `${backend.connections.active} + ${backend.connections.idle}`,

@@ -439,21 +439,21 @@ static void latencies_fall_into_buckets(void **state)
 	    {0, 0},
 	    {1000, 0},
 	    {1001, 1},
-	    {30000000, BACKEND_LATENCY_BUCKETS - 2},
-	    {30000001, BACKEND_LATENCY_BUCKETS - 1},
+	    {30000000, HISTOGRAM_BUCKETS - 2},
+	    {30000001, HISTOGRAM_BUCKETS - 1},
 	};
 	struct world world;
 
 	(void)state;
 	world_init(&world);
-	for (size_t i = 1; i < BACKEND_LATENCY_BUCKETS - 1; i++)
+	for (size_t i = 1; i < HISTOGRAM_BUCKETS - 1; i++)
 		assert_true(backend_latency_bounds_us[i - 1] < backend_latency_bounds_us[i]);
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct backend *backend = world_backend(&world, NULL);
 
 		backend_note_latency(backend, cases[i].took_us);
-		assert_int_equal(backend->counters.latency[cases[i].bucket], 1);
-		assert_int_equal(backend->counters.latency_sum_us, cases[i].took_us);
+		assert_int_equal(backend->counters.latency.counts[cases[i].bucket], 1);
+		assert_int_equal(backend->counters.latency.sum_us, cases[i].took_us);
 		assert_true(backend->latency.average_us > 0);
 		backend_drop(backend);
 	}
