@@ -6,6 +6,9 @@
 #include "trace.h"
 #include "waiting.h"
 
+/* Between two looks at one that is silent. */
+enum { LOOK_US = 250000 };
+
 enum { EXCHANGES = 1024, SECONDS = 16, BUDGET_SECONDS = 10, LARGE = 8192, FRONT = 128 };
 
 /* What an exchange was given so far. */
@@ -108,6 +111,7 @@ struct asking {
 	const struct given *given; /* NULL: it was nowhere yet */
 	const struct try_record *tries;
 	size_t count;
+	bool is_silent; /* whoever was picked */
 };
 
 /* Nothing was sent where a connect was given up. */
@@ -237,11 +241,41 @@ static void check_turns(const struct ring *ring, const struct backend *picked)
 	}
 }
 
+/* Is another in turn, whom nothing speaks against? */
+static bool has_sound(const struct asking *asking, const struct backend *picked)
+{
+	for (size_t i = 0; i < asking->ring->count; i++) {
+		const struct backend *other = asking->ring->backends[i];
+
+		if (other != picked && is_free(other, asking) && is_in_turn(other) &&
+		    !is_passed_over(other, asking) &&
+		    other->options.backup <= picked->options.backup)
+			return true;
+	}
+	return false;
+}
+
+/* Who is silent is asked now and then, to see whether he answers. */
+static void check_look(const struct asking *asking, const struct backend *picked)
+{
+	struct server *server = law_server_of(picked);
+	int64_t now_us = loop_seen_us(world.loop);
+
+	if (!asking->is_silent || !has_sound(asking, picked))
+		return;
+	check("who is silent is passed over, but for a look",
+	    now_us - server->looked_us >= LOOK_US && now_us - picked->silent_us >= LOOK_US &&
+		picked->env->silence.options.rescue_percent > 0,
+	    "%s", picked->name);
+	server->looked_us = now_us;
+}
+
 static void check_picked(const struct asking *asking, const struct backend *picked)
 {
 	const struct ring *ring = asking->ring;
 
 	check("who is asked is free", is_free(picked, asking), "%s", picked->name);
+	check_look(asking, picked);
 	check("one that refused is tried once", !is_down(picked, BLAME_HARD) || !had_hard(asking),
 	    "%s", picked->name);
 	if (world.profile.calm && ring->options.balance == RING_ROUND_ROBIN)
@@ -316,7 +350,7 @@ enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_requ
 		note_pick(exchange, now_us);
 	}
 	check_client(exchange);
-	const struct asking asking = {ring, given, tries, count};
+	struct asking asking = {ring, given, tries, count, false};
 	enum ring_pick_result result = __real_ring_pick(ring, request);
 
 	if (result == RING_PICKED)
@@ -324,8 +358,10 @@ enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_requ
 	better = find_better(&asking, picked);
 	check(
 	    "who is up is asked first", !better, "%s was passed over", better ? better->name : "");
-	if (picked)
+	if (picked) {
+		asking.is_silent = backend_is_silent(tries[count].backend, request->seen_us);
 		check_picked(&asking, picked);
+	}
 	if (count > 0) {
 		check_deadline(given, now_us);
 		/* An answer that falls through is kept in its attempt. */
@@ -359,7 +395,7 @@ bool __wrap_ring_pick_second(
     struct ring *ring, const struct ring_request *request, int64_t since_us)
 {
 	struct given *given = find_owner(request->tries);
-	const struct asking asking = {ring, given, request->tries, request->count};
+	const struct asking asking = {ring, given, request->tries, request->count, false};
 	bool is_picked = __real_ring_pick_second(ring, request, since_us);
 
 	law.moving = is_picked ? given : NULL;
@@ -407,7 +443,7 @@ bool __wrap_ring_can_pick(struct ring *ring, const struct ring_request *request)
 	const struct try_record *tries = request->tries;
 	size_t count = request->count;
 	struct given *given = find_owner(tries);
-	const struct asking asking = {ring, given, tries, count};
+	const struct asking asking = {ring, given, tries, count, false};
 	const struct backend *left = find_better(&asking, NULL);
 	bool can = __real_ring_can_pick(ring, request);
 

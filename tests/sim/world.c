@@ -178,7 +178,7 @@ static void choose_ring_options(void)
 static void choose_silence(void)
 {
 	struct dice *dice = &world.dice;
-	static const unsigned percents[] = {0, 5, 100};
+	static const unsigned percents[] = {0, 1, 100};
 
 	world.env.silence.options = (struct silence_options){
 	    .after_us =

@@ -184,7 +184,8 @@ struct server {
 	unsigned vices[VICES];
 	unsigned stale; /* of 10000 answers, after how many an idle connection is closed soon */
 	bool fails_next;
-	int64_t thaws_us; /* it is frozen until then */
+	int64_t thaws_us;  /* it is frozen until then */
+	int64_t looked_us; /* when a request was last sent to it though it was silent */
 	bool is_configured;
 	int64_t configured_us; /* when it came into the configuration, as somebody new */
 	struct server_conn *connections;
