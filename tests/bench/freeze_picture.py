@@ -10,7 +10,11 @@ twentieth of a second; the shaded time is that in which one of three backends wa
 import sys
 from xml.sax.saxutils import escape
 
-SHOWN = [("rondo", "rondo", "#1a7f5a"), ("nginx", "nginx", "#8a929b"), ("haproxy", "HAProxy", "#8a929b")]
+SHOWN = [("rondo", "rondo", "ours"), ("nginx", "nginx", "peer"), ("haproxy", "HAProxy", "peer")]
+STYLE = """<style>
+text { fill: #24292f } .ours { stroke: #1a7f5a } .peer { stroke: #8a929b }
+@media (prefers-color-scheme: dark) { text { fill: #d0d7de } .ours { stroke: #3fb98a } }
+</style>"""
 BIN_US = 50000
 LEFT, WIDTH, HEIGHT, GAP, TOP = 70, 640, 70, 26, 44
 MOST_MS = 1100
@@ -33,21 +37,19 @@ def slowest(path):
     return bins, late
 
 
-def draw(name, colour, path, seconds, top):
+def draw(name, kind, path, seconds, top):
     bins, late = slowest(path)
     scale = WIDTH * BIN_US / 1e6 / seconds
     bottom = top + HEIGHT
-    parts = [f'<rect x="{LEFT + WIDTH / 4:.0f}" y="{top}" width="{WIDTH * 3 / 8:.0f}" height="{HEIGHT}" '
-             f'fill="#d0473b" fill-opacity="0.12"/>',
-             text(LEFT - 8, top + HEIGHT / 2 + 4, name, "end", 12, "bold")]
-    for place, ms in bins.items():
-        height = max(HEIGHT * min(ms, MOST_MS) / MOST_MS, 1)
-        parts.append(f'<rect x="{LEFT + place * scale:.1f}" y="{bottom - height:.1f}" width="{scale:.2f}" '
-                     f'height="{height:.1f}" fill="{colour}"/>')
-    parts.append(f'<line x1="{LEFT}" y1="{bottom}" x2="{LEFT + WIDTH}" y2="{bottom}" stroke="#8a929b"/>')
-    words = f"slowest {max(bins.values()):.0f} ms; {late} of them took more than 0.9 s"
-    parts.append(text(LEFT + WIDTH, top + 12, words, "end", 11))
-    return parts
+    bars = "".join(f"M{LEFT + (place + 0.5) * scale:.1f} {bottom}v-{max(HEIGHT * min(ms, MOST_MS) / MOST_MS, 1):.0f}"
+                   for place, ms in sorted(bins.items()))
+    words = f"slowest {max(bins.values()):.0f} ms; {late} answers took more than 0.9 s"
+    return [f'<rect x="{LEFT + WIDTH / 4:.0f}" y="{top}" width="{WIDTH * 3 / 8:.0f}" height="{HEIGHT}" '
+            f'fill="#d0473b" fill-opacity="0.15"/>',
+            text(LEFT - 8, top + HEIGHT / 2 + 4, name, "end", 12, "bold"),
+            f'<path class="{kind}" stroke-width="{scale:.2f}" d="{bars}"/>',
+            f'<line class="peer" x1="{LEFT}" y1="{bottom}" x2="{LEFT + WIDTH}" y2="{bottom}"/>',
+            text(LEFT + WIDTH, top + 12, words, "end", 11)]
 
 
 def main():
@@ -56,12 +58,12 @@ def main():
                   weight="bold"),
              text(LEFT, 34, "400 requests a second, a limit of 1 s for an answer; full height is 1.1 s", size=11)]
     top = TOP
-    for name, title, colour in SHOWN:
-        parts += draw(title, colour, f"{prefix}.{name}", seconds, top)
+    for name, title, kind in SHOWN:
+        parts += draw(title, kind, f"{prefix}.{name}", seconds, top)
         top += HEIGHT + GAP
     with open(out, "w", encoding="ascii") as file:
         file.write(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 20} {top}" '
-                   f'font-family="system-ui, sans-serif" fill="#57606a">\n' + "\n".join(parts) + "\n</svg>\n")
+                   f'font-family="system-ui, sans-serif">\n{STYLE}\n' + "\n".join(parts) + "\n</svg>\n")
 
 
 if __name__ == "__main__":
