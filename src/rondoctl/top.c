@@ -264,7 +264,7 @@ static void draw_backend(struct top *top, const json_t *backend, int name_width)
 			: " ",
 		    format_time(answer_number(backend, "response.recent.p50"), text));
 	fprintf(out, "%8s  ", format_time(answer_number(backend, "response.recent.p99"), p99));
-	if (strcmp(state, "up") != 0) {
+	if (strcmp(state, "up") != 0 || json_is_true(answer_at(backend, "silent"))) {
 		show_clean(out, answer_text(backend, "why"));
 		fprintf(out, ", for %s", format_age(answer_number(backend, "for"), text));
 	}

@@ -82,6 +82,7 @@ static int epoll_fd, timer_fd;
 static struct client *free_clients;
 static FILE *trace; /* --trace: when each request was due, and what it took, in microseconds */
 static int64_t start_us, measured_us, stop_us; /* measuring begins; nothing is begun any more */
+static uint64_t in_time;                       /* answers before nothing was begun any more */
 static uint64_t started, in_flight, finished, answered, errors, bytes;
 static uint32_t *samples;
 static size_t sample_count, sample_room;
@@ -154,13 +155,16 @@ static bool connect_client(struct client *client)
 static void note(struct client *client, bool good)
 {
 	int64_t now_us = clock_us();
-	if (now_us < measured_us || client->is_bad)
+	if (now_us < measured_us)
 		return;
 	if (!good) {
 		errors++;
 		return;
 	}
+	if (client->is_bad)
+		return;
 	answered++;
+	in_time += now_us < stop_us;
 	if (sample_count == sample_room) {
 		sample_room = sample_room ? 2 * sample_room : 65536;
 		samples = realloc(samples, sample_room * sizeof(*samples));
@@ -402,11 +406,11 @@ static void report(int64_t took_us, uint64_t used_ns)
 	qsort(samples, sample_count, sizeof(*samples), compare);
 	printf("{\"requests\": %llu, \"errors\": %llu, \"bytes\": %llu, \"seconds\": %.6f, "
 	       "\"cpu_us\": %.3f, \"p50_us\": %u, \"p99_us\": %u, \"p999_us\": %u, \"max_us\": "
-	       "%u, \"over_60ms\": %zu, \"over_900ms\": %zu}\n",
+	       "%u, \"over_60ms\": %zu, \"over_900ms\": %zu, \"began\": %llu, \"in_time\": %llu}\n",
 	    (unsigned long long)answered, (unsigned long long)errors, (unsigned long long)bytes,
 	    (double)took_us / 1e6, answered > 0 ? (double)used_ns / 1e3 / (double)answered : 0.0,
 	    percentile(0.5), percentile(0.99), percentile(0.999), percentile(1), count_over(60000),
-	    count_over(900000));
+	    count_over(900000), (unsigned long long)started, (unsigned long long)in_time);
 }
 
 static void compose_request(void)
@@ -562,6 +566,10 @@ int main(int argc, char **argv)
 		turn(10);
 	if (options.rate > 0)
 		errors += in_flight;
+	/* Some were due, and no connection was free for them. */
+	uint64_t due = (uint64_t)(options.rate * (stop_us - start_us) / 1000000);
+	if (due > started)
+		errors += due - started;
 	report(took_us, used_ns);
 	return answered == 0;
 }

@@ -367,7 +367,6 @@ int main(int argc, char **argv)
 	for (;;) {
 		struct epoll_event events[EVENTS];
 		int count = epoll_wait(epoll_fd, events, EVENTS, wait_ms());
-		send_late();
 		for (int i = 0; i < count; i++) {
 			struct peer *peer = events[i].data.ptr;
 			if (peer->listens)
@@ -375,5 +374,7 @@ int main(int argc, char **argv)
 			else
 				serve(peer, events[i].events);
 		}
+		/* It may end peers, which an event of this turn may belong to. */
+		send_late();
 	}
 }
