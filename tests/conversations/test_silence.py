@@ -204,6 +204,18 @@ class Silence(raw.Conversation):
         self.assertEqual(client.answer()[1], b"two")
         first.go_on()
 
+    def test_one_that_no_backend_can_take_costs_no_processor_time(self):
+        first, second, a, b = self.two()
+        second.waits = True
+        with self.rondo(a, b, settings=[PATIENT, "max_delay_response=1s"]) as rondo:
+            before = rondo.cpu_seconds()
+            head, _ = self.client(rondo).get()
+            self.assertTrue(head.startswith(b"HTTP/1.1 504 "), head)
+            # Two attempts of a second; a loop that spins uses all of it.
+            self.assertLess(rondo.cpu_seconds() - before, 0.4)
+            first.go_on()
+            second.go_on()
+
     # ---- what becomes of the first one
 
     def test_its_late_answer_is_dropped_and_its_connection_is_used_again(self):
