@@ -187,7 +187,7 @@ static void count_rescues(const struct exchange *exchange)
 
 	counters->rescues[RESCUE_WON] += is_won;
 	counters->rescues[RESCUE_LOST] += exchange->rescues - is_won;
-	counters->rescues[RESCUE_REFUSED] += exchange->rescue_refused;
+	counters->rescues[RESCUE_REFUSED] += exchange->rescue_refused && exchange->rescues == 0;
 }
 
 /* The one end of every exchange. */
