@@ -118,11 +118,13 @@ bool answer_begin(struct answer *answer, struct str attempts)
 
 /* ---- passing on */
 
-/* The client has not sent all, and it is its turn. */
+/* The client has not sent all, and it is its turn: the backend has taken what came. */
 static bool waits_for_content(const struct answer *answer)
 {
-	return answer->attempt->upload == UPLOAD_RUNNING &&
-	       content_wants_read(answer->attempt->request->up);
+	const struct content *up = answer->attempt->request->up;
+
+	return answer->attempt->upload == UPLOAD_RUNNING && content_wants_read(up) &&
+	       !content_wants_write(up);
 }
 
 bool answer_awaits_client(const struct answer *answer)
