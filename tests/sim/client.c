@@ -523,15 +523,21 @@ static void choose_pace(struct pace *pace, bool slow)
 	}
 }
 
-/* Less than half of what any rules allow. */
+/* Less than half of what any rules allow that may hold; where it can be, often longer than a server may be silent. */
 static int64_t any_pause_us(void)
 {
-	int64_t least_us = INT64_MAX;
+	int64_t most_us = INT64_MAX, silent_us = INT64_MAX, least_us;
 
-	for (size_t i = 0; i < RULES; i++)
-		if (world.rules[i].timeouts.request_body_us < least_us)
-			least_us = world.rules[i].timeouts.request_body_us;
-	return dice_between(&world.dice, least_us / 10, least_us / 2);
+	for (size_t i = 0; i < (world.profile.reloads ? RULES : 1); i++) {
+		const struct proxy_timeouts_options *timeouts = &world.rules[i].timeouts;
+
+		if (timeouts->request_body_us / 2 < most_us)
+			most_us = timeouts->request_body_us / 2;
+		if (timeouts->response_us < silent_us)
+			silent_us = timeouts->response_us;
+	}
+	least_us = silent_us < most_us && dice_chance(&world.dice, 5000) ? silent_us : most_us / 5;
+	return dice_between(&world.dice, least_us, most_us);
 }
 
 static void choose_ways(struct client *client)
