@@ -52,6 +52,7 @@ struct channel {
 	struct queue in, out;
 	int64_t latency_us;
 	int64_t began_us;   /* when rondo began to connect, or accepted it */
+	int64_t told_us;    /* when rondo heard that it is connected; 0 = not yet */
 	int64_t written_us; /* when rondo's last byte was accepted */
 	uint64_t written;
 	uint64_t read;            /* bytes that rondo took */

@@ -52,10 +52,14 @@ static struct server_conn *create(struct server *server)
 	return conn;
 }
 
-/* A connect that went on without its request left a connection that has carried nothing yet. */
+/* A connect that went on without its request left a connection that has carried nothing yet. Who connects for a request sends it as
+ * soon as the connection is there; reading the clock moves it by one. */
 static bool is_from_pool(const struct server_conn *conn)
 {
-	return conn->served > 0 || trace_now_us() > conn->connected_us + 1000;
+	int64_t told_us = conn->peer.channel->told_us, now_us = trace_now_us();
+
+	return conn->served > 0 || now_us > conn->connected_us + 1000 ||
+	       (told_us > 0 && now_us > told_us + 1);
 }
 
 static void forget(struct server_conn *conn)

@@ -362,6 +362,7 @@ int net_connect(const struct net_addr *addr, bool *connecting)
 	channel = create_route(&route);
 	if (route.after_us == 0 && !route.error_later) {
 		net_finish_connect(channel);
+		channel->told_us = trace_now_us();
 		return channel->fd;
 	}
 	*connecting = true;
@@ -391,6 +392,8 @@ int net_connect_result(int fd)
 	channel->error = 0;
 	if (error)
 		net_world.on_refused(channel, error);
+	else if (!channel->connecting && channel->told_us == 0)
+		channel->told_us = trace_now_us();
 	return -error;
 }
 
