@@ -525,8 +525,9 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 		       (visit->is_cut || (visit->is_lost && !visit->is_forlorn) ||
 			   visit->is_bad_content || visit->was_frozen);
 	case OUTCOME_STALE:
+		/* Its client may have gone while the second try waited for a place or a connect. */
 		check("a connection that was stale is followed by a fresh one to the same server",
-		    request->visit_count > 1 ||
+		    request->visit_count > 1 || is_excused(request) ||
 			!oracle_must_repeat(request, &world.rules[request->rules_last].retry) ||
 			request->rules_first != request->rules_last,
 		    "request %lld, server %d", (long long)world_index(request), server->index);
