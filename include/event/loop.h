@@ -63,8 +63,13 @@ int64_t loop_now_us(const struct loop *loop);
  * limit). */
 int64_t loop_refresh_us(struct loop *loop);
 
-/* All input that arrived before this time was read by the end of the last turn. A peer is judged by
- * this time and not by now: if the process stood still, its input may wait to be read. */
+/* Now, without the time in which the loop stood still: the process was stopped, had no processor,
+ * or was busy for long. The same cause may have kept its peers from working, so their silence is
+ * measured with this clock. It never goes back. */
+int64_t loop_attentive_us(const struct loop *loop);
+
+/* By the same clock: all input that arrived before this time was read by the end of the last turn.
+ * A peer is judged by this time and not by now: its input may wait to be read. */
 int64_t loop_seen_us(const struct loop *loop);
 
 /* Microseconds of Unix time, to be shown to people. It may jump: limits never use it. */

@@ -115,6 +115,7 @@ struct backend {
 	bool on_trial; /* BACKEND_TRIAL: its one request is under way */
 
 	struct silence silence;
+	/* Times of loop_attentive_us. */
 	int64_t silent_us;       /* quiet since then, and found silent; 0 = it is not */
 	int64_t heard_after_us;  /* how long its last silence was */
 	int64_t silence_told_us; /* when the log last said so */
@@ -249,13 +250,13 @@ void backend_hears(struct backend *backend, struct pending *pending, bool is_sam
 void backend_forgets(struct backend *backend, struct pending *pending);
 
 /* How long it may be quiet, as silence_patience_us says. */
-int64_t backend_patience_us(const struct backend *backend, int64_t now_us);
+int64_t backend_patience_us(const struct backend *backend);
 
 /* Is it silent, by the answers of other backends? Notes it when it is found silent. */
 bool backend_is_silent(struct backend *backend, int64_t seen_us);
 
 /* As silence_has_just_woken and silence_allows_look. */
-bool backend_has_just_woken(const struct backend *backend, int64_t now_us);
+bool backend_has_just_woken(const struct backend *backend, int64_t seen_us);
 bool backend_allows_look(const struct backend *backend, int64_t seen_us);
 
 enum standing backend_standing(const struct backend *backend);

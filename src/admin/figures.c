@@ -22,7 +22,9 @@ void figures_of_backend(struct figures *figures, const struct backend *backend, 
 	    .is_judged = backend->state != BACKEND_UP,
 	    .since_unix_us = backend->draining ? backend->drained_unix_us : backend->since_unix_us,
 	    .next_try_us = next_try_us(backend, now_us),
-	    .silent_for_us = backend->silent_us > 0 ? now_us - backend->silent_us : -1,
+	    .silent_for_us = backend->silent_us > 0
+				 ? loop_attentive_us(backend->env->loop) - backend->silent_us
+				 : -1,
 	    .latency = metrics_of_backend(backend),
 	};
 	figures->age_us = age_us(backend, figures->since_unix_us, now_us);

@@ -12,6 +12,10 @@ enum { LOOP_EVENTS = 512 };
 
 static const int64_t LOOP_LAG_WINDOW_US = 1000000;
 
+/* A process may wake so much later than it asked for, and a turn may take so long: that is no
+ * standstill. */
+static const int64_t WAKE_US = 2000, BUSY_US = 10000;
+
 /* In watch->registered: the descriptor is not in epoll until the owner wants something again. */
 enum { LOOP_PARKED = 16 };
 
@@ -21,6 +25,7 @@ struct loop {
 	int epoll_fd;
 	bool stopping;
 	int64_t now_us;
+	int64_t stood_us; /* how long it stood still, in all */
 	int64_t seen_us;
 	struct timers timers;
 	struct task_queue tasks;
@@ -182,6 +187,11 @@ int64_t loop_refresh_us(struct loop *loop)
 	return loop->now_us;
 }
 
+int64_t loop_attentive_us(const struct loop *loop)
+{
+	return loop->now_us - loop->stood_us;
+}
+
 int64_t loop_seen_us(const struct loop *loop)
 {
 	return loop->seen_us;
@@ -292,20 +302,36 @@ static int64_t input_seen_until_us(struct loop *loop, int64_t waited_us)
 	return is_full ? loop->round_us : waited_us;
 }
 
+/* Reads the clock; `most_us` is how long it may be since `from_us`: more is a standstill. */
+static int64_t refresh_since(struct loop *loop, int64_t from_us, int64_t most_us)
+{
+	int64_t until_us = from_us + most_us;
+
+	/* The clock was read since then: it must not go back. */
+	if (until_us < loop->now_us)
+		until_us = loop->now_us;
+	if (loop_refresh_us(loop) > until_us)
+		loop->stood_us += loop->now_us - until_us;
+	return loop->now_us;
+}
+
 static int turn(struct loop *loop)
 {
 	int64_t waited_us = loop_refresh_us(loop);
+	int64_t stood_us = loop->stood_us;
 	int64_t began_us;
+	int timeout_ms = wait_ms(loop);
 
 	round_begin(loop, waited_us);
 	loop->next = 0;
-	loop->ready = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS, wait_ms(loop));
+	loop->ready = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS, timeout_ms);
 	if (loop->ready < 0) {
 		loop->ready = 0;
 		if (errno != EINTR)
 			return -errno;
 	}
-	began_us = loop_refresh_us(loop);
+	began_us = refresh_since(
+	    loop, waited_us, timeout_ms < 0 ? INT64_MAX / 2 : timeout_ms * INT64_C(1000) + WAKE_US);
 	while (loop->next < loop->ready) {
 		struct epoll_event *event = &loop->events[loop->next++];
 
@@ -316,11 +342,11 @@ static int turn(struct loop *loop)
 	 * then must read its input first. A deadline that passed during the wait is handled in the
 	 * next turn. */
 	int64_t seen_us = input_seen_until_us(loop, waited_us);
-	if (seen_us > loop->seen_us)
-		loop->seen_us = seen_us;
+	if (seen_us - stood_us > loop->seen_us)
+		loop->seen_us = seen_us - stood_us;
 	timers_run(&loop->timers, seen_us);
 	run_tasks(loop);
-	loop_refresh_us(loop);
+	refresh_since(loop, began_us, BUSY_US);
 	note_turn(loop, began_us);
 	return 0;
 }

@@ -689,7 +689,7 @@ bool attempt_is_overdue(const struct attempt *attempt)
 		return false;
 	if (pending->is_owed && backend->silence.quiet_us > from_us)
 		from_us = backend->silence.quiet_us;
-	int64_t patience_us = backend_patience_us(backend, now_us(attempt));
+	int64_t patience_us = backend_patience_us(backend);
 	int64_t quiet_us = loop_seen_us(attempt->request->proxy->loop) - from_us;
 	return quiet_us > patience_us;
 }

@@ -1009,11 +1009,10 @@ static int64_t due_attempting(const struct exchange *exchange)
 
 static void late_attempting(struct exchange *exchange)
 {
-	int64_t seen_us = loop_seen_us(exchange->with.proxy->loop);
-	bool is_attempt = attempt_due_us(exchange->attempt) <= seen_us;
+	bool is_attempt = attempt_due_us(exchange->attempt) <= now_us(exchange);
 
 	/* Both may be due, by retry.deadline or after a pause. */
-	if (has_two(exchange) && attempt_due_us(exchange->other) <= seen_us)
+	if (has_two(exchange) && attempt_due_us(exchange->other) <= now_us(exchange))
 		attempt_on_due(exchange->other);
 	if (is_attempt)
 		attempt_on_due(exchange->attempt);

@@ -11,6 +11,13 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* When patience is over that began at a time of loop_attentive_us, by the clock of timers. */
+static int64_t due_us(const struct proxy *proxy, int64_t from_us, int64_t patience_us)
+{
+	return from_us + patience_us + 1 + loop_now_us(proxy->loop) -
+	       loop_attentive_us(proxy->loop);
+}
+
 /* Lets the owners of all overdue attempts of a list run. Returns when to look again. */
 static int64_t look_at(
     struct proxy *proxy, struct pending *first, int64_t quiet_us, int64_t patience_us)
@@ -27,11 +34,11 @@ static int64_t look_at(
 		/* Its owner may take it off the list. */
 		next = pending->next;
 		/* One whose own time is over fails in this round. */
-		if (!pending->may_move || attempt_due_us(attempt) <= seen_us)
+		if (!pending->may_move || attempt_due_us(attempt) <= loop_now_us(proxy->loop))
 			continue;
 		/* Those behind it wait for less time. */
 		if (seen_us - from_us <= patience_us)
-			return earlier(again_us, from_us + patience_us + 1);
+			return earlier(again_us, due_us(proxy, from_us, patience_us));
 		again_us = loop_now_us(proxy->loop) + LOOK_AGAIN_US;
 		if (refusals == REFUSALS_MAX)
 			break;
@@ -49,7 +56,7 @@ static int64_t look_at_backend(struct proxy *proxy, struct backend *backend)
 
 	if (!silence->owed && !silence->connects)
 		return again_us;
-	int64_t patience_us = backend_patience_us(backend, loop_now_us(proxy->loop));
+	int64_t patience_us = backend_patience_us(backend);
 	if (patience_us == TIMER_NEVER)
 		return again_us;
 	if (backend->env->silence.options.rescue_percent > 0)
@@ -86,12 +93,12 @@ void rescue_watch(const struct attempt *attempt)
 	if (!attempt->pending.is_listed || !attempt->pending.may_move)
 		return;
 	int64_t now_us = loop_now_us(proxy->loop);
-	int64_t patience_us = backend_patience_us(backend, now_us);
+	int64_t patience_us = backend_patience_us(backend);
 	if (patience_us == TIMER_NEVER)
 		return;
-	int64_t due_us = attempt->pending.since_us + patience_us + 1;
-	if (due_us <= now_us)
-		due_us = now_us + LOOK_AGAIN_US;
-	if (due_us < proxy->rescue_timer.due_us)
-		timer_arm(loop_timers(proxy->loop), &proxy->rescue_timer, due_us);
+	int64_t look_us = due_us(proxy, attempt->pending.since_us, patience_us);
+	if (look_us <= now_us)
+		look_us = now_us + LOOK_AGAIN_US;
+	if (look_us < proxy->rescue_timer.due_us)
+		timer_arm(loop_timers(proxy->loop), &proxy->rescue_timer, look_us);
 }

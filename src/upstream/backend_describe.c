@@ -20,7 +20,7 @@ static void describe_silence(const struct backend *backend, char text[static BAC
 {
 	char quiet[TEXT_DURATION_SIZE];
 
-	text_of_duration(loop_now_us(backend->env->loop) - backend->silent_us, quiet);
+	text_of_duration(loop_attentive_us(backend->env->loop) - backend->silent_us, quiet);
 	snprintf(text, BACKEND_TEXT_SIZE, "silent: no answer for %s, while others answer", quiet);
 }
 

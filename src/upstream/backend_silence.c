@@ -6,9 +6,10 @@
 /* Silences that come and go are not all told. */
 static const int64_t TELL_PAUSE_US = 10000000;
 
+/* What is no fault of the backend is not held against it: rondo's own standstill. */
 static int64_t now_us(const struct backend *backend)
 {
-	return loop_now_us(backend->env->loop);
+	return loop_attentive_us(backend->env->loop);
 }
 
 static int64_t most_us(const struct backend *backend)
@@ -16,9 +17,9 @@ static int64_t most_us(const struct backend *backend)
 	return silence_most_us(backend->options.max_delay_response_us);
 }
 
-int64_t backend_patience_us(const struct backend *backend, int64_t now_us)
+int64_t backend_patience_us(const struct backend *backend)
 {
-	return silence_patience_us(&backend->env->silence, most_us(backend), now_us);
+	return silence_patience_us(&backend->env->silence, most_us(backend), now_us(backend));
 }
 
 /* ---- found silent, and heard again */
@@ -71,10 +72,10 @@ bool backend_is_silent(struct backend *backend, int64_t seen_us)
 	return true;
 }
 
-bool backend_has_just_woken(const struct backend *backend, int64_t now_us)
+bool backend_has_just_woken(const struct backend *backend, int64_t seen_us)
 {
 	return silence_has_just_woken(
-	    &backend->env->silence, &backend->silence, most_us(backend), now_us);
+	    &backend->env->silence, &backend->silence, most_us(backend), seen_us);
 }
 
 bool backend_allows_look(const struct backend *backend, int64_t seen_us)

@@ -535,7 +535,7 @@ static bool answers_surely(
 	return is_open(backend) && backend_standing(backend) == STANDING_UP &&
 	       !search_had(&search, backend) && !is_full(backend) &&
 	       (silence->owed_count == 0 || silence->heard_us > since_us) &&
-	       !backend_has_just_woken(backend, request->now_us) &&
+	       !backend_has_just_woken(backend, request->seen_us) &&
 	       !backend_is_silent(backend, request->seen_us);
 }
 

@@ -19,7 +19,7 @@ struct loop {
 	bool stopping;
 	int64_t now_us;
 	int64_t judged_us;
-	int64_t seen_us;
+	int64_t stood_us, seen_us;
 	struct timers timers;
 	struct task_queue tasks, free_tasks;
 	size_t watches;
@@ -132,6 +132,11 @@ int64_t loop_refresh_us(struct loop *loop)
 	return loop->now_us;
 }
 
+int64_t loop_attentive_us(const struct loop *loop)
+{
+	return loop->now_us - loop->stood_us;
+}
+
 int64_t loop_seen_us(const struct loop *loop)
 {
 	return loop->seen_us;
@@ -229,7 +234,9 @@ static void wait(struct loop *loop)
 	}
 	if (dice_chance(loop->dice, loop->pace.slow)) {
 		trace("the process pauses", 0, 0, 0);
+		int64_t before_us = loop->now_us;
 		stand_still(loop, loop->now_us + dice_skewed(loop->dice, 0, loop->pace.slow_us));
+		loop->stood_us += loop->now_us - before_us;
 	}
 	run_peers_until(loop->now_us);
 }
@@ -295,6 +302,7 @@ static void dispatch(struct loop *loop)
 static void turn(struct loop *loop)
 {
 	int64_t waited_us = loop_refresh_us(loop);
+	int64_t stood_us = loop->stood_us;
 	int64_t judge_us;
 
 	wait(loop);
@@ -304,8 +312,8 @@ static void turn(struct loop *loop)
 	judge_us = judge_until_us(loop, waited_us);
 	if (timers_next(&loop->timers) <= judge_us)
 		loop->idle_turns = 0;
-	if (judge_us > loop->seen_us)
-		loop->seen_us = judge_us;
+	if (judge_us - stood_us > loop->seen_us)
+		loop->seen_us = judge_us - stood_us;
 	timers_run(&loop->timers, judge_us);
 	if (judge_us > 0)
 		loop->judged_us = judge_us;
