@@ -88,6 +88,12 @@ static bool is_reusable(const struct straggler *straggler)
 	       buf_len(&conn->out) == 0 && (!conn->readable || conn_is_quiet(conn));
 }
 
+/* A backend that closes an idle connection may send 408 first: no answer to the request. */
+static bool has_crossed(const struct attempt *attempt)
+{
+	return attempt->record->status == 408 && attempt_is_first_of_reused(attempt);
+}
+
 static void answered(struct straggler *straggler)
 {
 	struct attempt *attempt = straggler->attempt;
@@ -153,7 +159,10 @@ static void run(void *owner)
 			attempt_skip_interim(attempt);
 			break;
 		case ATTEMPT_HAS_HEAD:
-			answered(straggler);
+			if (has_crossed(attempt))
+				attempt_fail(attempt, OUTCOME_STALE);
+			else
+				answered(straggler);
 			break;
 		case ATTEMPT_IS_CONNECTED:
 			give_link(straggler);

@@ -230,6 +230,29 @@ class Silence(raw.Conversation):
             self.assertEqual(first.connections, 1)
             self.assertEqual(rondo.count_log("is down"), 0)
 
+    def test_a_408_that_crosses_its_request_is_no_failure(self):
+        got, may_go_on = threading.Event(), threading.Event()
+
+        def closes(peer, _number):
+            with contextlib.suppress(EOFError, OSError):
+                peer.read_head()
+                peer.send(answer_of(b"200 OK", b"one"))
+                peer.read_head()
+                got.set()
+                may_go_on.wait(PATIENCE)
+                peer.send(answer_of(b"408 Request Timeout", b""))
+
+        a, b = self.backend(closes), self.backend(Script(b"two"))
+        with self.watched(a, b, settings=[PATIENT, "retry.statuses=[408, 503]"]) as (rondo, page):
+            client = self.client(rondo)
+            self.assertEqual([client.get()[1] for _ in range(3)], [b"one", b"two", b"two"])
+            self.assertTrue(got.is_set())
+            may_go_on.set()
+            failures = lambda: json.loads(page("/status.json"))["backends"][0]["failures"]
+            self.wait_until(lambda: any(failures().values()))
+            self.assertEqual({reason for reason, count in failures().items() if count}, {"stale"})
+            self.assertEqual(rondo.count_log("is down"), 0)
+
     def test_one_that_never_answers_is_down_after_max_delay_response(self):
         _, _, a, b = self.two()
         rondo, _ = self.logged(a, b, settings=[PATIENT, "max_delay_response=300ms"])
