@@ -132,4 +132,7 @@ bool silence_allows_look(
 /* Takes a token for a request that is sent to a second backend; false when none is left. */
 bool silence_take_token(struct silence_common *common, int64_t now_us);
 
+/* Gives the token back: the request was not sent to a second backend after all. */
+void silence_return_token(struct silence_common *common);
+
 #endif

@@ -539,6 +539,15 @@ static int64_t due_gathering(const struct exchange *exchange)
 
 /* ---- attempts */
 
+/* May it be rescued, if the next backend is silent? Not while content is still to come from the
+ * client: more of it than is kept may follow. */
+static bool may_move(const struct exchange *exchange)
+{
+	return exchange->with.may_repeat && content_has_all(&exchange->up) &&
+	       content_can_repeat(&exchange->up) && !exchange->request.upgrades_websocket &&
+	       exchange->with.rules->retry.tries > 1;
+}
+
 /* The request, for the ring. */
 static struct ring_request for_ring(struct exchange *exchange)
 {
@@ -547,9 +556,7 @@ static struct ring_request for_ring(struct exchange *exchange)
 	return (struct ring_request){
 	    .tries = exchange->tries,
 	    .count = exchange->try_count,
-	    .may_move = exchange->with.may_repeat && content_can_repeat(&exchange->up) &&
-			!exchange->request.upgrades_websocket &&
-			exchange->with.rules->retry.tries > 1,
+	    .may_move = may_move(exchange),
 	    .now_us = loop_now_us(loop),
 	    .seen_us = loop_seen_us(loop),
 	};
@@ -567,6 +574,15 @@ static void swap_attempts(struct exchange *exchange)
 
 	exchange->attempt = exchange->other;
 	exchange->other = attempt;
+}
+
+/* Of two attempts one is over; the other, now the current one, may again be helped by a second one,
+ * or be given up while it connects: if it has sent nothing. */
+static void let_it_move(struct exchange *exchange)
+{
+	struct attempt *attempt = exchange->attempt;
+
+	attempt->pending.may_move = attempt->pending.is_owed || !attempt->was_sent;
 }
 
 /* Have all tries been made that retry.tries allows? */
@@ -744,7 +760,7 @@ static enum step go_on_with_other(struct exchange *exchange)
 {
 	swap_attempts(exchange);
 	drop_other(exchange);
-	exchange->attempt->pending.may_move = true;
+	let_it_move(exchange);
 	return STEP_AGAIN;
 }
 
@@ -826,12 +842,14 @@ static bool has_crossed(const struct exchange *exchange)
 	       attempt_is_first_of_reused(attempt);
 }
 
-/* It falls through: kept in case no other backend has a better one. */
+/* It falls through: kept in case no other backend has a better one. An attempt that still waits for
+ * a silent backend may be rescued once more. */
 static void keep_answer(struct exchange *exchange)
 {
 	conn_want(&exchange->attempt->link->conn, 0);
 	if (has_two(exchange)) {
 		swap_attempts(exchange);
+		let_it_move(exchange);
 		return;
 	}
 	drop_other(exchange);
@@ -889,6 +907,20 @@ static enum step answer_came(struct exchange *exchange)
 
 /* ---- a backend that is silent */
 
+/* Takes a token, and a retry from the budget; false when one of the two is missing. */
+static bool take_rescue(struct exchange *exchange)
+{
+	struct proxy *proxy = exchange->with.proxy;
+
+	if (!silence_take_token(proxy->silence, now_us(exchange)))
+		return false;
+	if (budget_take_retry(
+		&proxy->ring->budget, exchange->with.rules->retry.budget_percent, now_us(exchange)))
+		return true;
+	silence_return_token(proxy->silence);
+	return false;
+}
+
 /* The request is stuck: it also goes to a second backend, one that is expected to answer. An answer
  * that was kept gives way: no more than two are open. */
 static enum step rescue(struct exchange *exchange)
@@ -897,14 +929,16 @@ static enum step rescue(struct exchange *exchange)
 	struct attempt *first = exchange->attempt;
 	const struct ring_request request = for_ring(exchange);
 
-	if (has_two(exchange) || has_no_try_left(exchange) ||
-	    now_us(exchange) >= exchange->with.deadline_us)
+	if (has_two(exchange) || has_no_try_left(exchange)) {
+		/* Those behind it are looked at instead, until one of the two is over. */
+		first->pending.may_move = false;
+		return STEP_WAIT;
+	}
+	if (now_us(exchange) >= exchange->with.deadline_us)
 		return STEP_WAIT;
 	if (!stragglers_have_room(proxy) ||
 	    !ring_pick_second(proxy->ring, &request, first->pending.since_us) ||
-	    !silence_take_token(proxy->silence, now_us(exchange)) ||
-	    !budget_take_retry(&proxy->ring->budget, exchange->with.rules->retry.budget_percent,
-		now_us(exchange))) {
+	    !take_rescue(exchange)) {
 		exchange->rescue_refused = true;
 		return STEP_WAIT;
 	}
@@ -943,7 +977,7 @@ static enum step give_up_connect(struct exchange *exchange)
 	if (!has_two(exchange))
 		return pick(exchange);
 	swap_attempts(exchange);
-	exchange->attempt->pending.may_move = true;
+	let_it_move(exchange);
 	return STEP_AGAIN;
 }
 

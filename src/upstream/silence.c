@@ -219,3 +219,10 @@ bool silence_take_token(struct silence_common *common, int64_t now_us)
 	common->tokens_spent += TOKEN;
 	return true;
 }
+
+void silence_return_token(struct silence_common *common)
+{
+	common->tokens_spent -= TOKEN;
+	if (common->tokens_spent < 0)
+		common->tokens_spent = 0;
+}

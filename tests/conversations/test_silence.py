@@ -144,6 +144,15 @@ class Silence(raw.Conversation):
         self.assertTrue(head.startswith(b"HTTP/1.1 503 "), head)
         self.assertEqual(content, b"two")
 
+    def test_a_second_answer_that_falls_through_leaves_room_for_a_third(self):
+        first, second, a, b = self.two()
+        second.status = b"503 No"
+        c = self.backend(Script(b"three"))
+        rondo, lines = self.logged(a, b, c, settings=[PATIENT, "max_delay_response=20s"])
+        self.assertEqual(self.client(rondo).get()[1], b"three")
+        self.assert_trail(lines(1)[0], f"^{a.name}:silent:[0-9]+,{b.name}:503:[0-9]+,{c.name}:200:[0-9]+$")
+        first.go_on()
+
     def test_a_second_one_that_breaks_leaves_the_first(self):
         first, _, a, _ = self.two()
         broken = threading.Event()
@@ -174,6 +183,36 @@ class Silence(raw.Conversation):
         self.assertEqual(client.answer()[1], b"three")
         first.go_on()
         second.go_on()
+
+    def test_those_that_have_two_do_not_keep_others_from_a_second_one(self):
+        many = 17
+        silent, fails, a, b = self.two()
+        well = Script(b"three")
+        settings = ["silence.after=1s", "silence.rescue=100", "retry.budget=100", "max_delay_response=20s"]
+        rondo, _ = self.logged(b, a, self.backend(well), settings=settings)
+        clients = [self.client(rondo) for _ in range(3 * many)]
+        for client in clients:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        for _ in range(many):
+            silent.wait_request()
+        # It has answered since all of those were sent, and so gets them too; then it is silent as well.
+        for _ in range(many):
+            fails.wait_request()
+        for _ in range(3):
+            self.client(rondo).send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        fails.wait_request()
+        self.let_it_turn(rondo)
+        fails.waits = True
+        for _ in range(many):
+            fails.wait_request()
+        late = [self.client(rondo) for _ in range(many + 3)]  # enough for tokens
+        for client in late:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        fails.wait_request()
+        began = time.monotonic()
+        for client in late:
+            self.assertEqual(client.answer()[1], b"three")
+        self.assertLess(time.monotonic() - began, 10)
 
     # ---- requests that are not sent to a second one
 
@@ -311,6 +350,32 @@ class Silence(raw.Conversation):
         self.wait_until(lambda: client.get() and len(first.heads) > 1)
         self.assertEqual(rondo.count_log("is down"), 0)
         first.go_on()
+
+    def test_a_request_whose_content_is_still_to_come_does_not_look(self):
+        first, _, a, _ = self.two()
+        begin = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        content = b"2\r\nhi\r\n0\r\n\r\n"
+
+        def takes_both(peer, _number):
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    if b"chunked" in peer.read_head():
+                        peer.read(len(content))
+                    peer.send(answer_of(b"200 OK", b"two"))
+
+        settings = ["silence.after=10ms", "max_delay_response=30s"]
+        rondo, _ = self.logged(a, self.backend(takes_both), settings=settings)
+        client = self.client(rondo)
+        self.assertEqual(client.get()[1], b"two")
+        end = time.monotonic() + 0.6  # more than two looks
+        while time.monotonic() < end:
+            client.send(begin)
+            self.let_it_turn(rondo)
+            client.send(content)
+            self.assertEqual(client.answer()[1], b"two")
+        self.assertEqual(len(first.heads), 1)
+        self.assertEqual(client.get()[1], b"two")
+        self.assertEqual(len(first.heads), 2)
 
     def test_a_backend_is_not_silent_where_no_other_answers(self):
         first, second, a, b = self.two()

@@ -662,6 +662,8 @@ bool __wrap_budget_take_retry(struct budget *budget, unsigned percent, int64_t n
 	    (unsigned long long)requests, percent);
 	if (granted && law.moving)
 		note_move(law.moving);
+	if (!granted && law.moving)
+		law.moved--; /* and its token comes back */
 	law.moving = NULL;
 	law.retries[slot_of(now_us)] += granted;
 	law.granted += granted;

@@ -190,6 +190,9 @@ static void tokens_are_ten_and_a_share_of_the_requests_of_a_second(void **state)
 	for (taken = 0; silence_take_token(&common, 10 * S); taken++)
 		continue;
 	assert_int_equal(taken, 4);
+	silence_return_token(&common);
+	assert_true(silence_take_token(&common, 10 * S));
+	assert_false(silence_take_token(&common, 10 * S));
 	common.options.rescue_percent = 0;
 	assert_false(silence_take_token(&common, 99 * S));
 }
