@@ -81,6 +81,20 @@ static const char *format_number(const struct setting *setting, int64_t number, 
 	return arena_printf(arena, "%" PRId64, number);
 }
 
+/* As people write them: "a", "b" or "c". */
+static const char *choice_words(const struct setting *setting, struct arena *arena)
+{
+	const char *const *words = setting->words;
+	const char *list = "";
+
+	for (size_t i = 0; list && words[i]; i++) {
+		const char *before = !i ? "" : words[i + 1] ? ", " : " or ";
+
+		list = arena_printf(arena, "%s%s\"%s\"", list, before, words[i]);
+	}
+	return list;
+}
+
 static const char *store_in_range(
     const struct reading *reading, int64_t number, const char *written)
 {
@@ -94,8 +108,9 @@ static const char *store_in_range(
 	}
 	min = format_number(setting, setting->min, reading->arena);
 	max = format_number(setting, setting->max, reading->arena);
-	return arena_printf(reading->arena, "%s is not between %s and %s", written, min ? min : "?",
-	    max ? max : "?");
+	const char *words = setting->words ? choice_words(setting, reading->arena) : NULL;
+	return arena_printf(reading->arena, "%s is not between %s and %s%s%s", written,
+	    min ? min : "?", max ? max : "?", words ? "; write that, " : "", words ? words : "");
 }
 
 static const char *wrong_type(
@@ -130,20 +145,6 @@ static bool parse_units(const struct unit units[static UNITS], struct str text, 
 		      ? INT64_MAX
 		      : (int64_t)value * units[i].factor;
 	return true;
-}
-
-/* As people write them: "a", "b" or "c". */
-static const char *choice_words(const struct setting *setting, struct arena *arena)
-{
-	const char *const *words = setting->words;
-	const char *list = "";
-
-	for (size_t i = 0; list && words[i]; i++) {
-		const char *before = !i ? "" : words[i + 1] ? ", " : " or ";
-
-		list = arena_printf(arena, "%s%s\"%s\"", list, before, words[i]);
-	}
-	return list;
 }
 
 /* The place of a word in the list; -1 when it is not there, or there is no list. */

@@ -58,6 +58,8 @@ static void explanations(void **state)
 				"  reload   applies a change\n"
 				"\n"
 				"Its share of the requests, relative to the others.\n"},
+	    {"silence", "silence.after               \"auto\"\n"
+			"silence.rescue              5\n"},
 	    {"headers", "headers.app_url             \"x-app-url\"\n"
 			"headers.attempts            \"\"\n"
 			"headers.request_id          \"\"\n"
