@@ -238,7 +238,8 @@ static bool is_straggler(const struct request *request, const struct visit *visi
 		if (other != visit && other->is_answered)
 			return true;
 	}
-	return request->logged > 0;
+	/* What ends with its request ends in the same moment. */
+	return request->logged > 0 && trace_now_us() > request->logged_us;
 }
 
 /* rondo left an answer that had begun, and nobody but the server can be the reason. */
