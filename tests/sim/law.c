@@ -98,6 +98,15 @@ void law_exchange_ends(const struct access_record *record)
 	*given = law.given[--law.given_count];
 }
 
+bool law_was_rescued(const struct access_record *record)
+{
+	const struct exchange *exchange =
+	    (const struct exchange *)(const void *)((const char *)record->tries -
+						    offsetof(struct exchange, tries));
+
+	return exchange->rescues > 0;
+}
+
 /* ---- who may be asked */
 
 bool law_is_open(const struct backend *backend)

@@ -18,6 +18,9 @@ void law_finish(void);
 /* An exchange is logged, and so over. */
 void law_exchange_ends(const struct access_record *record);
 
+/* It was sent to a second server while the first was silent. There is a try in the record. */
+bool law_was_rescued(const struct access_record *record);
+
 /* ---- for judge */
 
 /* A backend's name tells its server. */

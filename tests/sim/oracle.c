@@ -526,9 +526,9 @@ static bool is_true_of(const struct request *request, const struct try_record *t
 		       (visit->is_cut || (visit->is_lost && !visit->is_forlorn) ||
 			   visit->is_bad_content || visit->was_frozen);
 	case OUTCOME_STALE:
-		/* Its client may have gone while the second try waited for a place or a connect. */
+		/* One that was rescued is with its second server, though that may not have got it. */
 		check("a connection that was stale is followed by a fresh one to the same server",
-		    request->visit_count > 1 || is_excused(request) ||
+		    request->visit_count > 1 || request->was_rescued ||
 			!oracle_must_repeat(request, &world.rules[request->rules_last].retry) ||
 			request->rules_first != request->rules_last,
 		    "request %lld, server %d", (long long)world_index(request), server->index);
@@ -591,6 +591,7 @@ static void check_tries(struct request *request, const struct access_record *rec
 	ANY_RULES(request, rules)
 	if (rules->retry.tries > most)
 		most = rules->retry.tries;
+	request->was_rescued = record->try_count > 0 && law_was_rescued(record);
 	for (size_t i = 0; i < record->try_count; i++)
 		tries += record->tries[i].outcome != OUTCOME_GIVEN_UP;
 	check("a request has so many tries", tries <= most, "request %lld: %zu",

@@ -91,7 +91,8 @@ struct request {
 	unsigned
 	    own_status; /* what rondo's own answer can be, after how the tries went; 0 = not known */
 	bool has_fallen_through; /* a server's answer is there in case nothing better comes */
-	bool has_moved; /* it was sent to a second server, and an answer that was kept gave way */
+	bool was_rescued; /* it was also sent to a second server while the first was silent */
+	bool has_moved;   /* it was sent to a second server, and an answer that was kept gave way */
 	enum answer_kind answer;
 	unsigned visit_count;
 	uint32_t visits[VISITS_OF_REQUEST];
