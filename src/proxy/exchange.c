@@ -773,8 +773,9 @@ static enum step attempt_failed(struct exchange *exchange)
 
 	if (outcome == OUTCOME_CLIENT)
 		return client_failed(exchange);
-	/* While there are two, the request is with the second one. */
-	bool has_request = !has_two(exchange) || attempt->is_second;
+	/* While there are two, the request is with the later one. An earlier one may have been a second
+	 * one itself. */
+	bool has_request = !has_two(exchange) || !attempt->is_superseded;
 	if (outcome == OUTCOME_STALE && has_request && may_begin_again(exchange)) {
 		exchange->with.proxy->counters.retries[OUTCOME_STALE]++;
 		attempt_begin_again(attempt);
