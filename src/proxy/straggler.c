@@ -8,8 +8,8 @@
 /* A longer answer is not read to its end: another connection is cheaper. */
 enum { CONTENT_MAX = 64 * 1024 };
 
-/* Connects that go on without a request: more of them to a host that is gone tell nothing new. */
-enum { CONNECTS_MAX = 64 };
+/* Connects to one backend that go on without a request: more of them tell nothing new. */
+enum { CONNECTS_MAX = 16 };
 
 struct straggler {
 	struct straggler *prev, *next;
@@ -196,13 +196,14 @@ static void on_due(struct timer *timer)
 
 /* ---- the begin */
 
-static size_t count_connects(const struct proxy *proxy)
+static size_t count_connects(const struct proxy *proxy, const struct backend *backend)
 {
 	const struct straggler *straggler;
 	size_t count = 0;
 
 	DL_FOREACH (proxy->first_straggler, straggler)
-		count += straggler->attempt->state == ATTEMPT_CONNECTING;
+		count += straggler->record.backend == backend &&
+			 straggler->attempt->state == ATTEMPT_CONNECTING;
 	return count;
 }
 
@@ -213,7 +214,8 @@ static bool may_go_on(const struct attempt *attempt)
 
 	switch (attempt->state) {
 	case ATTEMPT_CONNECTING:
-		return attempt->link && count_connects(proxy) < CONNECTS_MAX;
+		return attempt->link &&
+		       count_connects(proxy, attempt->record->backend) < CONNECTS_MAX;
 	case ATTEMPT_WAITING:
 	case ATTEMPT_HEADING:
 		return attempt->upload == UPLOAD_DONE;
