@@ -969,6 +969,8 @@ static enum step give_up_connect(struct exchange *exchange)
 	    (!has_two(exchange) && (exchange->try_count == VERDICT_MAX_TRIES ||
 				       !ring_can_pick_well(exchange->with.proxy->ring, &request))))
 		return STEP_WAIT;
+	/* The next request may be the trial, or this one when it comes back. */
+	verdict_pass_trial_on(exchange->with.proxy->ring, attempt->record);
 	attempt->record->outcome = OUTCOME_GIVEN_UP;
 	attempt->record->took_us = now_us(exchange) - attempt->began_us;
 	exchange->free_tries++;

@@ -617,9 +617,10 @@ void __wrap_verdict_pass_trial_on(struct ring *ring, struct try_record *try)
 	if (!was_busy || try->backend->on_trial || !given)
 		return;
 	request = oracle_find_request(given->exchange->request.target);
-	check("a trial is passed on by whoever has it, while it waits for its client",
+	check("a trial is passed on by whoever has it, while it waits for its client or connects",
 	    law.trial[server->index] == given->exchange &&
-		(!request || is_being_sent(given->exchange, request)),
+		(!request || is_being_sent(given->exchange, request) ||
+		    given->exchange->attempt->state == ATTEMPT_CONNECTING),
 	    "that of %s", try->backend->name);
 	law_trial_ends(server);
 }
