@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -195,6 +196,22 @@ static void the_manual_is_that_of_the_table(void **state)
 	free(written);
 }
 
+/* Dq encloses the rest of its line; a quotation that ends before that is Do ... Dc. */
+static void a_quotation_encloses_no_other_text(void **state)
+{
+	char *file = read_file(MANUAL);
+	char *save = NULL;
+
+	(void)state;
+	for (char *line = strtok_r(file, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		const char *quoted = line[0] == '.' ? strstr(line, "Dq ") : NULL;
+
+		if (quoted && (strstr(quoted + 1, "Dq ") || strstr(quoted, " No ")))
+			fail_msg("%s", line);
+	}
+	free(file);
+}
+
 static int write_both(void)
 {
 	char *manual = read_file(MANUAL);
@@ -223,6 +240,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_example_is_that_of_the_table),
 	    cmocka_unit_test(the_manual_is_that_of_the_table),
+	    cmocka_unit_test(a_quotation_encloses_no_other_text),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "write") == 0)
