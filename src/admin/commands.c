@@ -68,8 +68,8 @@ static json_t *set_draining(struct admin *admin, struct str name, bool draining)
 	if (!backend)
 		return no_such_backend(name);
 	if (backend->draining == draining)
-		return verdict(true, "%s is %s already", backend->name,
-		    draining ? "draining" : "not draining");
+		return verdict(true, draining ? "%s is already draining" : "%s is not draining",
+		    backend->name);
 	backend_set_draining(backend, draining);
 	log_info("backend %s: %s by the operator", backend->name,
 	    draining ? "drained" : "draining ended");

@@ -277,7 +277,7 @@ def what_the_operator_changes_survives_a_reload():
     with Place(BINARY, [], config_text=text % (one.url, two.url, 1, 2)) as place:
         status, said = place.rondoctl("drain", "one")
         equal((status, said), (0, "one gets no more requests, 0 are under way\n"), "drain")
-        contains(place.rondoctl("drain", "one")[1], "is draining already", "drain twice")
+        contains(place.rondoctl("drain", "one")[1], "is already draining", "drain twice")
         equal(place.rondoctl("weight", "two", "7")[1], "two has weight 7, it had 1\n", "weight")
         before = place.rondoctl("status", "--json")[1]
         for _ in range(6):
@@ -295,6 +295,7 @@ def what_the_operator_changes_survives_a_reload():
         contains(place.rondoctl("why", "two")[1], "changed at run time: weight 7, configured is 3", "why")
         contains(place.rondoctl("status")[1], "are changes made at run time", "status")
         place.rondoctl("undrain", "one")
+        equal(place.rondoctl("undrain", "one")[1], "one is not draining\n", "undrain twice")
         equal(place.rondoctl("weight", "two", "default")[1], "two has weight 3, it had 7\n", "default")
         backends = json.loads(place.rondoctl("status", "--json")[1])["backends"]
         equal([b["runtime_changes"] for b in backends], [[], []], "taken back")
