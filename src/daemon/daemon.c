@@ -223,7 +223,7 @@ static void finish_reload(struct daemon *daemon)
 	fd_limit_apply(config);
 	bool good = apply(daemon, config);
 	if (good) {
-		log_info("reloaded: %zu changes", changes);
+		log_info("reloaded: %zu change%s", changes, changes == 1 ? "" : "s");
 		warn_unresolved(&daemon->pool.ring);
 		notify_say_reloaded(&daemon->notify);
 		metrics_note_reload(&daemon->metrics, NULL);

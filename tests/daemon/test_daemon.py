@@ -109,7 +109,7 @@ def test_a_good_reload_applies_and_says_what_changed(world):
     with EchoBackend() as other, world.start() as daemon:
         load = Load(daemon)
         world.configure(backends=[world.backend.url, other.url])
-        daemon.reload("reloaded: 1 changes")
+        daemon.reload("reloaded: 1 change")
         daemon.wait_log(rf"reload: \+127.0.0.1:{other.port} {other.url}")
         load.wait_more(50)
         load.stop()
@@ -182,7 +182,7 @@ def test_a_raised_limit_of_connections_raises_all_that_follows_from_it(world):
         assert Client(daemon.port).ask()[0] == 200
         world.configure(connections=1000)
         daemon.signal(signal.SIGHUP)
-        daemon.wait_log("reloaded: 1 changes")
+        daemon.wait_log("reloaded: 1 change")
         clients = [Client(daemon.port) for _ in range(100)]
         for client in clients:
             client.send(request("/hold"))
@@ -200,7 +200,7 @@ def test_a_lowered_limit_of_connections_ends_nothing_that_is_there(world):
             client.ask()
         world.configure(connections=10)
         daemon.signal(signal.SIGHUP)
-        daemon.wait_log("reloaded: 1 changes")
+        daemon.wait_log("reloaded: 1 change")
         late = Client(daemon.port)
         late.send(request())
         for client in inside:

@@ -418,7 +418,7 @@ def a_thousand_reloads(world):
             if number == 200:
                 base, memory = proxy.descriptors(), proxy.memory_kib()
         proxy.wait_descriptors(base)
-    changes = proxy.count_log("reloaded: 1 changes")
+    changes = proxy.count_log("reloaded: 1 change")
     assert changes >= 500 and proxy.count_log("reload (refused|failed)") == 0, proxy.tail()
     after = proxy.memory_kib()
     assert after <= memory + 1024 or world.is_sanitized(), f"{memory} to {after} KiB"

@@ -221,7 +221,7 @@ def a_later_reload_takes_the_place_of_one_that_waits(stage):
     stage.configure("late.test")
     control = stage.ask()
     stage.configure("new.test", "127.0.0.2")
-    stage.daemon.reload("reloaded: 1 changes")
+    stage.daemon.reload("reloaded: 1 change")
     stage.resolver.go_on()
     said = control.communicate(timeout=PATIENCE)[0]
     if control.returncode == 0 or "a later one takes its place" not in said:
