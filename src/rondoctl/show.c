@@ -229,17 +229,21 @@ void show_why(const json_t *answer, bool coloured, FILE *out)
 {
 	const json_t *backend = answer_at(answer, "backend");
 	const char *state = answer_text(backend, "state");
+	bool is_trial = strcmp(state, "trial") == 0;
 	char age[SHOW_TEXT_SIZE];
 
 	show_clean(out, answer_text(backend, "name"));
 	fputs(" (", out);
 	show_clean(out, answer_text(backend, "url"));
-	fprintf(out, ") is %s%s%s: ", colour_of(state, coloured), state, colour_end(coloured));
+	fprintf(out, ") is %s%s%s%s: ", is_trial ? "on " : "", colour_of(state, coloured), state,
+	    colour_end(coloured));
 	show_clean(out, answer_text(backend, "why"));
 	fprintf(out, ", for %s\n", format_age(answer_number(backend, "for"), age));
 	if (!json_is_null(answer_at(backend, "next_try_in")))
 		fprintf(out, "next try in %s\n",
 		    format_age(answer_number(backend, "next_try_in"), age));
+	if (is_trial)
+		fputs("the next request decides whether it is up again\n", out);
 	show_record(answer_at(backend, "record"), out);
 	if (answer_number(backend, "suspicions") > 0)
 		fprintf(out,
