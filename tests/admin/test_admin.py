@@ -67,6 +67,21 @@ def every_endpoint_answers_get_and_head():
         equal(place.admin("/nothing")[0], 404, "another path")
 
 
+def the_manual_names_every_member_of_status_json():
+    with open(os.path.join(HERE, "..", "..", "conf", "rondo.conf.5"), encoding="utf-8") as stream:
+        manual = stream.read().partition(".Sh STATUS")[2].partition("\n.Sh ")[0]
+    named = {word.strip(",;.") for line in manual.splitlines() if " Cm " in line or line.startswith(".Cm ")
+             for word in line.split()}
+    good = ModeBackend()
+    with Place(BINARY, [good.url]) as place:
+        status = json.loads(place.admin("/status.json")[2])
+    members = set(status)
+    for key, value in status.items():
+        for part in value if isinstance(value, list) else [value]:
+            members |= set(part) if isinstance(part, dict) else set()
+    equal(sorted(members - named), [], "members that the manual does not name")
+
+
 def nothing_but_get_and_head_is_answered():
     good = ModeBackend()
     with Place(BINARY, [good.url]) as place:
@@ -449,6 +464,7 @@ def jq_reads_the_access_log():
 
 TESTS = [
     every_endpoint_answers_get_and_head,
+    the_manual_names_every_member_of_status_json,
     nothing_but_get_and_head_is_answered,
     only_addresses_and_localhost_are_hosts,
     connections_go_on_and_broken_requests_end_them,
