@@ -123,6 +123,31 @@ static void the_most_informative_failure_is_told(void **state)
 	}
 }
 
+/* After these the answer has begun, or another try answers, or the client has gone. CHECK ends no try. */
+static bool told_nothing(enum outcome outcome)
+{
+	static const enum outcome list[] = {OUTCOME_GOOD, OUTCOME_CHECK, OUTCOME_CUT_OFF,
+	    OUTCOME_SILENT, OUTCOME_LOST, OUTCOME_GIVEN_UP, OUTCOME_CLIENT};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		if (list[i] == outcome)
+			return true;
+	return false;
+}
+
+static void every_other_outcome_has_an_answer_of_its_own(void **state)
+{
+	const char *fallback = retry_final_answer(NULL, 0, RING_NOBODY).proxy_error;
+
+	(void)state;
+	for (enum outcome outcome = OUTCOME_GOOD; outcome < OUTCOMES; outcome++) {
+		const struct try_record try = {.outcome = outcome};
+		struct retry_answer answer = retry_final_answer(&try, 1, RING_NOBODY);
+
+		assert_int_equal(strcmp(answer.proxy_error, fallback) == 0, told_nothing(outcome));
+	}
+}
+
 static void every_error_that_is_told_is_registered(void **state)
 {
 	/* RFC 9209, 2.3, without those of TLS. */
@@ -191,6 +216,7 @@ int main(void)
 	    cmocka_unit_test(a_key_that_no_backend_is_shown_makes_nothing_idempotent),
 	    cmocka_unit_test(only_the_listed_statuses_fall_through),
 	    cmocka_unit_test(the_most_informative_failure_is_told),
+	    cmocka_unit_test(every_other_outcome_has_an_answer_of_its_own),
 	    cmocka_unit_test(every_error_that_is_told_is_registered),
 	    cmocka_unit_test(attempts_name_every_try_and_never_overflow),
 	};
