@@ -7,7 +7,7 @@
 static const char *why_up(const struct backend *backend)
 {
 	static const char *const words[] = {
-	    [RETURN_NONE] = "nothing has failed",
+	    [RETURN_NONE] = "has not been down",
 	    [RETURN_BY_ANSWER] = "it answered",
 	    [RETURN_BY_TRIAL] = "trial succeeded",
 	    [RETURN_BY_CHECKS] = "checks succeeded",

@@ -928,7 +928,7 @@ static void a_wish_of_the_operator_comes_before_what_was_judged(void **state)
 	backend = (struct backend){.state = BACKEND_UP, .returned = RETURN_BY_CHECKS};
 	assert_string_equal(backend_describe_why(&backend, text), "checks succeeded");
 	backend.returned = RETURN_NONE;
-	assert_string_equal(backend_describe_why(&backend, text), "nothing has failed");
+	assert_string_equal(backend_describe_why(&backend, text), "has not been down");
 }
 
 int main(void)
