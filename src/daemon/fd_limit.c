@@ -29,6 +29,6 @@ void fd_limit_apply(struct config *config)
 		return;
 	*connections = (unsigned)fitting;
 	log_warning("limits.connections = %u needs %llu descriptors, but only %llu are allowed: "
-		    "at %u connections others wait (LimitNOFILE= of the unit raises it)",
+		    "new clients wait when %u are connected (LimitNOFILE= of the unit raises it)",
 	    wanted, (unsigned long long)needed, (unsigned long long)limit.rlim_cur, *connections);
 }

@@ -43,7 +43,7 @@ def need(program):
 def few_descriptors(world):
     need("prlimit")
     proxy = world.proxy([world.backend()], prefix=LIMITED)
-    proxy.wait_log("64 are allowed: at 16 connections others wait")
+    proxy.wait_log("64 are allowed: new clients wait when 16 are connected")
     clients = [world.keep(connect(proxy)) for _ in range(100)]
     for client in clients:  # when one leaves, another may enter
         client.sendall(request("/close", fields="Connection: close\r\n"))
