@@ -184,36 +184,6 @@ class Silence(raw.Conversation):
         first.go_on()
         second.go_on()
 
-    def test_those_that_have_two_do_not_keep_others_from_a_second_one(self):
-        many = 17
-        silent, fails, a, b = self.two()
-        well = Script(b"three")
-        settings = ["silence.after=1s", "silence.rescue=100", "retry.budget=100", "max_delay_response=20s"]
-        rondo, _ = self.logged(b, a, self.backend(well), settings=settings)
-        clients = [self.client(rondo) for _ in range(3 * many)]
-        for client in clients:
-            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        for _ in range(many):
-            silent.wait_request()
-        # It has answered since all of those were sent, and so gets them too; then it is silent as well.
-        for _ in range(many):
-            fails.wait_request()
-        for _ in range(3):
-            self.client(rondo).send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        fails.wait_request()
-        self.let_it_turn(rondo)
-        fails.waits = True
-        for _ in range(many):
-            fails.wait_request()
-        late = [self.client(rondo) for _ in range(many + 3)]  # enough for tokens
-        for client in late:
-            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        fails.wait_request()
-        began = time.monotonic()
-        for client in late:
-            self.assertEqual(client.answer()[1], b"three")
-        self.assertLess(time.monotonic() - began, 10)
-
     # ---- requests that are not sent to a second one
 
     def assert_stays(self, request, settings, content=b"one"):
@@ -374,8 +344,7 @@ class Silence(raw.Conversation):
             client.send(content)
             self.assertEqual(client.answer()[1], b"two")
         self.assertEqual(len(first.heads), 1)
-        self.assertEqual(client.get()[1], b"two")
-        self.assertEqual(len(first.heads), 2)
+        self.wait_until(lambda: client.get() and len(first.heads) == 2)
 
     def test_a_backend_is_not_silent_where_no_other_answers(self):
         first, second, a, b = self.two()
