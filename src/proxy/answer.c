@@ -328,14 +328,17 @@ struct attempt_wants answer_wants(const struct answer *answer)
 {
 	const struct attempt *attempt = answer->attempt;
 	const struct content *up = attempt->request->up;
+	const struct content *down = &answer->down;
 	bool uploads = attempt->upload == UPLOAD_RUNNING;
+	/* A client that is gone takes nothing more: do not wait to read or send bytes for it. */
+	bool answers = !answer->down_ended;
 	bool writes_client =
-	    buf_len(&attempt->request->client->out) > 0 || content_wants_write(&answer->down);
+	    buf_len(&attempt->request->client->out) > 0 || content_wants_write(down);
 
 	return (struct attempt_wants){
 	    .client = (uploads && content_wants_read(up) ? LOOP_READ : 0U) |
-		      (writes_client ? LOOP_WRITE : 0U),
-	    .backend = (content_wants_read(&answer->down) ? LOOP_READ : 0U) |
+		      (answers && writes_client ? LOOP_WRITE : 0U),
+	    .backend = (answers && content_wants_read(down) ? LOOP_READ : 0U) |
 		       (uploads && content_wants_write(up) ? LOOP_WRITE : 0U),
 	};
 }
