@@ -44,8 +44,8 @@ struct attempt;
 struct proxy {
 	struct loop *loop;
 	struct ring *ring;
-	struct silence_common *silence; /* of its backends */
-	struct proxy_options *rules;    /* of new requests; held */
+	struct backend_env *env;     /* of its backends */
+	struct proxy_options *rules; /* of new requests; held */
 	struct access_log *access_log;
 	struct pipes pipes;       /* for long content */
 	struct sessions sessions; /* of clients */
@@ -68,7 +68,7 @@ struct proxy {
 struct proxy_start {
 	struct loop *loop;
 	struct ring *ring;
-	struct silence_common *silence;
+	struct backend_env *env;
 	struct proxy_options *rules;
 	struct access_log *access_log;
 	struct slab *blocks;                   /* buffers of clients' connections */

@@ -139,6 +139,7 @@ struct backend {
 	unsigned failure_next; /* the oldest, and the next to be overwritten */
 	unsigned holders;
 	struct backend_env *env;
+	struct backend *before, *after; /* in env->backends */
 };
 
 /* One try of a request. The tries of a request stand in the order they were made. */
@@ -170,6 +171,8 @@ struct backend_conn {
 /* What all backends share. Lives as long as the daemon. */
 struct backend_env {
 	struct loop *loop;
+	/* All that are held, utlist DL: in the ring, prepared for it, or removed from it. */
+	struct backend *backends;
 	struct slab *blocks;      /* buffers */
 	struct slab *connections; /* struct backend_conn; timers are reserved for all of them */
 	size_t

@@ -594,7 +594,7 @@ static bool start_service(struct daemon *daemon, struct config *config)
 	struct proxy_start start = {
 	    .loop = daemon->loop,
 	    .ring = &daemon->pool.ring,
-	    .silence = &daemon->pool.env.silence,
+	    .env = &daemon->pool.env,
 	    .rules = &config->rules,
 	    .blocks = &daemon->blocks,
 	    .handler = &exchange_handler,

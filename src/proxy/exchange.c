@@ -448,7 +448,7 @@ static enum step head_is_complete(struct exchange *exchange)
 	exchange->with.may_repeat = retry_may_repeat(&rules->retry, &exchange->request);
 	start_up(exchange, exchange->with.may_repeat ? rules->retry.body_bytes : 0);
 	budget_request(&exchange->with.proxy->ring->budget, now_us(exchange));
-	silence_request(exchange->with.proxy->silence, now_us(exchange));
+	silence_request(&exchange->with.proxy->env->silence, now_us(exchange));
 	if (rules->limits.body_bytes > 0 &&
 	    exchange->request.content_length > rules->limits.body_bytes)
 		return reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
@@ -913,12 +913,12 @@ static bool take_rescue(struct exchange *exchange)
 {
 	struct proxy *proxy = exchange->with.proxy;
 
-	if (!silence_take_token(proxy->silence, now_us(exchange)))
+	if (!silence_take_token(&proxy->env->silence, now_us(exchange)))
 		return false;
 	if (budget_take_retry(
 		&proxy->ring->budget, exchange->with.rules->retry.budget_percent, now_us(exchange)))
 		return true;
-	silence_return_token(proxy->silence);
+	silence_return_token(&proxy->env->silence);
 	return false;
 }
 

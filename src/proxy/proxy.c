@@ -29,7 +29,7 @@ bool proxy_init(struct proxy *proxy, const struct proxy_start *start)
 	*proxy = (struct proxy){
 	    .loop = start->loop,
 	    .ring = start->ring,
-	    .silence = start->silence,
+	    .env = start->env,
 	    .access_log = start->access_log,
 	    .date_seconds = -1,
 	};

@@ -67,10 +67,17 @@ static int64_t look_at_backend(struct proxy *proxy, struct backend *backend)
 static void on_due(struct timer *timer)
 {
 	struct proxy *proxy = container_of(timer, struct proxy, rescue_timer);
+	struct backend *backend, *next;
 	int64_t again_us = TIMER_NEVER;
 
-	for (size_t i = 0; i < proxy->ring->count; i++)
-		again_us = earlier(again_us, look_at_backend(proxy, proxy->ring->backends[i]));
+	/* A backend that a reload has removed may still have requests. */
+	for (backend = proxy->env->backends; backend; backend = next) {
+		/* The last request that holds it may end. */
+		backend_hold(backend);
+		again_us = earlier(again_us, look_at_backend(proxy, backend));
+		next = backend->after;
+		backend_drop(backend);
+	}
 	again_us = earlier(again_us, timer->due_us); /* an attempt may have begun meanwhile */
 	timer_arm(loop_timers(proxy->loop), timer, again_us);
 }

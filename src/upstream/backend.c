@@ -121,6 +121,7 @@ static void backend_free(struct backend *backend)
 {
 	backend_free_strings(backend);
 	free(backend->addrs);
+	DL_DELETE2(backend->env->backends, backend, before, after);
 	free(backend);
 }
 
@@ -131,6 +132,7 @@ struct backend *backend_create(struct backend_env *env, const struct backend_opt
 	if (!backend)
 		return NULL;
 	backend->env = env;
+	DL_APPEND2(env->backends, backend, before, after);
 	backend->holders = 1;
 	backend->since_unix_us = loop_unix_us();
 	backend->weight = options->weight;

@@ -18,7 +18,7 @@ from backends import Backend, FullBackend, serve  # noqa: E402,F401
 from clients import Client  # noqa: E402
 from peer import Peer, value  # noqa: E402,F401
 from ports import free_port  # noqa: E402
-from rondo import LOCAL, Rondo, binary_from_arguments  # noqa: E402
+from rondo import LOCAL, Rondo, binary_from_arguments, write_config  # noqa: E402,F401
 from waiting import PATIENCE, wait_until  # noqa: E402,F401
 
 frozen = Rondo.frozen

@@ -102,6 +102,20 @@ class Silence(raw.Conversation):
 
     # ---- a request that is stuck
 
+    def test_a_reload_that_removes_its_backend_leaves_no_request_stuck(self):
+        first, _, a, b = self.two()
+        settings = 'silence = { after = "500ms"; }; max_delay_response = "1h"; retry = { deadline = "5s"; };'
+        file = self.running.enter_context(tempfile.NamedTemporaryFile(suffix=".conf"))
+        raw.write_config(file.name, f'backends = ( "{a.url}", "{b.url}" ); {settings}')
+        rondo = self.running.enter_context(raw.Rondo(self.binary, config=file.name))
+        client = self.client(rondo)
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        first.wait_request()
+        raw.write_config(file.name, f'backends = ( "{b.url}" ); {settings}')
+        rondo.reload()
+        _, content = client.answer()
+        self.assertEqual(content, b"two")
+
     def test_a_request_that_is_stuck_is_answered_by_a_second_backend(self):
         first, _, a, b = self.two()
         rondo, lines = self.logged(a, b, settings=[PATIENT])

@@ -309,7 +309,7 @@ static void build_service(void)
 	struct proxy_start start = {
 	    .loop = world.loop,
 	    .ring = &world.ring,
-	    .silence = &world.env.silence,
+	    .env = &world.env,
 	    .rules = &world.rules[0],
 	    .access_log = world.access_log,
 	    .blocks = &world.blocks,
