@@ -710,6 +710,7 @@ void __wrap_access_log_write(struct access_log *log, const struct access_record 
 	check("a request is served once", request->logged++ == 0, "request %lld",
 	    (long long)world_index(request));
 	request->logged_us = trace_now_us();
+	request->logged_judged_us = sim_loop_judged_us(world.loop);
 	request->is_logged_ok = record->end == ACCESS_OK;
 	check_line(request);
 	check_leaving(request, record);

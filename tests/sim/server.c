@@ -45,7 +45,7 @@ static struct server_conn *create(struct server *server)
 	conn->served = 0;
 	conn->act_us = conn->gap_us = conn->extra_us = conn->leave_us = 0;
 	conn->pauses = 0;
-	conn->idle_us = TIMER_NEVER;
+	conn->idle_us = conn->surplus_us = TIMER_NEVER;
 	conn->up = 0;
 	reader_start(&conn->reader);
 	DL_APPEND(server->connections, conn);
@@ -127,17 +127,21 @@ void server_close_all(struct server *server, bool reset)
 
 /* ---- the request, as rondo hands it to the kernel */
 
-/* In the turn in which the connection becomes idle nobody may know yet of what else came. */
+/* In the turn in which the connection becomes idle rondo need not know yet of what came in that turn. What came before is
+ * known, though rondo may not have waited for it. */
 static void check_nothing_extra(const struct server_conn *conn)
 {
 	int64_t judged_us = sim_loop_judged_us(world.loop);
 	const struct visit *last = conn->last_visit < 0 ? NULL : &world.visits[conn->last_visit];
+	const struct request *request;
 
-	if (conn->extra_us == 0 || !last || last->request < 0)
+	/* After one answer that belonged to another, what is whose is not known. */
+	if (conn->extra_us == 0 || !last || last->request < 0 || last->is_tainted)
 		return;
+	request = &world.requests[last->request];
 	check("what a backend sends beyond its answer is never interpreted",
-	    conn->extra_us >= judged_us || world.requests[last->request].logged_us >= judged_us ||
-		conn->peer.channel->read_us >= judged_us,
+	    conn->extra_us >= judged_us || conn->peer.channel->read_us >= judged_us ||
+		(request->logged_us >= judged_us && conn->extra_us >= request->logged_judged_us),
 	    "server %d sent it %lld us ago", conn->server->index,
 	    (long long)(trace_now_us() - conn->extra_us));
 }
@@ -186,6 +190,7 @@ static struct visit *begin_visit(struct server_conn *conn)
 	world.tainted += visit->is_tainted;
 	conn->server->tainted += visit->is_tainted;
 	conn->visit = visit - world.visits;
+	conn->surplus_us = TIMER_NEVER;
 	return visit;
 }
 
@@ -412,6 +417,10 @@ static void run_taking(struct server_conn *conn)
 	struct visit *visit = server_visit(conn);
 
 	if (!visit) {
+		if (trace_now_us() >= conn->surplus_us)
+			server_give_surplus(conn);
+		else if (conn->surplus_us != TIMER_NEVER)
+			peer_wake(&conn->peer, conn->surplus_us);
 		if (trace_now_us() >= conn->idle_us)
 			server_drop(conn, false);
 		else if (conn->idle_us != TIMER_NEVER)

@@ -314,6 +314,15 @@ void server_answer_probe(struct server_conn *conn)
 	server_visit(conn)->is_answered = true;
 }
 
+void server_give_surplus(struct server_conn *conn)
+{
+	conn->surplus_us = TIMER_NEVER;
+	conn->is_extra = false;
+	if (peer_send(&conn->peer,
+		(struct str){conn->wire.data + conn->limit, conn->wire.len - conn->limit}) > 0)
+		conn->extra_us = trace_now_us();
+}
+
 static void answer_is_given(struct server_conn *conn)
 {
 	struct server *server = conn->server;
@@ -359,10 +368,14 @@ static void answer_is_given(struct server_conn *conn)
 		conn->has_answered = true;
 		return;
 	}
-	if (conn->is_extra && peer_send(&conn->peer, (struct str){conn->wire.data + conn->limit,
-							 conn->wire.len - conn->limit}) > 0)
-		conn->extra_us = trace_now_us();
+	if (conn->is_extra && dice_chance(&world.dice, 2000))
+		server_give_surplus(conn);
 	server_end_visit(conn);
+	/* Or later: rondo may have read the answer, and wait for a client that takes it slowly. */
+	if (conn->is_extra) {
+		conn->surplus_us = trace_now_us() + dice_skewed(&world.dice, 1, 20000);
+		peer_wake(&conn->peer, conn->surplus_us);
+	}
 	if (dice_chance(&world.dice, server->stale))
 		conn->idle_us = trace_now_us() + dice_skewed(&world.dice, 0, 20000);
 }

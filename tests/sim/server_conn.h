@@ -39,6 +39,7 @@ struct server_conn {
 	int64_t connected_us;
 	size_t piece; /* bytes at once */
 	int64_t gap_us, act_us, idle_us;
+	int64_t surplus_us; /* when it sends what belongs to no answer, unless it is asked before */
 	int64_t leave_us; /* when it has enough of waiting for the rest of the request; 0 = never */
 	unsigned pauses;  /* long ones, still to be made */
 	size_t pause_at;  /* the next of them; of wire */
@@ -72,6 +73,9 @@ void server_end_visit(struct server_conn *conn);
 void server_decide(struct server_conn *conn);
 
 void server_answer_probe(struct server_conn *conn);
+
+/* What belongs to no answer follows one. */
+void server_give_surplus(struct server_conn *conn);
 
 /* Gives as much of the answer as is due. */
 void server_give(struct server_conn *conn);

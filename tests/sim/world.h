@@ -78,7 +78,7 @@ struct request {
 	uint64_t
 	    shortages_before; /* net_world.shortages when the one before it was made, or its connection */
 	unsigned logged;
-	int64_t logged_us;
+	int64_t logged_us, logged_judged_us; /* what sim_loop_judged_us said then */
 	bool is_logged_ok;
 	bool has_servers_answer;       /* its client got all of one */
 	size_t content_at;             /* where its content begins on the wire */
