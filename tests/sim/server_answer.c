@@ -241,7 +241,8 @@ static void compose(struct server_conn *conn)
 	else
 		message_compose_answer(&conn->wire, visit, closes);
 	visit->is_answered = true;
-	conn->is_followed |= visit->is_followed;
+	/* rondo may have taken something else for its answer. */
+	conn->is_followed |= visit->is_followed && !visit->is_tainted;
 	choose_ending(conn, visit);
 	visit->answer_end = conn->answer_end;
 	choose_pauses(conn, visit);
@@ -375,8 +376,7 @@ static void answer_is_given(struct server_conn *conn)
 	if (conn->is_extra) {
 		conn->surplus_us = trace_now_us() + dice_skewed(&world.dice, 1, 20000);
 		peer_wake(&conn->peer, conn->surplus_us);
-	}
-	if (dice_chance(&world.dice, server->stale))
+	} else if (dice_chance(&world.dice, server->stale))
 		conn->idle_us = trace_now_us() + dice_skewed(&world.dice, 0, 20000);
 }
 
