@@ -32,6 +32,7 @@ class Script:
         self.waits = False
         self.may_go_on = threading.Event()
         self.got = threading.Semaphore(0)  # can be acquired once for each request
+        self.sent = threading.Semaphore(0)  # and once for each answer
         self.heads = []
         self.connections = 0
 
@@ -47,9 +48,13 @@ class Script:
                 if self.waits and not self.may_go_on.wait(PATIENCE):
                     raise AssertionError("never told to go on")
                 peer.send(answer_of(self.status, self.content))
+                self.sent.release()
 
     def wait_request(self):
         assert self.got.acquire(timeout=PATIENCE)
+
+    def wait_answer(self):
+        assert self.sent.acquire(timeout=PATIENCE)
 
     def go_on(self):
         self.waits = False
@@ -144,7 +149,7 @@ class Silence(raw.Conversation):
         rondo, lines = self.logged(a, b, settings=[PATIENT])
         client = self.client(rondo)
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        second.wait_request()
+        second.wait_answer()
         self.let_it_turn(rondo)
         first.go_on()
         self.assertEqual(client.answer()[1], b"one")
