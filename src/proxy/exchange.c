@@ -1,6 +1,7 @@
 #include "proxy/exchange.h"
 
 #include "base/log.h"
+#include "http/via.h"
 #include "proxy/rescue.h"
 #include "proxy/straggler.h"
 
@@ -11,6 +12,9 @@ enum { INTERIMS_MAX = 16 };
 
 /* Status of a request whose client left before its answer began, for log and metrics. */
 enum { STATUS_CLIENT_GONE = 499 };
+
+/* A request that has passed rondo more often than that goes round in a circle. */
+enum { ROUNDS_MAX = 8 };
 
 /* Requests of one client that are answered before others have their turn. */
 enum { EXCHANGES_PER_TURN = 16 };
@@ -141,18 +145,35 @@ static void log_end(const struct exchange *exchange)
 	access_log_write(exchange->with.proxy->access_log, &record);
 }
 
+/* The part of the target that a line of the log has room for. */
+static struct str shown_target(const struct exchange *exchange)
+{
+	struct str target = exchange->request.target;
+
+	if (target.len > 200)
+		target.len = 200;
+	return target;
+}
+
 /* One line for a request that failed, naming every try. */
 static void log_failure(const struct exchange *exchange)
 {
 	char text[RETRY_ATTEMPTS_SIZE];
 	struct str tries = retry_attempts(exchange->tries, exchange->try_count, text);
-	struct str target = exchange->request.target;
+	struct str target = shown_target(exchange);
 
-	if (target.len > 200)
-		target.len = 200;
 	log_warning("%.*s %.*s from %s failed (%s, status %u): %.*s",
 	    STR_ARGS(exchange->request.method_text), STR_ARGS(target), exchange->with.client_ip,
 	    access_end_word(exchange->end), exchange->status, STR_ARGS(tries));
+}
+
+/* One line for a request that could not be tried. */
+static void log_refusal(const struct exchange *exchange, const char *why)
+{
+	struct str target = shown_target(exchange);
+
+	log_warning("%.*s %.*s from %s refused: %s", STR_ARGS(exchange->request.method_text),
+	    STR_ARGS(target), exchange->with.client_ip, why);
 }
 
 static void consume_request(struct exchange *exchange)
@@ -375,6 +396,20 @@ static enum step reply_options(struct exchange *exchange)
 	return reply(exchange, &answer);
 }
 
+static enum step reply_loop(struct exchange *exchange)
+{
+	static const struct retry_answer answer = {
+	    .status = 508,
+	    .detail = "The request has passed rondo more than eight times.",
+	    .proxy_error = "proxy_loop_detected",
+	    .end = ACCESS_LIMIT,
+	};
+
+	log_refusal(
+	    exchange, "it has passed rondo more than eight times: is rondo its own backend?");
+	return reply(exchange, &answer);
+}
+
 static enum step step_replying(struct exchange *exchange)
 {
 	struct conn *client = exchange->with.client;
@@ -452,6 +487,8 @@ static enum step head_is_complete(struct exchange *exchange)
 	if (rules->limits.body_bytes > 0 &&
 	    exchange->request.content_length > rules->limits.body_bytes)
 		return reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
+	if (http_via_count(&exchange->request, STR("rondo")) > ROUNDS_MAX)
+		return reply_loop(exchange);
 	if (http_head_ends_here(&exchange->request))
 		return reply_options(exchange);
 	if (!is_gathered(exchange))
