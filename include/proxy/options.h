@@ -35,6 +35,7 @@ struct proxy_timeouts_options {
 	int64_t send_us;
 	int64_t keep_alive_us;
 	int64_t backend_idle_us;
+	int64_t backend_age_us;
 	int64_t tunnel_us;
 	int64_t drain_us;
 };

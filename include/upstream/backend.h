@@ -163,6 +163,7 @@ struct backend_conn {
 	struct backend_conn *newer, *older; /* in env->idle */
 	void *holder;                       /* the user that took it; for its on_event */
 	uint64_t exchanges;                 /* requests sent on it before this one: 0 = fresh */
+	int64_t opened_us;
 	size_t addr;        /* the address it is connected to, or tries; of backend->addrs then */
 	struct timer timer; /* the idle limit while it is in the pool */
 	struct loop_task free_task;
@@ -180,6 +181,7 @@ struct backend_env {
 	size_t open;          /* connections to all backends, idle ones included */
 	struct backend_conn *idle; /* of all backends, utlist DL, the freshest first */
 	int64_t idle_timeout_us;   /* timeouts.backend_idle; 0 = nothing is pooled */
+	int64_t age_limit_us;      /* timeouts.backend_age; 0 = none */
 	struct silence_common silence;
 	/* Called after every change of state, when the new state is set. May be NULL. */
 	void (*on_change)(struct backend *backend, void *context);
@@ -291,9 +293,9 @@ const char *backend_describe_change(
     const struct backend *backend, char text[static BACKEND_TEXT_SIZE]);
 
 /*
- * A connection to work with: the freshest idle one, or NULL when there is none. The caller owns it
- * until backend_give or backend_close, and sets conn.on_event and holder. The counts conn.sent and
- * conn.received begin anew.
+ * A connection to work with: the freshest idle one that is not too old, or NULL when there is none.
+ * The caller owns it until backend_give or backend_close, and sets conn.on_event and holder. The
+ * counts conn.sent and conn.received begin anew.
  */
 struct backend_conn *backend_take(struct backend *backend);
 
@@ -319,7 +321,8 @@ size_t backend_address_count(const struct backend *backend);
 void backend_prefer_address(struct backend *backend, size_t number);
 
 /* Gives it back to the pool: response complete, request completely sent, nothing left in its
- * buffers, both sides keep alive. Closed instead when the backend is down or draining. */
+ * buffers, both sides keep alive. Closed instead when the backend is down or draining, or the
+ * connection too old. */
 void backend_give(struct backend_conn *connection);
 
 /* Ends it. `reset`: the peer is to notice that it was cut off. */

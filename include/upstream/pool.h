@@ -20,6 +20,7 @@ struct pool_options {
 	struct silence_options silence;
 	struct check_options check;
 	int64_t idle_timeout_us; /* timeouts.backend_idle */
+	int64_t age_limit_us;    /* timeouts.backend_age */
 };
 
 struct pool_start {

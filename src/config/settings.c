@@ -198,11 +198,18 @@ static const struct setting config_rows[] = {
     {.path = "timeouts.backend_idle",
 	.type = SETTING_DURATION,
 	CONFIG(rules.timeouts.backend_idle_us),
-	.min = MS,
 	.max = 24 * HOUR,
 	.fallback = "4s",
 	.help = "For an idle connection to a backend. Should be shorter than what the backend "
-		"itself allows; many application servers close theirs after five seconds."},
+		"itself allows; many application servers close theirs after five seconds. 0: "
+		"connections to backends are not used again."},
+    {.path = "timeouts.backend_age",
+	.type = SETTING_DURATION,
+	CONFIG(rules.timeouts.backend_age_us),
+	.max = 168 * HOUR,
+	.fallback = "10m",
+	.help = "A connection to a backend that is older than this is not used again, so that "
+		"its name, and a balancer behind it, are asked anew. 0: no limit."},
     {.path = "timeouts.tunnel",
 	.type = SETTING_DURATION,
 	CONFIG(rules.timeouts.tunnel_us),

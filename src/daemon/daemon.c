@@ -106,6 +106,7 @@ static enum pool_preparation prepare_backends(struct daemon *daemon, const struc
 	    .silence = config->silence,
 	    .check = config->check,
 	    .idle_timeout_us = config->rules.timeouts.backend_idle_us,
+	    .age_limit_us = config->rules.timeouts.backend_age_us,
 	};
 	const struct backend_options **list = calloc(config->backend_count, sizeof(*list));
 

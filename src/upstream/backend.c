@@ -405,7 +405,8 @@ static int backend_open(
 	struct backend_conn *connection = slab_take(env->connections);
 	if (!connection)
 		return -ENOMEM;
-	*connection = (struct backend_conn){.backend = backend, .env = env};
+	*connection = (struct backend_conn){
+	    .backend = backend, .env = env, .opened_us = loop_now_us(env->loop)};
 	int error = conn_open(
 	    &connection->conn, env->loop, env->blocks, fd, connecting ? LOOP_WRITE : LOOP_READ);
 	if (error != 0) {
@@ -485,10 +486,22 @@ static void backend_leave_pool(struct backend_conn *connection)
 	connection->is_idle = false;
 }
 
+/* It may serve no further request. */
+static bool backend_conn_is_spent(const struct backend_conn *connection)
+{
+	const struct backend_env *env = connection->env;
+
+	return env->idle_timeout_us == 0 ||
+	       (env->age_limit_us > 0 &&
+		   loop_now_us(env->loop) - connection->opened_us >= env->age_limit_us);
+}
+
 struct backend_conn *backend_take(struct backend *backend)
 {
-	struct backend_conn *connection = backend->idle;
+	struct backend_conn *connection;
 
+	while ((connection = backend->idle) && backend_conn_is_spent(connection))
+		backend_close(connection, false);
 	if (!connection)
 		return NULL;
 	backend_leave_pool(connection);
@@ -505,7 +518,7 @@ static bool backend_may_pool(const struct backend_conn *connection)
 	const struct conn *conn = &connection->conn;
 
 	return backend->state != BACKEND_DOWN && !backend->draining &&
-	       connection->env->idle_timeout_us > 0 && !conn->ended && conn->error == 0;
+	       !backend_conn_is_spent(connection) && !conn->ended && conn->error == 0;
 }
 
 void backend_give(struct backend_conn *connection)

@@ -168,6 +168,7 @@ void pool_commit(struct pool *pool)
 	pool->updates = NULL;
 	pool->ring.options = options->ring;
 	pool->env.idle_timeout_us = options->idle_timeout_us;
+	pool->env.age_limit_us = options->age_limit_us;
 	pool->env.silence.options = options->silence;
 	ring_commit_list(&pool->ring, &pool->next);
 	checker_configure(pool->checker, &options->check, pool->next_path);

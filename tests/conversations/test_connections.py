@@ -11,6 +11,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 
 import raw
 from raw import LAST_CHUNK, PATIENCE, chunk, value
@@ -149,6 +150,41 @@ class Places(raw.Conversation):
                 self.wait_until(lambda: len(open_peers) <= 2, lambda: str(open_peers))
                 while self.closing:
                     self.closing.pop().close()
+
+
+class Aged(raw.Conversation):
+    def ask(self, rondo, asked, is_enough):
+        """Asks again and again; how long it took."""
+        client = self.client(rondo)
+        began = time.monotonic()
+        while not is_enough(asked):
+            client.get()
+        return time.monotonic() - began
+
+    def count(self, *settings):
+        """A rondo, and the numbers of the connections that requests came on."""
+        asked = []
+
+        def script(peer, number):
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    peer.read_head()
+                    asked.append(number)
+                    peer.send(GOOD)
+
+        return self.rondo(self.backend(script), settings=settings), asked
+
+    def test_a_connection_that_is_older_than_its_limit_is_not_used_again(self):
+        start, asked = self.count("timeouts.backend_age=100ms")
+        with start as rondo:
+            self.assertGreater(self.ask(rondo, asked, lambda asked: 2 in asked), 0.2)
+        self.assertEqual(asked, sorted(asked))
+
+    def test_without_a_limit_it_is(self):
+        start, asked = self.count("timeouts.backend_age=0")
+        with start as rondo:
+            self.ask(rondo, asked, lambda asked: len(asked) == 100)
+        self.assertEqual(set(asked), {0})
 
 
 class Queues(raw.Conversation):

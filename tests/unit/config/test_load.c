@@ -40,6 +40,7 @@ static const char all_defaults[] =
     "    send = \"60s\";\n"
     "    keep_alive = \"75s\";\n"
     "    backend_idle = \"4s\";\n"
+    "    backend_age = \"10m\";\n"
     "    tunnel = \"1h\";\n"
     "    drain = \"30s\";\n"
     "};\n"
@@ -104,7 +105,8 @@ static const struct {
     {"timeouts.response", "\"104ms\"", "104ms"},
     {"timeouts.send", "\"105ms\"", "105ms"},
     {"timeouts.keep_alive", "\"106ms\"", "106ms"},
-    {"timeouts.backend_idle", "\"107ms\"", "107ms"},
+    {"timeouts.backend_idle", "\"0s\"", "0"},
+    {"timeouts.backend_age", "\"117ms\"", "117ms"},
     {"timeouts.tunnel", "\"108ms\"", "108ms"},
     {"timeouts.drain", "\"0s\"", "0"},
     {"health.path", "\"/healthz\"", "/healthz"},

@@ -676,6 +676,47 @@ static void the_idle_limit_moves_with_use(void **state)
 	site_finish(&site);
 }
 
+/* Before it is given back, and while it is idle. */
+static void old_connections_are_not_used_again(void **state)
+{
+	struct site site;
+	int peers[2];
+
+	(void)state;
+	site_init(&site);
+	struct backend_conn *connections[] = {
+	    site_connect(&site, &peers[0]), site_connect(&site, &peers[1])};
+	site.world.env.age_limit_us = 1000 * S;
+	backend_give(connections[0]);
+	expect_pool(site.backend, 1, 1);
+	connections[1]->opened_us -= 1000 * S;
+	backend_give(connections[1]);
+	expect_pool(site.backend, 1, 0);
+	connections[0]->opened_us -= 1000 * S;
+	assert_null(backend_take(site.backend));
+	expect_pool(site.backend, 0, 0);
+	close(peers[0]);
+	close(peers[1]);
+	site_finish(&site);
+}
+
+/* A reload may end the pool while connections are in it. */
+static void without_a_pool_nothing_is_taken_from_it(void **state)
+{
+	struct site site;
+	int peer;
+
+	(void)state;
+	site_init(&site);
+	backend_give(site_connect(&site, &peer));
+	expect_pool(site.backend, 1, 0);
+	site.world.env.idle_timeout_us = 0;
+	assert_null(backend_take(site.backend));
+	expect_pool(site.backend, 0, 0);
+	close(peer);
+	site_finish(&site);
+}
+
 static void what_is_given_back_to_who_is_out_of_service_is_closed(void **state)
 {
 	enum { DOWN, DRAINING, NO_POOL, ENDED, BROKEN, WAYS };
@@ -954,6 +995,8 @@ int main(void)
 	    cmocka_unit_test(connections_in_use_stay),
 	    cmocka_unit_test(idle_connections_have_a_limit),
 	    cmocka_unit_test(the_idle_limit_moves_with_use),
+	    cmocka_unit_test(old_connections_are_not_used_again),
+	    cmocka_unit_test(without_a_pool_nothing_is_taken_from_it),
 	    cmocka_unit_test(what_is_given_back_to_who_is_out_of_service_is_closed),
 	    cmocka_unit_test(going_down_closes_idle_connections_but_not_busy_ones),
 	    cmocka_unit_test(memory_lasts_to_the_end_of_the_turn),

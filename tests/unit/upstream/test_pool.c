@@ -59,6 +59,7 @@ static enum pool_preparation prepare(struct place *place, const char *letters)
 	    .ring = {.retry_window_us = 7},
 	    .check = {.path = "", .interval_us = 3600 * S},
 	    .idle_timeout_us = 5 * S,
+	    .age_limit_us = 7 * S,
 	};
 
 	for (size_t i = 0; letters[i]; i++)
@@ -87,6 +88,7 @@ static void a_set_takes_effect_when_it_is_committed(void **state)
 	expect_ring(&place, "abc");
 	assert_int_equal(place.pool.ring.options.retry_window_us, 7);
 	assert_int_equal(place.pool.env.idle_timeout_us, 5 * S);
+	assert_int_equal(place.pool.env.age_limit_us, 7 * S);
 	WORLD_UNTIL(&place.world, place.settled > 0);
 	place_finish(&place);
 }
