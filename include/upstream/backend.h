@@ -97,6 +97,7 @@ struct backend {
 	bool draining;           /* no new requests: the operator's wish */
 	int64_t drained_unix_us; /* since when; 0 = not draining */
 	bool unresolved;         /* no address known */
+	bool removed;            /* from the ring, which sets this: no connection is pooled */
 
 	enum backend_state state;
 	enum outcome reason;          /* why it is down, or was before its trial */
@@ -233,6 +234,8 @@ void backend_set_state(struct backend *backend, const struct backend_change *cha
 
 /* Down as before, but rondo looks at it at `when_us`, before or after the end of its window. */
 void backend_look_again_at(struct backend *backend, int64_t when_us);
+
+void backend_close_idle(struct backend *backend);
 
 /* The operator's wish: the backend gets no new requests, and no connection goes into its pool; or
  * the end of this. */

@@ -147,7 +147,7 @@ struct backend *backend_create(struct backend_env *env, const struct backend_opt
 	return backend;
 }
 
-static void backend_close_idle(struct backend *backend)
+void backend_close_idle(struct backend *backend)
 {
 	while (backend->idle)
 		backend_close(backend->idle, false);
@@ -517,7 +517,7 @@ static bool backend_may_pool(const struct backend_conn *connection)
 	const struct backend *backend = connection->backend;
 	const struct conn *conn = &connection->conn;
 
-	return backend->state != BACKEND_DOWN && !backend->draining &&
+	return backend->state != BACKEND_DOWN && !backend->draining && !backend->removed &&
 	       !backend_conn_is_spent(connection) && !conn->ended && conn->error == 0;
 }
 

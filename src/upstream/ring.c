@@ -82,6 +82,19 @@ void ring_cancel_list(struct ring_list *list)
 	*list = (struct ring_list){0};
 }
 
+/* Those that the new list does not have keep no connection for requests that never come. */
+static void ring_part_with(const struct ring *ring, const struct ring_list *old)
+{
+	for (size_t i = 0; i < old->count; i++)
+		old->backends[i]->removed = true;
+	for (size_t i = 0; i < ring->count; i++)
+		ring->backends[i]->removed = false;
+	for (size_t i = 0; i < old->count; i++) {
+		if (old->backends[i]->removed)
+			backend_close_idle(old->backends[i]);
+	}
+}
+
 void ring_commit_list(struct ring *ring, struct ring_list *list)
 {
 	struct ring_list old = {ring->backends, ring->count, ring->weights, ring->averages};
@@ -93,6 +106,7 @@ void ring_commit_list(struct ring *ring, struct ring_list *list)
 	ring->averages = list->averages;
 	*list = (struct ring_list){0};
 	ring_compare_weights(ring);
+	ring_part_with(ring, &old);
 	ring_cancel_list(&old);
 }
 

@@ -719,7 +719,7 @@ static void without_a_pool_nothing_is_taken_from_it(void **state)
 
 static void what_is_given_back_to_who_is_out_of_service_is_closed(void **state)
 {
-	enum { DOWN, DRAINING, NO_POOL, ENDED, BROKEN, WAYS };
+	enum { DOWN, DRAINING, REMOVED, NO_POOL, ENDED, BROKEN, WAYS };
 
 	(void)state;
 	for (int way = DOWN; way < WAYS; way++) {
@@ -734,6 +734,7 @@ static void what_is_given_back_to_who_is_out_of_service_is_closed(void **state)
 			    site.backend, &(struct backend_change){
 					      .state = BACKEND_DOWN, .reason = OUTCOME_LATE});
 		site.backend->draining = way == DRAINING;
+		site.backend->removed = way == REMOVED;
 		if (way == NO_POOL)
 			site.world.env.idle_timeout_us = 0;
 		connection->conn.ended = way == ENDED;
