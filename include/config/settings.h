@@ -13,20 +13,21 @@
 #include "config/config.h"
 
 enum setting_type {
-	SETTING_DURATION, /* int64_t microseconds: "250ms" */
-	SETTING_SIZE,     /* size_t or uint64_t bytes: "16k" */
-	SETTING_INTEGER,  /* unsigned or size_t */
-	SETTING_BOOLEAN,  /* bool */
-	SETTING_CHOICE,   /* an enum: one of `words` */
-	SETTING_FIELD,    /* name of a field, or "" */
-	SETTING_TARGET,   /* path of a request, or "" */
-	SETTING_TEXT,     /* any text without control bytes */
-	SETTING_STATUSES, /* unsigned[RULES_STATUSES] and their number */
-	SETTING_RANGES,   /* struct check_range[CHECK_RANGES] and their number */
-	SETTING_BLOCKS,   /* struct net_block * and their number */
-	SETTING_LISTEN,   /* struct config_listen * and their number */
-	SETTING_ADDRESS,  /* struct config_listen *, NULL for "" */
-	SETTING_BACKENDS, /* struct config_backend * and their number */
+	SETTING_DURATION,  /* int64_t microseconds: "250ms" */
+	SETTING_SIZE,      /* size_t or uint64_t bytes: "16k" */
+	SETTING_INTEGER,   /* unsigned or size_t */
+	SETTING_BOOLEAN,   /* bool */
+	SETTING_CHOICE,    /* an enum: one of `words` */
+	SETTING_FIELD,     /* name of a field, or "" */
+	SETTING_TARGET,    /* path of a request, or "" */
+	SETTING_TEXT,      /* any text without control bytes */
+	SETTING_STATUSES,  /* unsigned[RULES_STATUSES] and their number */
+	SETTING_RANGES,    /* struct check_range[CHECK_RANGES] and their number */
+	SETTING_BLOCKS,    /* struct net_block * and their number */
+	SETTING_PROTOCOLS, /* names of struct http_upgrades and their number */
+	SETTING_LISTEN,    /* struct config_listen * and their number */
+	SETTING_ADDRESS,   /* struct config_listen *, NULL for "" */
+	SETTING_BACKENDS,  /* struct config_backend * and their number */
 	SETTING_TYPES
 };
 

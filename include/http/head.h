@@ -65,8 +65,12 @@ struct http_head {
 	bool accepts_trailers; /* request: TE: trailers */
 	/* Response: the rules say that it has no content, but its fields say that it has. */
 	bool may_be_followed;
-	/* A request for a WebSocket upgrade, or a 101 that grants it. RFC 6455, 4. */
-	bool upgrades_websocket;
+	/* HTTP/1.1, Upgrade is named by Connection; of a request, with content of a known length or
+	 * none; of a response, it is there once. */
+	bool offers_upgrade;
+	/* Request: it asks to change to a protocol of these; NULL: to none. Set by
+	 * http_upgrade_choose. */
+	const struct http_upgrades *upgrades;
 
 	size_t field_count;
 	size_t field_limit; /* room in fields; the caller's */
@@ -136,9 +140,8 @@ enum http_fault http_head_classify_request(struct http_head *head);
 
 /*
  * The same for a response. `request` is the head that it answers: the framing depends on HEAD and
- * on a requested upgrade. RFC 9112, 6.3. A 101 without a requested upgrade, or with another
- * protocol, is HTTP_FAULT_SYNTAX. 1xx, 204, 304 and answers to HEAD have HTTP_FRAMING_NONE,
- * whatever their fields say.
+ * on HEAD only. RFC 9112, 6.3. 1xx, 204, 304 and answers to HEAD have HTTP_FRAMING_NONE, whatever
+ * their fields say.
  */
 enum http_fault http_head_classify_response(
     struct http_head *head, const struct http_head *request);

@@ -38,7 +38,8 @@ void parse_init(struct parse *parse, enum guard_kind kind);
 enum parse_result parse_request(
     struct parse *parse, const struct http_limits *limits, struct buf *in, struct http_head *head);
 
-/* The same for a response to `request`. */
+/* The same for a response to `request`. A 101 that changes to a protocol that was not asked for is
+ * bad. */
 struct parse_response_rules {
 	struct http_limits limits;
 	const struct http_head *request;

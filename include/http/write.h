@@ -27,9 +27,10 @@ struct write_request {
 
 /*
  * The head of a request to a backend, always HTTP/1.1: method, path, Host first, then the fields,
- * then Via, X-Forwarded-*, request id, framing. A websocket upgrade carries Connection: Upgrade;
- * TE: trailers is passed on with Connection: TE when the client takes trailers; otherwise no
- * Connection field is sent (keep-alive is the default). Max-Forwards of an OPTIONS is one less.
+ * then Via, X-Forwarded-*, request id, framing. An upgrade carries Connection: Upgrade and the
+ * protocols that pass; else TE: trailers is passed on with Connection: TE when the client takes
+ * trailers; otherwise no Connection field is sent (keep-alive is the default). Max-Forwards of an
+ * OPTIONS is one less.
  *
  * Forwarded and X-Forwarded-* (or X_Forwarded_*) of an untrusted client are dropped, whatever
  * `forwarded` is. Those of a trusted client pass. The chain of the form that is written is joined

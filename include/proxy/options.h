@@ -10,6 +10,7 @@
 
 #include "event/net.h"
 #include "http/guard.h"
+#include "http/upgrade.h"
 #include "http/write.h"
 
 enum retry_methods { RETRY_IDEMPOTENT, RETRY_ALL, RETRY_NONE };
@@ -65,6 +66,7 @@ struct proxy_options {
 	struct proxy_limits_options limits;
 	struct proxy_clients_options clients;
 	struct proxy_headers_options headers;
+	struct http_upgrades upgrades; /* that clients may ask for */
 	unsigned holders;
 	void (*release)(struct proxy_options *rules); /* NULL: nothing to do */
 };

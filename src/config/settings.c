@@ -48,6 +48,16 @@ static const struct setting config_rows[] = {
 	.help = "How the next backend is chosen. round_robin: smooth turns by weight. "
 		"adaptive: the same turns, with weights that follow the response times of each "
 		"backend."},
+    {.path = "upgrades",
+	.type = SETTING_PROTOCOLS,
+	CONFIG_LIST(rules.upgrades.names, rules.upgrades.count),
+	.fallback = "websocket",
+	.help = "Protocols that a client may change to with Upgrade; the answer 101 makes the "
+		"connection a tunnel. websocket only with GET, others with any method: \"tcp\" "
+		"is what docker attach and exec use, \"SPDY/3.1\" kubectl before 1.31. A name "
+		"without a version stands for all versions, \"*\" for all protocols. h2c is "
+		"never passed on. Other protocols are dropped from the request, which is then "
+		"answered like any other."},
     {.path = "max_delay_response",
 	.type = SETTING_DURATION,
 	CONFIG(max_delay_response_us),
@@ -486,6 +496,7 @@ const char *setting_type_text(enum setting_type type)
 	    [SETTING_STATUSES] = "list of statuses",
 	    [SETTING_RANGES] = "ranges of statuses",
 	    [SETTING_BLOCKS] = "list of address blocks",
+	    [SETTING_PROTOCOLS] = "list of protocols",
 	    [SETTING_LISTEN] = "address or list of addresses",
 	    [SETTING_ADDRESS] = "address",
 	    [SETTING_BACKENDS] = "list of URLs and groups",

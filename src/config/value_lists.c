@@ -210,6 +210,59 @@ static const char *format_blocks(
 	return text ? arena_printf(arena, "%s]", text) : NULL;
 }
 
+/* ---- protocols */
+
+static const char *check_protocol(const struct config_node *item, struct arena *arena)
+{
+	if (item->kind != NODE_STRING)
+		return "expected a list of protocols, [ \"websocket\", \"tcp\" ]";
+	struct str text = str_from(item->text);
+	struct str version = text;
+	if (str_equals_nocase(str_split(&version, '/'), STR("h2c")))
+		return "h2c is never passed on: requests in it would not be seen";
+	if (!http_upgrade_is_protocol(text))
+		return arena_printf(arena,
+		    "\"%s\" is not a protocol; write \"websocket\", \"SPDY/3.1\" or \"*\"",
+		    item->text);
+	return NULL;
+}
+
+static const char *read_protocols(const struct list *list)
+{
+	const char **names = arena_take(list->arena, (list->count + 1) * sizeof(*names));
+
+	if (!names)
+		return out_of_memory;
+	for (size_t i = 0; i < list->count; i++) {
+		const char *wrong = check_protocol(&list->items[i], list->arena);
+
+		if (wrong)
+			return wrong;
+		names[i] = arena_copy(list->arena, str_from(list->items[i].text));
+		if (!names[i])
+			return out_of_memory;
+	}
+	store_pointer(list, names);
+	store_count(list, list->count);
+	return NULL;
+}
+
+static const char *format_protocols(
+    const struct setting *setting, const void *base, struct arena *arena)
+{
+	const char *const *names = load_pointer(setting, base);
+	size_t count = load_count(setting, base);
+	const char *text = "[ ";
+
+	for (size_t i = 0; text && i < count; i++) {
+		const char *name = value_quote(names[i], arena);
+
+		text = name ? arena_printf(arena, "%s%s%s", text, name, i + 1 < count ? ", " : " ")
+			    : NULL;
+	}
+	return text ? arena_printf(arena, "%s]", text) : NULL;
+}
+
 /* ---- addresses to listen on */
 
 /* "*:8080" and ":8080" are all addresses of both families; net_addr_parse reads the other forms. */
@@ -320,6 +373,7 @@ static const struct list_type types[SETTING_TYPES] = {
     [SETTING_STATUSES] = {read_statuses, format_statuses},
     [SETTING_RANGES] = {read_ranges, format_ranges},
     [SETTING_BLOCKS] = {read_blocks, format_blocks},
+    [SETTING_PROTOCOLS] = {read_protocols, format_protocols},
     [SETTING_LISTEN] = {read_listen, format_listen},
     [SETTING_ADDRESS] = {read_address, format_address},
 };

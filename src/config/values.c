@@ -424,6 +424,7 @@ static const struct {
     [SETTING_STATUSES] = {read_list, value_list_format},
     [SETTING_RANGES] = {read_list, value_list_format},
     [SETTING_BLOCKS] = {read_list, value_list_format},
+    [SETTING_PROTOCOLS] = {read_list, value_list_format},
     [SETTING_LISTEN] = {read_list, value_list_format},
     [SETTING_ADDRESS] = {read_list, value_list_format},
 };
@@ -449,7 +450,8 @@ const char *value_format(const struct setting *setting, const void *base, struct
 
 static bool is_list(enum setting_type type)
 {
-	return type == SETTING_STATUSES || type == SETTING_BLOCKS || type == SETTING_LISTEN;
+	return type == SETTING_STATUSES || type == SETTING_BLOCKS || type == SETTING_PROTOCOLS ||
+	       type == SETTING_LISTEN;
 }
 
 /* Without blanks and quotes: "500", "10.0.0.0/8". */

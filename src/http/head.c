@@ -211,8 +211,6 @@ struct findings {
 	bool closes, keeps_alive, names_upgrade;
 	bool names_fields; /* Connection has other options than the usual ones */
 	bool takes_trailers;
-	bool offers_websocket; /* an element of Upgrade */
-	bool is_websocket;     /* all that Upgrade says */
 	bool expects_continue, expects_other;
 };
 
@@ -279,8 +277,6 @@ static void find_field(struct findings *found, struct http_field *field, unsigne
 		break;
 	case FIELD_UPGRADE:
 		found->upgrades++;
-		found->offers_websocket |= http_list_has(field->value, STR("websocket"));
-		found->is_websocket = str_equals_nocase(field->value, STR("websocket"));
 		break;
 	case FIELD_HOP:
 		break;
@@ -489,9 +485,8 @@ enum http_fault http_head_classify_request(struct http_head *head)
 
 	head->expects_continue = found.expects_continue;
 	head->accepts_trailers = head->minor == 1 && found.takes_trailers;
-	head->upgrades_websocket = head->method == HTTP_METHOD_GET && head->minor == 1 &&
-				   found.names_upgrade && found.offers_websocket &&
-				   !found.codings && head->content_length == 0;
+	head->offers_upgrade =
+	    head->minor == 1 && found.names_upgrade && found.upgrades > 0 && !found.codings;
 	return HTTP_FAULT_NONE;
 }
 
@@ -504,12 +499,7 @@ enum http_fault http_head_classify_response(struct http_head *head, const struct
 		return HTTP_FAULT_HEAD_TOO_LARGE;
 	if (!framing_is_sound(&found, head->minor, &length))
 		return HTTP_FAULT_FRAMING;
-	if (head->status == 101) {
-		if (!request->upgrades_websocket || head->minor == 0 || !found.names_upgrade ||
-		    found.upgrades != 1 || !found.is_websocket)
-			return HTTP_FAULT_SYNTAX;
-		head->upgrades_websocket = true;
-	}
+	head->offers_upgrade = head->minor == 1 && found.names_upgrade && found.upgrades == 1;
 
 	/* In this order: RFC 9112, 6.3. */
 	if (head->status < 200 || head->status == 204) {

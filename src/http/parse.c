@@ -1,5 +1,7 @@
 #include "http/parse.h"
 
+#include "http/upgrade.h"
+
 #include <assert.h>
 #include <llhttp.h>
 
@@ -270,6 +272,9 @@ enum parse_result parse_response(struct parse *parse, const struct parse_respons
 		head->status = status_of(in->data + in->begin);
 		fault = http_head_classify_response(head, rules->request);
 	}
+	if (fault == HTTP_FAULT_NONE && head->status == 101 &&
+	    !http_upgrade_is_granted(head, rules->request))
+		fault = HTTP_FAULT_SYNTAX;
 	if (fault == HTTP_FAULT_NONE &&
 	    (parser.status_code != head->status || !agrees(&parser, head)))
 		fault = HTTP_FAULT_DISAGREEMENT;

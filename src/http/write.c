@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "http/body.h"
+#include "http/upgrade.h"
 
 #include <assert.h>
 #include <time.h>
@@ -251,6 +252,32 @@ static void put_request_field(
 		put_field(text, field->name, field->value);
 }
 
+/* The protocols of a request that pass, or all of a 101, which was checked. */
+static void put_upgrade(struct text *text, const struct http_head *head)
+{
+	bool is_empty = true;
+	struct str protocol;
+
+	for (size_t i = 0; i < head->field_count; i++) {
+		struct str list = head->fields[i].value;
+
+		if (!is_named(&head->fields[i], STR("Upgrade")))
+			continue;
+		while (http_list_next(&list, &protocol)) {
+			if (head->upgrades && !http_upgrade_passes(head, protocol))
+				continue;
+			text_put(
+			    text, is_empty ? STR("Connection: Upgrade\r\nUpgrade: ") : STR(", "));
+			/* Some servers compare it letter by letter. */
+			if (str_equals_nocase(protocol, STR("websocket")))
+				protocol = STR("websocket");
+			text_put(text, protocol);
+			is_empty = false;
+		}
+	}
+	put_end(text);
+}
+
 bool write_request_head(struct buf *out, const struct write_request *request)
 {
 	const struct http_head *head = request->head;
@@ -267,13 +294,11 @@ bool write_request_head(struct buf *out, const struct write_request *request)
 	if (!passes_request_id(request))
 		put_optional_field(&text, request->request_id_name, request->request_id);
 
-	if (head->upgrades_websocket) {
-		text_put(&text, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
-	} else {
-		if (head->accepts_trailers) /* RFC 9110, 10.1.4 */
-			text_put(&text, STR("Connection: TE\r\nTE: trailers\r\n"));
-		put_framing(&text, head->framing, head->content_length);
-	}
+	if (head->upgrades)
+		put_upgrade(&text, head);
+	else if (head->accepts_trailers) /* RFC 9110, 10.1.4 */
+		text_put(&text, STR("Connection: TE\r\nTE: trailers\r\n"));
+	put_framing(&text, head->framing, head->content_length);
 	put_end(&text);
 	return close_text(out, &text);
 }
@@ -391,8 +416,8 @@ static void put_response_framing(struct text *text, const struct write_response 
 	else
 		put_framing(text, response->framing, head->content_length);
 
-	if (head->upgrades_websocket)
-		text_put(text, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
+	if (head->status == 101)
+		put_upgrade(text, head);
 	else if (!response->keep_alive)
 		text_put(text, STR("Connection: close\r\n"));
 	else if (response->request->minor == 0)

@@ -401,8 +401,7 @@ static bool may_move(const struct attempt *attempt)
 {
 	const struct attempt_request *request = attempt->request;
 
-	return request->may_repeat && content_can_repeat(request->up) &&
-	       !request->head->upgrades_websocket;
+	return request->may_repeat && content_can_repeat(request->up) && !request->head->upgrades;
 }
 
 /* All of it was sent: the backend owes an answer. */

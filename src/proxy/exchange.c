@@ -479,6 +479,7 @@ static enum step head_is_complete(struct exchange *exchange)
 {
 	const struct proxy_options *rules = exchange->with.rules;
 
+	http_upgrade_choose(&exchange->request, &rules->upgrades);
 	take_request_id(exchange);
 	exchange->with.may_repeat = retry_may_repeat(&rules->retry, &exchange->request);
 	start_up(exchange, exchange->with.may_repeat ? rules->retry.body_bytes : 0);
@@ -581,7 +582,7 @@ static int64_t due_gathering(const struct exchange *exchange)
 static bool may_move(const struct exchange *exchange)
 {
 	return exchange->with.may_repeat && content_has_all(&exchange->up) &&
-	       content_can_repeat(&exchange->up) && !exchange->request.upgrades_websocket &&
+	       content_can_repeat(&exchange->up) && !exchange->request.upgrades &&
 	       exchange->with.rules->retry.tries > 1;
 }
 

@@ -10,13 +10,21 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct http_limits limits = {.header_bytes = 1500, .headers = 12, .uri_bytes = 200};
+static const char *names[] = {"websocket"};
+static const struct http_upgrades protocols = {names, 1};
+static struct http_field asked = {.name = STR("Upgrade"), .value = STR("websocket")};
+
 static struct http_head request_of(uint8_t kind)
 {
 	struct http_head request = {.method = HTTP_METHOD_GET, .minor = 1};
 
 	if (kind == 'H')
 		request.method = HTTP_METHOD_HEAD;
-	request.upgrades_websocket = kind == 'W';
+	if (kind == 'W') {
+		request.upgrades = &protocols;
+		request.fields = &asked;
+		request.field_count = 1;
+	}
 	request.minor = kind != '0';
 	return request;
 }
@@ -36,7 +44,7 @@ static void assert_forwarded(const struct message *message)
 	assert(sent->framing != HTTP_FRAMING_LENGTH || got.has_length);
 	if (sent->framing == HTTP_FRAMING_LENGTH || sent->framing == HTTP_FRAMING_NONE)
 		assert(got.content_length == sent->content_length);
-	assert(got.upgrades == sent->upgrades_websocket);
+	assert(got.upgrades == sent->upgrades);
 	assert(!is_interim || (!got.chunked && !got.has_length));
 }
 

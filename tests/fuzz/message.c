@@ -178,7 +178,7 @@ static void learn(
 	    .keep_alive = head->keep_alive,
 	    .expects_continue = head->expects_continue,
 	    .accepts_trailers = head->accepts_trailers,
-	    .upgrades_websocket = head->upgrades_websocket};
+	    .upgrades = head->upgrades || head->status == 101};
 	keep(message->host, head->host);
 	keep(message->path, head->path);
 	message->head_length = head->length;
@@ -201,6 +201,9 @@ static enum parse_result read_head(
 	ASAN_UNPOISON_MEMORY_REGION(in->data + in->end, fence);
 	return result;
 }
+
+static const char *names[] = {"websocket", "SPDY"};
+static const struct http_upgrades protocols = {names, 2};
 
 void message_read(
     struct message *message, const struct message_rules *rules, struct message_bytes bytes)
@@ -230,6 +233,8 @@ void message_read(
 	message->fault = parse.fault;
 	assert((message->result == PARSE_BAD) == (parse.fault != HTTP_FAULT_NONE));
 	if (message->result == PARSE_DONE) {
+		if (!rules->request)
+			http_upgrade_choose(&head, &protocols);
 		assert(head.length <= rules->limits.header_bytes);
 		assert(head.field_count <= rules->limits.headers);
 		learn(message, rules, &head);

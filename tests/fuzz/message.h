@@ -10,6 +10,7 @@
 
 #include "http/body.h"
 #include "http/parse.h"
+#include "http/upgrade.h"
 
 /* MESSAGE_ROOM: what is beyond it in an input is not looked at. */
 enum { MESSAGE_ROOM = 8192, MESSAGE_FIELDS = 24 };
@@ -44,7 +45,7 @@ struct message_facts {
 	enum http_framing framing;
 	uint64_t content_length;
 	bool has_content_length, keep_alive;
-	bool expects_continue, accepts_trailers, upgrades_websocket;
+	bool expects_continue, accepts_trailers, upgrades;
 };
 
 struct message_rules {

@@ -121,6 +121,7 @@ static void choose_timeouts(struct proxy_timeouts_options *timeouts)
 
 static void choose_rules(struct proxy_options *rules)
 {
+	static const char *upgrades[] = {"websocket"};
 	struct dice *dice = &world.dice;
 
 	*rules = (struct proxy_options){
@@ -128,6 +129,7 @@ static void choose_rules(struct proxy_options *rules)
 	    .limits.body_bytes =
 		dice_chance(dice, 3000) ? (uint64_t)dice_between(dice, 60000, 61000) : 0,
 	    .clients.half_close = world.profile.half_close,
+	    .upgrades = {upgrades, 1},
 	    .headers.app_url = "x-app-url",
 	    .headers.attempts = dice_chance(dice, 3000) ? "x-attempts" : "",
 	    .headers.request_id = dice_chance(dice, 3000) ? "X-Request-Id" : "",

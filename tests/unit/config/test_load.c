@@ -15,6 +15,7 @@ static const char all_defaults[] =
     "backup = false; }\n"
     ");\n"
     "balance = \"round_robin\";\n"
+    "upgrades = [ \"websocket\" ];\n"
     "max_delay_response = \"5s\";\n"
     "retry_window = \"10s\";\n"
     "retry_window_max = \"60s\";\n"
@@ -87,6 +88,7 @@ static const struct {
 } others[] = {
     {"listen", "( \"127.0.0.1:81\", \"[::1]:82\" )", "127.0.0.1:81,[::1]:82"},
     {"balance", "\"adaptive\"", "adaptive"},
+    {"upgrades", "[ \"websocket\", \"SPDY/3.1\" ]", "websocket,SPDY/3.1"},
     {"max_delay_response", "\"250ms\"", "250ms"},
     {"retry_window", "\"11s\"", "11s"},
     {"retry_window_max", "\"61s\"", "61s"},

@@ -6,6 +6,7 @@
  */
 #include "http/body.h"
 #include "http/parse.h"
+#include "http/upgrade.h"
 #include "http/write.h"
 
 #include <setjmp.h>
@@ -71,6 +72,15 @@ static void note_bytes(struct reader *reader, struct str bytes)
 	reader->written += bytes.len;
 }
 
+static const char *names[] = {"websocket"};
+static const struct http_upgrades protocols = {names, 1};
+
+/* A request for one, or a 101. */
+static bool is_upgrade(const struct http_head *head)
+{
+	return head->upgrades || head->status == 101;
+}
+
 static bool is_same_reading(const struct reader *a, const struct reader *b)
 {
 	return strcmp(a->outcome, b->outcome) == 0 && a->written == b->written &&
@@ -112,7 +122,7 @@ static void note_head(struct reader *reader)
 	    "framing=%d length=%llu/%d keep=%d host=%.*s path=%.*s continue=%d te=%d ws=%d\n",
 	    (int)head->framing, (unsigned long long)head->content_length, head->has_content_length,
 	    head->keep_alive, STR_ARGS(head->host), STR_ARGS(head->path), head->expects_continue,
-	    head->accepts_trailers, head->upgrades_websocket);
+	    head->accepts_trailers, is_upgrade(head));
 	for (size_t i = 0; i < head->field_count; i++)
 		note(reader, "%.*s=%.*s%s\n", STR_ARGS(head->fields[i].name),
 		    STR_ARGS(head->fields[i].value), head->fields[i].hop_by_hop ? " (hop)" : "");
@@ -158,13 +168,12 @@ static void check_composed(struct reader *reader)
 		assert_int_equal(parse_response(&parse, &rules, &out, &again), PARSE_DONE);
 	}
 	assert_int_equal(again.length, buf_len(&out));
-	assert_int_equal(
-	    again.framing, head->upgrades_websocket ? HTTP_FRAMING_NONE : head->framing);
+	http_upgrade_choose(&again, &protocols);
+	assert_int_equal(again.framing, head->framing);
 	assert_int_equal(again.content_length, head->content_length);
 	assert_int_equal(again.status, head->status);
-	assert_int_equal(again.upgrades_websocket, head->upgrades_websocket);
-	assert_int_equal(
-	    again.accepts_trailers, head->accepts_trailers && !head->upgrades_websocket);
+	assert_int_equal(is_upgrade(&again), is_upgrade(head));
+	assert_int_equal(again.accepts_trailers, head->accepts_trailers && !is_upgrade(head));
 	assert_true(is_same(again.method_text, head->method_text, "method"));
 	if (!reader->is_response && head->host.len)
 		assert_true(is_same(again.host, head->host, "host"));
@@ -199,6 +208,8 @@ static bool read_head(struct reader *reader)
 		read_bad(reader);
 		return false;
 	}
+	if (!reader->is_response)
+		http_upgrade_choose(&reader->head, &protocols);
 	note_head(reader);
 	check_composed(reader);
 	buf_consume(&reader->in, reader->head.length);
@@ -214,7 +225,7 @@ static void end_message(struct reader *reader)
 	note(reader, "\nend %llu\n", (unsigned long long)reader->body.received);
 	if (reader->is_response && head->status < 200 && head->status != 101) {
 		say(reader, "interim");
-	} else if (head->upgrades_websocket) {
+	} else if (is_upgrade(head)) {
 		say(reader, "upgrade");
 		reader->over = true;
 	} else {
@@ -270,7 +281,7 @@ static void finish(struct reader *reader, bool ended)
 	bool extra = reader->over && buf_len(&reader->in) + reader->unread > 0;
 
 	if (extra && reader->is_response && !strstr(reader->outcome, "502") &&
-	    !reader->head.upgrades_websocket)
+	    !is_upgrade(&reader->head))
 		say(reader, "extra");
 	if (reader->over)
 		return;
@@ -297,7 +308,14 @@ static void read_fixture(struct reader *reader, const struct fixture *fixture, s
 	struct str bytes = fixture->bytes;
 
 	open_reader(reader, fixture->is_response, fixture->answers);
-	reader->request.upgrades_websocket = fixture->upgrades;
+	if (fixture->upgrades) {
+		static struct http_field asked = {
+		    .name = STR("Upgrade"), .value = STR("websocket")};
+
+		reader->request.upgrades = &protocols;
+		reader->request.fields = &asked;
+		reader->request.field_count = 1;
+	}
 	if (cut) {
 		feed(reader, (struct str){bytes.data, cut});
 		feed(reader, (struct str){bytes.data + cut, bytes.len - cut});

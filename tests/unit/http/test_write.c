@@ -2,6 +2,7 @@
  * Composed bytes, compared whole.
  */
 #include "http/body.h"
+#include "http/upgrade.h"
 #include "http/write.h"
 
 #include <setjmp.h>
@@ -31,6 +32,9 @@ static void add_fields(struct sample *sample, const char *lines)
 	}
 }
 
+static const char *names[] = {"websocket", "tcp", "SPDY"};
+static const struct http_upgrades protocols = {names, 3};
+
 /* A classified request; the target is "/a" and the method GET. */
 static void open_request(struct sample *sample, unsigned minor, const char *lines)
 {
@@ -43,6 +47,7 @@ static void open_request(struct sample *sample, unsigned minor, const char *line
 	sample->head.target = STR("/a");
 	add_fields(sample, lines);
 	assert_int_equal(http_head_classify_request(&sample->head), HTTP_FAULT_NONE);
+	http_upgrade_choose(&sample->head, &protocols);
 }
 
 /* A classified response to `request`. */
@@ -127,9 +132,11 @@ static void requests_are_composed_afresh(void **state)
 		"WebSocket\nSec-WebSocket-Key: k",
 		"GET /a HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: k\r\nVia: 1.1 rondo\r\n"
 		"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
-	    {1, "Host: h\nConnection: Upgrade\nUpgrade: websocket\nContent-Length: 0",
+	    {1,
+		"Host: h\nConnection: Upgrade\nUpgrade: tcp, foo\nUpgrade: SPDY/3.1\n"
+		"TE: trailers\nContent-Length: 5",
 		"GET /a HTTP/1.1\r\nHost: h\r\nVia: 1.1 rondo\r\n"
-		"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
+		"Connection: Upgrade\r\nUpgrade: tcp, SPDY/3.1\r\nContent-Length: 5\r\n\r\n"},
 	    {1, "Host: h\nEmpty:",
 		"GET /a HTTP/1.1\r\nHost: h\r\nEmpty: \r\nVia: 1.1 rondo\r\n\r\n"},
 	};
@@ -503,8 +510,7 @@ static void clients_of_http_1_0_are_told_of_keep_alive(void **state)
 
 static void a_granted_upgrade_is_passed_on(void **state)
 {
-	const struct http_head request = {
-	    .method = HTTP_METHOD_GET, .minor = 1, .upgrades_websocket = true};
+	const struct http_head request = {.method = HTTP_METHOD_GET, .minor = 1};
 	struct sample sample;
 	const struct write_response response = {.head = &sample.head,
 	    .request = &request,
