@@ -22,8 +22,16 @@
 struct config_listen {
 	const char *text; /* as written */
 	struct net_addr addr;
-	bool dual_stack; /* "*:8080", ":8080": `addr` is [::], and takes IPv4 as well */
+	/* "*:8080", ":8080": `addr` is [::], and takes IPv4 as well; where the machine has no IPv6,
+	 * it is 0.0.0.0. */
+	bool dual_stack;
 };
+
+/* It was meant for both families, and serves one. */
+static inline bool config_listen_lacks_ipv6(const struct config_listen *listen)
+{
+	return listen->dual_stack && listen->addr.any.sa_family == AF_INET;
+}
 
 struct config_backend {
 	struct backend_options options; /* host without brackets; a literal address or a name */

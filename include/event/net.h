@@ -83,6 +83,9 @@ struct net_listen_options {
 	bool dual_stack; /* for "::": take IPv4 as well */
 };
 
+/* Does the machine have IPv6? Where sockets of it cannot be made, "::" cannot be listened on. */
+bool net_has_ipv6(void);
+
 /* A listening socket. A Unix socket file on which no process listens any more is removed first. */
 int net_listen(const struct net_addr *addr, const struct net_listen_options *options);
 

@@ -91,8 +91,9 @@ static bool apply(struct admin_listener *listener, const struct config_listen *l
 		return false;
 	}
 	char text[NET_ADDR_TEXT_SIZE];
-	log_info("%s: listening on %s", listener->setting,
-	    net_addr_format(&listener->listener.addr, text));
+	log_info("%s: listening on %s%s", listener->setting,
+	    net_addr_format(&listener->listener.addr, text),
+	    config_listen_lacks_ipv6(listen) ? ": this machine has no IPv6" : "");
 	return true;
 }
 

@@ -32,7 +32,8 @@ static const struct setting config_rows[] = {
 	CONFIG_LIST(listen, listen_count),
 	.fallback = "*:8080",
 	.help = "Where clients connect: an address or a list of them. \"*:8080\" and \":8080\" "
-		"take IPv4 and IPv6, \"127.0.0.1:8080\" and \"[::1]:8080\" one address, "
+		"take IPv4 and IPv6 (where the machine has no IPv6, IPv4 alone), "
+		"\"127.0.0.1:8080\" and \"[::1]:8080\" one address, "
 		"\"unix:/run/r.sock\" a Unix socket."},
     {.path = "backends",
 	.type = SETTING_BACKENDS,

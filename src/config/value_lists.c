@@ -265,7 +265,8 @@ static const char *format_protocols(
 
 /* ---- addresses to listen on */
 
-/* "*:8080" and ":8080" are all addresses of both families; net_addr_parse reads the other forms. */
+/* "*:8080" and ":8080" are all addresses of the families that the machine has; net_addr_parse reads
+ * the other forms. */
 static bool parse_listen(struct config_listen *listen, struct str text)
 {
 	struct net_authority authority;
@@ -276,7 +277,7 @@ static bool parse_listen(struct config_listen *listen, struct str text)
 	if (!listen->dual_stack)
 		return net_addr_parse(&listen->addr, text);
 	return net_port_parse(&port, authority.port) &&
-	       net_addr_from_ip(&listen->addr, STR("::"), port);
+	       net_addr_from_ip(&listen->addr, net_has_ipv6() ? STR("::") : STR("0.0.0.0"), port);
 }
 
 static const char *read_listen_item(

@@ -192,6 +192,8 @@ static bool open_missing(struct listeners *listeners, const struct config *confi
 			log_error("cannot listen on %s: %s", listen->text, strerror(-error));
 			return false;
 		}
+		if (config_listen_lacks_ipv6(listen))
+			log_info("%s is IPv4 alone: this machine has no IPv6", listen->text);
 	}
 	return true;
 }

@@ -68,6 +68,16 @@ static int bind_addr(int fd, const struct net_addr *addr)
 	return -errno;
 }
 
+bool net_has_ipv6(void)
+{
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return errno != EAFNOSUPPORT;
+	close(fd);
+	return true;
+}
+
 int net_listen(const struct net_addr *addr, const struct net_listen_options *options)
 {
 	int family = addr->any.sa_family;

@@ -5,7 +5,6 @@
 Runs every test whose name contains one of NAME, or all. --storm: how long to reload every 50 ms under load.
 """
 
-import argparse
 import contextlib
 import os
 import resource
@@ -25,11 +24,10 @@ from clients import Client, ask, request  # noqa: E402
 from load import Load  # noqa: E402
 from ports import free_port, is_open  # noqa: E402
 from processes import is_alive  # noqa: E402
-from report import Report  # noqa: E402
 from rondo import LOCAL, Rondo  # noqa: E402
 from supervisor import Supervisor  # noqa: E402
 from waiting import PATIENCE, wait_until  # noqa: E402
-from world import World  # noqa: E402
+from world import run_tests  # noqa: E402
 
 # ---- stopping
 
@@ -615,24 +613,5 @@ def test_whatever_is_not_to_be_had_at_the_start_is_named(world):
     assert said == [f"cannot open the access log {path}: No such file or directory"], said
 
 
-# ---- running
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("rondo")
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--storm", type=float, default=2, metavar="SECONDS")
-    parser.add_argument("-v", "--verbose", action="store_true")
-    options = parser.parse_intermixed_args()
-    report = Report(quiet=not options.verbose)
-    binary = os.path.abspath(options.rondo)
-    for name, test in list(globals().items()):
-        if name.startswith("test_") and (not options.names or any(wanted in name for wanted in options.names)):
-            with contextlib.closing(World(binary, options.storm)) as world:
-                report.run(test, world)
-    return report.finish()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests(__doc__, globals()))

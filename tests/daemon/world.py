@@ -1,9 +1,12 @@
 """What one test needs: the program, a place for files, a backend, and a configuration that can change."""
 
+import argparse
+import contextlib
 import os
 import tempfile
 
 from backends import EchoBackend
+from report import Report
 from rondo import LOCAL, Rondo, write_config
 
 
@@ -38,3 +41,20 @@ class World:
     def close(self):
         self.backend.close()
         self.directory.cleanup()
+
+
+def run_tests(usage, functions):
+    """Runs those among `functions` whose name begins with test_ and contains one of the names that were given."""
+    parser = argparse.ArgumentParser(description=usage.split("\n", 1)[0])
+    parser.add_argument("rondo")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--storm", type=float, default=2, metavar="SECONDS")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    options = parser.parse_intermixed_args()
+    report = Report(quiet=not options.verbose)
+    binary = os.path.abspath(options.rondo)
+    for name, test in list(functions.items()):
+        if name.startswith("test_") and (not options.names or any(wanted in name for wanted in options.names)):
+            with contextlib.closing(World(binary, options.storm)) as world:
+                report.run(test, world)
+    return report.finish()
