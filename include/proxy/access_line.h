@@ -39,6 +39,7 @@ struct access_record {
 	int64_t ended_us;                /* loop clock: last byte of the answer */
 	int64_t connect_us;    /* of the last try; -1 = it did not have to, or never did */
 	int64_t first_byte_us; /* of the last try, since it began; -1 = none came */
+	int64_t queued_us;     /* it waited for a backend so long; 0 = it did not */
 	const struct try_record *tries;
 	size_t try_count;
 	enum access_end end;

@@ -14,6 +14,9 @@
  * goes on as a straggler. A client that has ended its sending side has gone, unless
  * clients.half_close says that it waits: nothing more is done for it.
  *
+ * When no backend can be asked now, but one may be soon, it waits in proxy->queue. Meanwhile it
+ * holds no connection to a backend, except that of a failing answer kept in reserve.
+ *
  * It is the request of a session in proxy->sessions: exchange_handler has all that the session
  * calls. An exchange holds its options and the backends it tried.
  */
@@ -27,6 +30,7 @@ enum exchange_state {
 	EXCHANGE_READING,    /* the request head is not complete */
 	EXCHANGE_GATHERING,  /* its content is short, and is awaited before a backend is picked */
 	EXCHANGE_ATTEMPTING, /* backends are asked, one after the other */
+	EXCHANGE_QUEUEING,   /* no backend can be asked now: it waits for one */
 	EXCHANGE_ANSWERING,  /* a backend's answer goes to the client */
 	EXCHANGE_TUNNELLING, /* bytes go both ways until both ends are done */
 	EXCHANGE_REPLYING,   /* an answer of rondo's own goes to the client */
@@ -52,8 +56,11 @@ struct exchange {
 	size_t free_tries; /* of them, those that count for nothing: OUTCOME_GIVEN_UP */
 	unsigned rescues;  /* attempts made beside another one */
 	bool rescue_refused;
-	bool is_settled;     /* verdict has evaluated the tries */
-	bool was_repeatable; /* then, by its method, its content and the number of tries */
+	struct waiter waiter; /* its place in proxy->queue */
+	bool is_let_in;       /* from there */
+	bool owes_retry;      /* it waits for a second sending that is not in the budget yet */
+	bool is_settled;      /* verdict has evaluated the tries */
+	bool was_repeatable;  /* then, by its method, its content and the number of tries */
 
 	struct answer answer;     /* EXCHANGE_ANSWERING, EXCHANGE_TUNNELLING */
 	unsigned interims_passed; /* to the client, of all attempts */

@@ -12,6 +12,7 @@
 #include "http/guard.h"
 #include "http/upgrade.h"
 #include "http/write.h"
+#include "proxy/queue.h"
 
 enum retry_methods { RETRY_IDEMPOTENT, RETRY_ALL, RETRY_NONE };
 
@@ -62,6 +63,7 @@ struct proxy_headers_options {
 
 struct proxy_options {
 	struct proxy_retry_options retry;
+	struct queue_options queue;
 	struct proxy_timeouts_options timeouts;
 	struct proxy_limits_options limits;
 	struct proxy_clients_options clients;

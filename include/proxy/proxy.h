@@ -10,6 +10,7 @@
 
 #include "event/pipes.h"
 #include "proxy/access_log.h"
+#include "proxy/queue.h"
 #include "proxy/retry.h"
 #include "proxy/session.h"
 #include "upstream/ring.h"
@@ -53,6 +54,7 @@ struct proxy {
 	struct slab attempts;
 	struct slab stragglers;
 	struct straggler *first_straggler; /* utlist DL, the oldest first */
+	struct queue queue;                /* requests that wait for a backend */
 	struct timer rescue_timer;
 	uint64_t moves; /* requests that left a silent backend, or were sent to a second one */
 	bool draining;  /* no new connections; answers close theirs */

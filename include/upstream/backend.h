@@ -134,6 +134,8 @@ struct backend {
 	struct backend_conn *idle; /* utlist DL, the freshest first */
 	unsigned idle_count;
 	unsigned active; /* connections in use by exchanges, those still connecting included */
+	/* Its accept queue was full: it counts as full until then. */
+	int64_t busy_until_us;
 
 	struct backend_counters counters;
 	struct backend_failure failures[BACKEND_FAILURE_HISTORY];
@@ -189,7 +191,18 @@ struct backend_env {
 	/* It was found silent (backend->silent_us), or is silent no more. May be NULL. */
 	void (*on_silence)(struct backend *backend, void *context);
 	void *context;
+	/* For requests that wait for a backend: a place was given back (`is_place`), or backends
+	 * are not what they were. May be NULL. */
+	void (*on_room)(void *waiting_room, bool is_place);
+	void *waiting_room;
+	/* Requests wait, and no backend is up: checks look for one more often. on_sought says that
+	 * this has begun; may be NULL. */
+	bool is_sought;
+	void (*on_sought)(void *context);
 };
+
+/* Calls on_room. */
+void backend_tell_room(struct backend_env *env, bool is_place);
 
 /* The value of Host for a backend with these options: "app:8001", "[::1]:8001", "localhost" for a
  * Unix socket. The caller frees it; NULL without memory. */

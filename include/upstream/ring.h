@@ -76,6 +76,11 @@ struct ring_request {
 	struct try_record *tries; /* those it has made, and room for one more */
 	size_t count;
 	bool may_move; /* it may go to a second backend while it waits for the first */
+	/* If none that is up is left, it may wait for one: a trial under way is waited for. When it has
+	 * waited before, it does not try those that are down once more, but waits on. */
+	bool may_wait;
+	/* It has waited: a backend that has come up since it was tried may be tried again. */
+	bool has_waited;
 	int64_t now_us;
 	int64_t seen_us; /* loop_seen_us */
 };
@@ -94,8 +99,8 @@ struct ring_request {
  */
 enum ring_pick_result ring_pick(struct ring *ring, const struct ring_request *request);
 
-/* Would ring_pick choose a backend? Takes no turn and begins no trial. */
-bool ring_can_pick(struct ring *ring, const struct ring_request *request);
+/* What ring_pick would return. Takes no turn and begins no trial. */
+enum ring_pick_result ring_preview(struct ring *ring, const struct ring_request *request);
 
 /* The same, but only one that is up, or may have its trial, and is not silent. */
 bool ring_can_pick_well(struct ring *ring, const struct ring_request *request);
@@ -119,6 +124,9 @@ bool ring_is_another_down_soft(const struct ring *ring, const struct backend *ba
 /* Is there a backend that may answer a request: up, on trial, or down for a soft reason? For
  * readiness. */
 bool ring_is_usable(const struct ring *ring);
+
+/* Is there a backend that takes requests when it is up: neither draining nor without address? */
+bool ring_is_open(const struct ring *ring);
 
 bool ring_has(const struct ring *ring, const struct backend *backend);
 struct backend *ring_find_name(const struct ring *ring, struct str name);

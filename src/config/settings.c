@@ -109,6 +109,23 @@ static const struct setting config_rows[] = {
 		"second one as well: at most this percentage of all requests, and a reserve of "
 		"ten. They count in retry.budget too. 0: never."},
 
+    {.path = "queue.wait",
+	.type = SETTING_DURATION,
+	CONFIG(rules.queue.wait_us),
+	.max = HOUR,
+	.fallback = "2s",
+	.help = "How long a request waits for a backend when all are at their connection limit, "
+		"or none is up, if nothing of it was sent or it may be repeated. Meanwhile rondo "
+		"looks for a backend every 100 ms. First come, first served. 0: not at all."},
+    {.path = "queue.length",
+	.type = SETTING_INTEGER,
+	CONFIG(rules.queue.length),
+	.min = 1,
+	.max = 1000000,
+	.fallback = "1024",
+	.help = "Requests that wait for a backend at the same time; one more is answered 503 at "
+		"once."},
+
     {.path = "retry.tries",
 	.type = SETTING_INTEGER,
 	CONFIG(rules.retry.tries),

@@ -614,6 +614,7 @@ static bool start_service(struct daemon *daemon, struct config *config)
 		return cannot_start("service", strerror(ENOMEM));
 	stragglers_init(&daemon->proxy);
 	rescue_init(&daemon->proxy);
+	queue_init(&daemon->proxy.queue, daemon->loop, start.ring, start.env);
 	daemon->proxy.sessions.on_room = on_session_end;
 	upgrade_init(&daemon->upgrade, daemon->loop);
 	daemon->upgrade.on_ready = on_successor_ready;
@@ -656,6 +657,7 @@ static void finish(struct daemon *daemon)
 	notify_close(&daemon->notify);
 	stragglers_abort(&daemon->proxy);
 	rescue_finish(&daemon->proxy);
+	queue_finish(&daemon->proxy.queue);
 	pool_finish(&daemon->pool);
 	access_log_destroy(daemon->access_log);
 	loop_destroy(daemon->loop);

@@ -150,6 +150,10 @@ static void compose_plus(struct text *line, const struct access_record *record)
 	put_seconds(line, record->first_byte_us, STR("-"));
 	text_put(line, STR(" try="));
 	text_put_number(line, record->try_count);
+	if (record->queued_us > 0) {
+		text_put(line, STR(" qt="));
+		put_seconds(line, record->queued_us, STR("-"));
+	}
 	text_put(line, STR(" end="));
 	text_put(line, str_from(access_end_word(record->end)));
 	text_put(line, STR(" id="));
@@ -214,6 +218,10 @@ static void compose_json(
 	text_put(line, STR(",\"uht\":"));
 	put_seconds(line, record->first_byte_us, STR("null"));
 	put_json_tries(line, record);
+	if (record->queued_us > 0) {
+		text_put(line, STR(",\"qt\":"));
+		put_seconds(line, record->queued_us, STR("null"));
+	}
 	put_member(line, STR(",\"end\":"), str_from(access_end_word(record->end)));
 	put_member(line, STR(",\"id\":"), record->request_id);
 	text_put(line, STR("}"));

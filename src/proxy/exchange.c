@@ -16,6 +16,9 @@ enum { STATUS_CLIENT_GONE = 499 };
 /* A request that has passed rondo more often than that goes round in a circle. */
 enum { ROUNDS_MAX = 8 };
 
+/* A full accept queue is tried again after this time. */
+static const int64_t BUSY_US = 20000;
+
 /* Requests of one client that are answered before others have their turn. */
 enum { EXCHANGES_PER_TURN = 16 };
 
@@ -34,19 +37,23 @@ static int64_t now_us(const struct exchange *exchange)
 static enum step step_reading(struct exchange *exchange);
 static enum step step_gathering(struct exchange *exchange);
 static enum step step_attempting(struct exchange *exchange);
+static enum step step_queueing(struct exchange *exchange);
 static enum step step_answering(struct exchange *exchange);
 static enum step step_replying(struct exchange *exchange);
 static struct attempt_wants wants_request(const struct exchange *exchange);
 static struct attempt_wants wants_attempt(const struct exchange *exchange);
+static struct attempt_wants wants_place(const struct exchange *exchange);
 static struct attempt_wants wants_answer(const struct exchange *exchange);
 static struct attempt_wants wants_reply(const struct exchange *exchange);
 static int64_t due_reading(const struct exchange *exchange);
 static int64_t due_gathering(const struct exchange *exchange);
 static int64_t due_attempting(const struct exchange *exchange);
+static int64_t due_queueing(const struct exchange *exchange);
 static int64_t due_answering(const struct exchange *exchange);
 static int64_t due_replying(const struct exchange *exchange);
 static void late_request(struct exchange *exchange);
 static void late_attempting(struct exchange *exchange);
+static void late_queueing(struct exchange *exchange);
 static void late_answering(struct exchange *exchange);
 static void cancel(struct exchange *exchange);
 
@@ -69,7 +76,10 @@ static const struct {
     [EXCHANGE_GATHERING] = {"gathering", step_gathering, wants_request, due_gathering, late_request,
 	false, TO(ATTEMPTING) | TO(REPLYING) | TO(ENDED)},
     [EXCHANGE_ATTEMPTING] = {"attempting", step_attempting, wants_attempt, due_attempting,
-	late_attempting, true, TO(ANSWERING) | TO(TUNNELLING) | TO(REPLYING) | TO(ENDED)},
+	late_attempting, true,
+	TO(QUEUEING) | TO(ANSWERING) | TO(TUNNELLING) | TO(REPLYING) | TO(ENDED)},
+    [EXCHANGE_QUEUEING] = {"queueing", step_queueing, wants_place, due_queueing, late_queueing,
+	true, TO(ATTEMPTING) | TO(ENDED)},
     [EXCHANGE_ANSWERING] = {"answering", step_answering, wants_answer, due_answering,
 	late_answering, true, TO(ENDED)},
     [EXCHANGE_TUNNELLING] = {"tunnelling", step_answering, wants_answer, due_answering, cancel,
@@ -136,6 +146,7 @@ static void log_end(const struct exchange *exchange)
 	    .ended_us = now_us(exchange),
 	    .connect_us = last ? last->connect_took_us : -1,
 	    .first_byte_us = last ? last->first_byte_us : -1,
+	    .queued_us = exchange->waiter.waited_us,
 	    .tries = exchange->tries,
 	    .try_count = exchange->try_count,
 	    .end = exchange->end,
@@ -218,6 +229,7 @@ static void end(struct exchange *exchange, enum access_end how, enum session_nex
 
 	exchange->end = how;
 	exchange->client_next = next;
+	queue_leave(&exchange->with.proxy->queue, &exchange->waiter, QUEUE_LEFT);
 	settle(exchange);
 	content_stop(&exchange->up);
 	content_stop(&exchange->answer.down);
@@ -586,6 +598,16 @@ static bool may_move(const struct exchange *exchange)
 	       exchange->with.rules->retry.tries > 1;
 }
 
+/* May it wait for a backend, if none is left? Also when nothing but a failing answer is there. */
+static bool may_wait(const struct exchange *exchange)
+{
+	const struct waiter *waiter = &exchange->waiter;
+	int64_t wait_us = exchange->with.rules->queue.wait_us;
+
+	return wait_us > 0 && now_us(exchange) < exchange->with.deadline_us &&
+	       (waiter->ticket == 0 || now_us(exchange) - waiter->first_us < wait_us);
+}
+
 /* The request, for the ring. */
 static struct ring_request for_ring(struct exchange *exchange)
 {
@@ -595,6 +617,8 @@ static struct ring_request for_ring(struct exchange *exchange)
 	    .tries = exchange->tries,
 	    .count = exchange->try_count,
 	    .may_move = may_move(exchange),
+	    .may_wait = may_wait(exchange),
+	    .has_waited = exchange->waiter.ticket > 0,
 	    .now_us = loop_now_us(loop),
 	    .seen_us = loop_seen_us(loop),
 	};
@@ -649,22 +673,22 @@ static enum retry_refusal refuse_retry(struct exchange *exchange, bool sent)
 		return RETRY_REFUSED_METHOD;
 	if (!content_can_repeat(&exchange->up))
 		return RETRY_REFUSED_BODY;
-	if (!ring_can_pick(proxy->ring, &request))
+	if (ring_preview(proxy->ring, &request) != RING_PICKED)
 		return RETRY_REFUSED_NOBODY;
 	if (!budget_take_retry(&proxy->ring->budget, rules->budget_percent, now_us(exchange)))
 		return RETRY_REFUSED_BUDGET;
 	return RETRY_ALLOWED;
 }
 
-static bool take_retry(struct exchange *exchange, bool sent)
+static enum retry_refusal take_retry(struct exchange *exchange, bool sent)
 {
 	enum retry_refusal refusal = refuse_retry(exchange, sent);
 
 	if (refusal == RETRY_ALLOWED)
-		return true;
+		return refusal;
 	exchange->with.proxy->counters.retries_refused[refusal]++;
 	log_debug("no retry: %s", retry_refusal_word(refusal));
-	return false;
+	return refusal;
 }
 
 /* Records the result of the current attempt. */
@@ -733,6 +757,90 @@ static enum step give_up(struct exchange *exchange, enum ring_pick_result picked
 	return reply(exchange, &answer);
 }
 
+/* ---- waiting for a backend */
+
+static void run_session(void *owner)
+{
+	session_run(owner);
+}
+
+/* Is it worth waiting: are all that could be asked full, or is none up? If one is up, and was asked
+ * already, its answer was final. */
+static bool is_worth_waiting(const struct exchange *exchange, enum ring_pick_result picked)
+{
+	const struct ring *ring = exchange->with.proxy->ring;
+
+	return may_wait(exchange) && ring_is_open(ring) &&
+	       (picked == RING_ALL_FULL || ring_count_up(ring) == 0);
+}
+
+/* A backend that could not be reached only because its accept queue was full was not tried: it
+ * takes part again a moment later. */
+static void forget_busy(struct exchange *exchange)
+{
+	if (exchange->try_count == 0)
+		return;
+	const struct try_record *last = &exchange->tries[exchange->try_count - 1];
+	if (last->outcome != OUTCOME_BUSY)
+		return;
+	last->backend->busy_until_us = now_us(exchange) + BUSY_US;
+	backend_drop(last->backend);
+	exchange->try_count--;
+}
+
+/* The wait begins, or goes on; false when too many wait already. */
+static bool begin_wait(struct exchange *exchange)
+{
+	struct waiter *waiter = &exchange->waiter;
+
+	attempt_destroy(exchange->attempt);
+	exchange->attempt = NULL;
+	forget_busy(exchange);
+	waiter->request = for_ring(exchange);
+	waiter->request.has_waited = true;
+	waiter->on_over = run_session;
+	waiter->owner = exchange->with.owner;
+	if (!queue_join(&exchange->with.proxy->queue, waiter, exchange->with.rules->queue.length))
+		return false;
+	enter(exchange, EXCHANGE_QUEUEING);
+	return true;
+}
+
+static enum step wait_or_give_up(struct exchange *exchange, enum ring_pick_result picked)
+{
+	if (is_worth_waiting(exchange, picked) && begin_wait(exchange))
+		return STEP_AGAIN;
+	return give_up(exchange, picked);
+}
+
+static enum step step_queueing(struct exchange *exchange)
+{
+	if (exchange->waiter.is_waiting)
+		return STEP_WAIT;
+	exchange->is_let_in = exchange->waiter.result == QUEUE_SERVED;
+	enter(exchange, EXCHANGE_ATTEMPTING);
+	return STEP_AGAIN;
+}
+
+/* Bytes that the client sends meanwhile stay where they are. */
+static struct attempt_wants wants_place(const struct exchange *exchange)
+{
+	(void)exchange;
+	return (struct attempt_wants){0, 0};
+}
+
+static int64_t due_queueing(const struct exchange *exchange)
+{
+	int64_t due_us = exchange->waiter.first_us + exchange->with.rules->queue.wait_us;
+
+	return due_us < exchange->with.deadline_us ? due_us : exchange->with.deadline_us;
+}
+
+static void late_queueing(struct exchange *exchange)
+{
+	queue_leave(&exchange->with.proxy->queue, &exchange->waiter, QUEUE_TIMEOUT);
+}
+
 static void count_retry(struct exchange *exchange)
 {
 	const struct try_record *failed = &exchange->tries[exchange->try_count - 1];
@@ -756,17 +864,36 @@ static bool begin_attempt(struct exchange *exchange)
 	return exchange->attempt != NULL;
 }
 
-/* Begins an attempt at the next backend, or gives up. */
+/* Those that wait come first, unless it comes from among them. */
+static bool is_behind_others(const struct exchange *exchange)
+{
+	return exchange->with.proxy->queue.first && !exchange->is_let_in && may_wait(exchange);
+}
+
+/* Begins an attempt at the next backend, or waits for one, or gives up. */
 static enum step pick(struct exchange *exchange)
 {
+	if (is_behind_others(exchange))
+		return begin_wait(exchange) ? STEP_AGAIN : give_up(exchange, RING_ALL_FULL);
 	const struct ring_request request = for_ring(exchange);
 	enum ring_pick_result picked = ring_pick(exchange->with.proxy->ring, &request);
 
+	exchange->is_let_in = false;
 	if (picked != RING_PICKED)
-		return give_up(exchange, picked);
+		return wait_or_give_up(exchange, picked);
 	if (exchange->try_count > 0)
 		count_retry(exchange);
 	return begin_attempt(exchange) ? STEP_AGAIN : give_up(exchange, RING_NOBODY);
+}
+
+/* Bytes of the request reached a backend, and no other one is left to take it: it may wait, and
+ * takes the retry from the budget when a backend is found. */
+static enum step wait_for_retry(struct exchange *exchange)
+{
+	const struct ring_request request = for_ring(exchange);
+
+	exchange->owes_retry = true;
+	return wait_or_give_up(exchange, ring_preview(exchange->with.proxy->ring, &request));
 }
 
 /* The client is at fault: the answer names the fault, or there is none. */
@@ -822,9 +949,12 @@ static enum step attempt_failed(struct exchange *exchange)
 	record_try(exchange, outcome);
 	if (has_two(exchange))
 		return go_on_with_other(exchange);
-	if (!take_retry(exchange, attempt->was_sent))
-		return give_up(exchange, RING_NOBODY);
-	return pick(exchange);
+	enum retry_refusal refusal = take_retry(exchange, attempt->was_sent);
+	if (refusal == RETRY_ALLOWED)
+		return pick(exchange);
+	if (refusal == RETRY_REFUSED_NOBODY)
+		return wait_for_retry(exchange);
+	return give_up(exchange, RING_NOBODY);
 }
 
 static enum step fail_attempt(struct exchange *exchange, enum outcome outcome)
@@ -913,6 +1043,18 @@ static void release_loser(struct exchange *exchange)
 	straggler_begin(loser);
 }
 
+/* After a failing answer: may the request go to another backend, now or after a wait? */
+static bool may_go_on(struct exchange *exchange)
+{
+	const struct ring_request request = for_ring(exchange);
+	enum retry_refusal refusal = take_retry(exchange, true);
+
+	if (refusal == RETRY_REFUSED_NOBODY)
+		exchange->owes_retry =
+		    is_worth_waiting(exchange, ring_preview(exchange->with.proxy->ring, &request));
+	return refusal == RETRY_ALLOWED || exchange->owes_retry;
+}
+
 static enum step answer_came(struct exchange *exchange)
 {
 	struct attempt *attempt = exchange->attempt;
@@ -929,10 +1071,10 @@ static enum step answer_came(struct exchange *exchange)
 		keep_answer(exchange);
 		return STEP_AGAIN;
 	}
-	if (!is_good && take_retry(exchange, true)) {
+	if (!is_good && may_go_on(exchange)) {
 		record_try(exchange, OUTCOME_STATUS);
 		keep_answer(exchange);
-		return pick(exchange);
+		return exchange->owes_retry ? wait_for_retry(exchange) : pick(exchange);
 	}
 	if (!answer_prepare(&exchange->answer, attempt))
 		return fail_attempt(exchange, OUTCOME_BAD_RESPONSE);
@@ -1050,10 +1192,22 @@ static enum attempt_result run_attempts(struct exchange *exchange)
 	return attempt_run(exchange->attempt);
 }
 
+/* After a wait, or as the first one. */
+static enum step next_attempt(struct exchange *exchange)
+{
+	bool owes_retry = exchange->owes_retry;
+
+	exchange->owes_retry = false;
+	if (now_us(exchange) >= exchange->with.deadline_us ||
+	    (owes_retry && take_retry(exchange, true) != RETRY_ALLOWED))
+		return give_up(exchange, RING_NOBODY);
+	return pick(exchange);
+}
+
 static enum step step_attempting(struct exchange *exchange)
 {
 	if (!exchange->attempt)
-		return pick(exchange);
+		return next_attempt(exchange);
 	switch (run_attempts(exchange)) {
 	case ATTEMPT_INTERIM:
 		return pass_interim(exchange);
@@ -1251,11 +1405,6 @@ static void destroy(struct exchange *exchange)
 }
 
 /* ---- the request of a session */
-
-static void run_session(void *owner)
-{
-	session_run(owner);
-}
 
 static void *exchange_begin(struct session *session)
 {

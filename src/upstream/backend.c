@@ -241,6 +241,12 @@ static void backend_log_state(const struct backend *backend)
 	    backend_state_words[backend->state], backend_describe_change(backend, text));
 }
 
+void backend_tell_room(struct backend_env *env, bool is_place)
+{
+	if (env->on_room)
+		env->on_room(env->waiting_room, is_place);
+}
+
 void backend_set_state(struct backend *backend, const struct backend_change *change)
 {
 	enum backend_state from = backend->state;
@@ -264,6 +270,7 @@ void backend_set_state(struct backend *backend, const struct backend_change *cha
 	backend_log_state(backend);
 	if (backend->env->on_change)
 		backend->env->on_change(backend, backend->env->context);
+	backend_tell_room(backend->env, false);
 }
 
 void backend_look_again_at(struct backend *backend, int64_t when_us)
@@ -276,6 +283,7 @@ void backend_set_draining(struct backend *backend, bool draining)
 {
 	backend->draining = draining;
 	backend->drained_unix_us = draining ? loop_unix_us() : 0;
+	backend_tell_room(backend->env, false);
 }
 
 enum { WORD_DRAINING = BACKEND_STATES, WORD_UNRESOLVED };
@@ -466,6 +474,13 @@ void backend_connected(struct backend_conn *connection)
 	backend_prefer_address(connection->backend, connection->addr);
 }
 
+/* A request is done with one of its connections. */
+static void backend_give_place(struct backend *backend)
+{
+	backend->active--;
+	backend_tell_room(backend->env, true);
+}
+
 static void backend_enter_pool(struct backend_conn *connection)
 {
 	struct backend *backend = connection->backend;
@@ -541,7 +556,7 @@ void backend_give(struct backend_conn *connection)
 	connection->conn.on_event = backend_conn_on_idle_event;
 	timer_arm(loop_timers(env->loop), &connection->timer,
 	    loop_now_us(env->loop) + env->idle_timeout_us);
-	backend->active--;
+	backend_give_place(backend);
 	backend_enter_pool(connection);
 }
 
@@ -553,7 +568,7 @@ void backend_close(struct backend_conn *connection, bool reset)
 	if (connection->is_idle)
 		backend_leave_pool(connection);
 	else
-		backend->active--;
+		backend_give_place(backend);
 	connection->env->open--;
 	conn_close(&connection->conn, reset);
 	timer_cancel(&connection->timer);

@@ -5,6 +5,9 @@
 /* The delay of a check that cannot be made now. */
 static const int64_t PAUSE_US = 1000000;
 
+/* The time from one check to the next while requests wait for a backend. */
+static const int64_t SOUGHT_US = 100000;
+
 enum purpose {
 	TO_RETURN, /* the backend is down, and its window is over */
 	PERIODIC
@@ -18,6 +21,7 @@ struct checked {
 	enum purpose purpose;
 	int64_t periodic_us;   /* when the next periodic check is due */
 	int64_t not_before_us; /* after a shortage */
+	int64_t began_us;      /* its last check began */
 	struct loop_task free_task;
 };
 
@@ -107,14 +111,39 @@ static int64_t return_due_us(const struct checked *checked)
 							  : checked->not_before_us;
 }
 
+/* Requests wait for any backend that answers. One that is down for a soft reason does answer, and
+ * has the time of its window. */
+static bool is_sought(const struct checked *checked)
+{
+	const struct backend *backend = checked->backend;
+
+	return checked->checker->env->is_sought && backend->state == BACKEND_DOWN &&
+	       outcome_blame(backend->reason) == BLAME_HARD;
+}
+
 /* When its next check begins. */
 static int64_t begin_due_us(const struct checked *checked)
 {
-	int64_t return_us = return_due_us(checked);
+	int64_t due_us = return_due_us(checked);
 
 	if (checked->check.state != CHECK_IDLE)
 		return TIMER_NEVER;
-	return checked->periodic_us < return_us ? checked->periodic_us : return_us;
+	if (checked->periodic_us < due_us)
+		due_us = checked->periodic_us;
+	int64_t sought_us = checked->began_us + SOUGHT_US;
+	if (sought_us < checked->not_before_us)
+		sought_us = checked->not_before_us;
+	return is_sought(checked) && sought_us < due_us ? sought_us : due_us;
+}
+
+/* A backend that failed its checks comes back by checks. */
+static enum purpose next_purpose(const struct checked *checked)
+{
+	bool by_checks = checked->backend->reason == OUTCOME_CHECK && gets(checked->checker);
+
+	if (is_sought(checked))
+		return by_checks ? PERIODIC : TO_RETURN;
+	return return_due_us(checked) > now_us(checked->checker) ? PERIODIC : TO_RETURN;
 }
 
 static void begin(struct checked *checked)
@@ -122,11 +151,10 @@ static void begin(struct checked *checked)
 	struct checker *checker = checked->checker;
 	const struct backend *backend = checked->backend;
 
-	checked->purpose = TO_RETURN;
-	if (return_due_us(checked) > now_us(checker)) {
-		checked->purpose = PERIODIC;
+	checked->purpose = next_purpose(checked);
+	checked->began_us = now_us(checker);
+	if (checked->purpose == PERIODIC)
 		checked->periodic_us = now_us(checker) + checker->options.interval_us;
-	}
 	if (backend->draining || backend_address_count(backend) == 0)
 		checked->not_before_us = now_us(checker) + PAUSE_US;
 	else

@@ -25,10 +25,18 @@ static void on_settled(void *context)
 
 static void on_addresses(struct backend *backend, void *context)
 {
-	const struct pool *pool = context;
+	struct pool *pool = context;
 
 	if (pool->with.on_addresses)
 		pool->with.on_addresses(backend, pool->with.context);
+	backend_tell_room(&pool->env, false);
+}
+
+static void on_sought(void *context)
+{
+	const struct pool *pool = context;
+
+	checker_wake(pool->checker);
 }
 
 static void on_silence(struct backend *backend, void *context)
@@ -48,6 +56,7 @@ bool pool_init(struct pool *pool, const struct pool_start *start)
 		.connections = start->connections,
 		.on_change = on_state,
 		.on_silence = on_silence,
+		.on_sought = on_sought,
 		.context = pool},
 	};
 	ring_init(&pool->ring);
@@ -174,4 +183,5 @@ void pool_commit(struct pool *pool)
 	checker_configure(pool->checker, &options->check, pool->next_path);
 	pool->next_path = NULL;
 	names_refresh(pool->names);
+	backend_tell_room(&pool->env, false);
 }

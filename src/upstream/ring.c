@@ -151,11 +151,11 @@ static bool is_regular(const struct backend *backend)
 	return is_open(backend) && (standing == STANDING_UP || standing == STANDING_TRIAL);
 }
 
-static bool is_full(const struct backend *backend)
+static bool is_full(const struct backend *backend, int64_t now_us)
 {
 	unsigned limit = backend->options.max_connections;
 
-	return limit > 0 && backend->active >= limit;
+	return (limit > 0 && backend->active >= limit) || backend->busy_until_us > now_us;
 }
 
 size_t ring_count_up(const struct ring *ring)
@@ -174,6 +174,15 @@ bool ring_is_another_down_soft(const struct ring *ring, const struct backend *ba
 
 		if (other != backend && is_open(other) && other->state != BACKEND_UP &&
 		    outcome_blame(other->reason) == BLAME_SOFT)
+			return true;
+	}
+	return false;
+}
+
+bool ring_is_open(const struct ring *ring)
+{
+	for (size_t i = 0; i < ring->count; i++) {
+		if (is_open(ring->backends[i]))
 			return true;
 	}
 	return false;
@@ -286,6 +295,11 @@ static bool search_avoids(struct search *search, struct backend *backend)
 	return !request->may_move || !backend_allows_look(backend, request->seen_us);
 }
 
+static bool has_come_up_since(const struct backend *backend, const struct try_record *try)
+{
+	return backend->epoch != try->epoch && backend->state != BACKEND_DOWN;
+}
+
 /* Was it tried by the request? A connect that was given up is no try, but others come first. */
 static bool search_had(struct search *search, const struct backend *backend)
 {
@@ -296,6 +310,8 @@ static bool search_had(struct search *search, const struct backend *backend)
 		const struct try_record *try = &request->tries[i];
 
 		if (try->backend != backend)
+			continue;
+		if (request->has_waited && has_come_up_since(backend, try))
 			continue;
 		if (try->outcome != OUTCOME_GIVEN_UP)
 			return true;
@@ -309,7 +325,7 @@ static bool search_accepts(struct search *search, struct backend *backend)
 {
 	if (search_had(search, backend))
 		return false;
-	if (is_full(backend)) {
+	if (is_full(backend, search->request->now_us)) {
 		search->found_full = true;
 		return false;
 	}
@@ -444,8 +460,13 @@ static bool search_had_hard(const struct search *search)
 
 static struct backend *ring_pick_last_resort(struct ring *ring, struct search *search)
 {
-	struct backend *picked = ring_pick_soonest(ring, search, STANDING_BUSY);
+	const struct ring_request *request = search->request;
+	struct backend *picked = NULL;
 
+	if (request->may_wait && request->has_waited)
+		return NULL;
+	if (!request->may_wait)
+		picked = ring_pick_soonest(ring, search, STANDING_BUSY);
 	if (!picked)
 		picked = ring_pick_soonest(ring, search, STANDING_SOFT);
 	if (!picked && !search_had_hard(search))
@@ -475,11 +496,19 @@ static struct backend *ring_find(struct ring *ring, struct search *search)
 	return found ? found : ring_pick_last_resort(ring, search);
 }
 
-bool ring_can_pick(struct ring *ring, const struct ring_request *request)
+static enum ring_pick_result search_result(const struct search *search, const struct backend *found)
+{
+	if (found)
+		return RING_PICKED;
+	return search->found_full ? RING_ALL_FULL : RING_NOBODY;
+}
+
+enum ring_pick_result ring_preview(struct ring *ring, const struct ring_request *request)
 {
 	struct search search = {.request = request};
+	const struct backend *found = ring_find(ring, &search);
 
-	return ring_find(ring, &search) != NULL;
+	return search_result(&search, found);
 }
 
 bool ring_can_pick_well(struct ring *ring, const struct ring_request *request)
@@ -531,7 +560,7 @@ enum ring_pick_result ring_pick(struct ring *ring, const struct ring_request *re
 	struct backend *picked = ring_find(ring, &search);
 
 	if (!picked)
-		return search.found_full ? RING_ALL_FULL : RING_NOBODY;
+		return search_result(&search, picked);
 	if (search.is_weighted)
 		ring_settle_turns(ring, &search, picked);
 	ring_begin_try(request, picked);
@@ -547,7 +576,7 @@ static bool answers_surely(
 	struct search search = {.request = request};
 
 	return is_open(backend) && backend_standing(backend) == STANDING_UP &&
-	       !search_had(&search, backend) && !is_full(backend) &&
+	       !search_had(&search, backend) && !is_full(backend, request->now_us) &&
 	       (silence->owed_count == 0 || silence->heard_us > since_us) &&
 	       !backend_has_just_woken(backend, request->seen_us) &&
 	       !backend_is_silent(backend, request->seen_us);

@@ -48,7 +48,7 @@ void channels_set_short(unsigned chance)
 
 /* ---- queues */
 
-static void queue_reserve(struct queue *queue)
+static void queue_reserve(struct byte_queue *queue)
 {
 	if (queue->data)
 		return;
@@ -57,7 +57,7 @@ static void queue_reserve(struct queue *queue)
 		abort();
 }
 
-static void queue_drop(struct queue *queue)
+static void queue_drop(struct byte_queue *queue)
 {
 	queue->begin = queue->end = 0;
 	if (!queue->data)
@@ -72,17 +72,17 @@ static void queue_drop(struct queue *queue)
 	queue->data = NULL;
 }
 
-static size_t queue_len(const struct queue *queue)
+static size_t queue_len(const struct byte_queue *queue)
 {
 	return queue->end - queue->begin;
 }
 
-static size_t queue_room(const struct queue *queue)
+static size_t queue_room(const struct byte_queue *queue)
 {
 	return queue->capacity - queue_len(queue);
 }
 
-static size_t queue_put(struct queue *queue, struct str bytes)
+static size_t queue_put(struct byte_queue *queue, struct str bytes)
 {
 	size_t n = bytes.len < queue_room(queue) ? bytes.len : queue_room(queue);
 
@@ -99,7 +99,7 @@ static size_t queue_put(struct queue *queue, struct str bytes)
 	return n;
 }
 
-static void queue_take(struct queue *queue, size_t len)
+static void queue_take(struct byte_queue *queue, size_t len)
 {
 	queue->begin += len;
 	if (queue->begin == queue->end)
@@ -162,7 +162,7 @@ static size_t cut_short(size_t len)
 }
 
 /* Of what is on its way, the peer may have got all, some or nothing when a reset comes. */
-static void lose_some(struct queue *queue)
+static void lose_some(struct byte_queue *queue)
 {
 	size_t kept = 0;
 
@@ -198,7 +198,7 @@ void channel_break(struct channel *channel, int error)
 
 unsigned channel_events(const struct channel *channel)
 {
-	const struct queue *out = &channel->out;
+	const struct byte_queue *out = &channel->out;
 	unsigned events = 0;
 
 	if (channel->connecting)
@@ -238,7 +238,7 @@ ssize_t channel_peek(const struct channel *channel)
 
 ssize_t channel_read(struct channel *channel, char *data, size_t len)
 {
-	struct queue *in = &channel->in;
+	struct byte_queue *in = &channel->in;
 
 	if (!in->data && channel->error && !channel->in_ended)
 		return -collect_error(channel);
@@ -405,7 +405,7 @@ size_t peer_send(struct peer *peer, struct str bytes)
 
 struct str peer_content(const struct peer *peer)
 {
-	const struct queue *out = &peer->channel->out;
+	const struct byte_queue *out = &peer->channel->out;
 
 	return (struct str){out->data ? out->data + out->begin : NULL, queue_len(out)};
 }

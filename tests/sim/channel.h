@@ -20,7 +20,7 @@ enum { QUEUE_BYTES = 64 * 1024 };
 /* How long a turn of rondo's may be. */
 enum { TURN_US = 20000 };
 
-struct queue {
+struct byte_queue {
 	char *data; /* QUEUE_BYTES of it, or NULL while it is empty */
 	size_t begin, end;
 	size_t capacity;
@@ -49,7 +49,7 @@ struct channel {
 	bool peer_is_full;  /* the peer waits for room */
 	bool is_blocked;    /* rondo waits for room */
 	int error;          /* for rondo to collect */
-	struct queue in, out;
+	struct byte_queue in, out;
 	int64_t latency_us;
 	int64_t began_us;   /* when rondo began to connect, or accepted it */
 	int64_t told_us;    /* when rondo heard that it is connected; 0 = not yet */

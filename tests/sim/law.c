@@ -24,7 +24,7 @@ struct given {
 	bool found_nobody;    /* in the last pick */
 	uint64_t denied;      /* law.denied at the last pick */
 	uint64_t unheard;     /* net_world.unheard at the first */
-	bool is_promised;     /* ring_can_pick was asked last, and said yes */
+	bool is_promised;     /* ring_preview was asked last, and said yes */
 	int64_t first_us;
 };
 
@@ -445,16 +445,17 @@ bool __wrap_silence_take_token(struct silence_common *common, int64_t now_us)
 	return is_taken;
 }
 
-bool __real_ring_can_pick(struct ring *ring, const struct ring_request *request);
-bool __wrap_ring_can_pick(struct ring *ring, const struct ring_request *request);
-bool __wrap_ring_can_pick(struct ring *ring, const struct ring_request *request)
+enum ring_pick_result __real_ring_preview(struct ring *ring, const struct ring_request *request);
+enum ring_pick_result __wrap_ring_preview(struct ring *ring, const struct ring_request *request);
+enum ring_pick_result __wrap_ring_preview(struct ring *ring, const struct ring_request *request)
 {
 	const struct try_record *tries = request->tries;
 	size_t count = request->count;
 	struct given *given = find_owner(tries);
 	const struct asking asking = {ring, given, tries, count, false};
 	const struct backend *left = find_better(&asking, NULL);
-	bool can = __real_ring_can_pick(ring, request);
+	enum ring_pick_result result = __real_ring_preview(ring, request);
+	bool can = result == RING_PICKED;
 
 	check(
 	    "whoever is left is found", can || !left, "%s was passed over", left ? left->name : "");
@@ -462,7 +463,7 @@ bool __wrap_ring_can_pick(struct ring *ring, const struct ring_request *request)
 		given->is_promised = can;
 		given->found_nobody = !can;
 	}
-	return can;
+	return result;
 }
 
 /* Is the client still sending it? Of chunks that is over when a server has them all. */

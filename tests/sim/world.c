@@ -324,6 +324,7 @@ static void build_service(void)
 		abort();
 	stragglers_init(&world.proxy);
 	rescue_init(&world.proxy);
+	queue_init(&world.proxy.queue, world.loop, &world.ring, &world.env);
 	world.proxy.random = world.seed;
 	world.proxy.sessions.on_room = on_session_end;
 	world.listening_fd = net_listen_virtually((size_t)dice_between(&world.dice, 1, 100));
@@ -566,6 +567,7 @@ static void take_down(void)
 {
 	stragglers_abort(&world.proxy);
 	rescue_finish(&world.proxy);
+	queue_finish(&world.proxy.queue);
 	for (size_t i = 0; i < world.ring.count; i++) {
 		const struct backend *backend = world.ring.backends[i];
 

@@ -24,6 +24,10 @@ static const char all_defaults[] =
     "    after = \"auto\";\n"
     "    rescue = 5;\n"
     "};\n"
+    "queue = {\n"
+    "    wait = \"2s\";\n"
+    "    length = 1024;\n"
+    "};\n"
     "retry = {\n"
     "    tries = 3;\n"
     "    methods = \"idempotent\";\n"
@@ -94,6 +98,8 @@ static const struct {
     {"retry_window_max", "\"61s\"", "61s"},
     {"silence.after", "\"50ms\"", "50ms"},
     {"silence.rescue", "7", "7"},
+    {"queue.wait", "\"3s\"", "3s"},
+    {"queue.length", "9", "9"},
     {"retry.tries", "5", "5"},
     {"retry.methods", "\"none\"", "none"},
     {"retry.statuses", "[ 502, 404 ]", "502,404"},

@@ -69,6 +69,7 @@ static void a_plain_request_in_every_format(void **state)
 	    .ended_us = 5021500,
 	    .connect_us = 1000,
 	    .first_byte_us = 20000,
+	    .queued_us = 1500000,
 	    .tries = &try,
 	    .try_count = 1,
 	    .request_id = STR("7f3c")};
@@ -83,14 +84,14 @@ static void a_plain_request_in_every_format(void **state)
 	assert_line(&record, ACCESS_COMBINED_PLUS,
 	    "192.0.2.7 - - [22/Nov/2026:12:00:01 +0100] \"GET /a?b=c HTTP/1.1\" 200 "
 	    "18446744073709551615 \"http://here/\" \"curl/8\" rt=0.021 b=app1:200:20 uct=0.001 "
-	    "uht=0.020 try=1 end=ok id=7f3c");
+	    "uht=0.020 try=1 qt=1.500 end=ok id=7f3c");
 	assert_line(&record, ACCESS_JSON,
 	    "{\"ts\":\"2026-11-22T11:00:01.007Z\",\"client\":\"192.0.2.7\",\"method\":\"GET\","
 	    "\"target\":\"/a?b=c\",\"proto\":\"HTTP/1.1\",\"status\":200,"
 	    "\"bytes\":18446744073709551615,\"referer\":\"http://here/\","
 	    "\"user_agent\":\"curl/8\",\"rt\":0.021,\"uct\":0.001,\"uht\":0.020,"
-	    "\"tries\":[{\"backend\":\"app1\",\"result\":\"200\",\"ms\":20}],\"end\":\"ok\","
-	    "\"id\":\"7f3c\"}");
+	    "\"tries\":[{\"backend\":\"app1\",\"result\":\"200\",\"ms\":20}],\"qt\":1.500,"
+	    "\"end\":\"ok\",\"id\":\"7f3c\"}");
 }
 
 static void what_is_not_known_has_a_mark(void **state)

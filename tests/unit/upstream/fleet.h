@@ -98,7 +98,7 @@ static inline char fleet_pick(struct fleet *fleet, int64_t now_us)
 {
 	struct try_record try = {0};
 	const struct ring_request request = {.tries = &try, .now_us = now_us, .seen_us = now_us};
-	bool can_pick = ring_can_pick(&fleet->ring, &request);
+	bool can_pick = ring_preview(&fleet->ring, &request) == RING_PICKED;
 
 	switch (ring_pick(&fleet->ring, &request)) {
 	case RING_PICKED:

@@ -79,9 +79,10 @@ static bool send_to(struct run *run, struct try_record *try, const struct hit *o
 static bool may_go_on(struct run *run, struct try_record *tries, size_t count, bool is_once)
 {
 	struct ring *ring = &run->fleet.ring;
-	const struct ring_request request = {tries, count, false, run->now_us, run->now_us};
+	const struct ring_request request = {
+	    .tries = tries, .count = count, .now_us = run->now_us, .seen_us = run->now_us};
 
-	return !is_once && count < TRIES && ring_can_pick(ring, &request) &&
+	return !is_once && count < TRIES && ring_preview(ring, &request) == RING_PICKED &&
 	       budget_take_retry(&ring->budget, BUDGET_PERCENT, run->now_us);
 }
 
@@ -99,8 +100,10 @@ static void one_request(struct run *run, int64_t began_us)
 	run->result.requests++;
 	run->result.up += (double)ring_count_up(ring);
 	do {
-		const struct ring_request request = {
-		    tries, judged.count, false, run->now_us, run->now_us};
+		const struct ring_request request = {.tries = tries,
+		    .count = judged.count,
+		    .now_us = run->now_us,
+		    .seen_us = run->now_us};
 
 		if (ring_pick(ring, &request) != RING_PICKED)
 			break;

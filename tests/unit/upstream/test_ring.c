@@ -221,13 +221,16 @@ static void a_request_gets_no_backend_twice(void **state)
 	fleet_init(&fleet, 3, NULL);
 	for (size_t i = 0; i < 3; i++) {
 		assert_int_equal(
-		    ring_pick(&fleet.ring, &(struct ring_request){tries, i, false, 1 * S, 1 * S}),
+		    ring_pick(&fleet.ring,
+			&(struct ring_request){
+			    .tries = tries, .count = i, .now_us = 1 * S, .seen_us = 1 * S}),
 		    RING_PICKED);
 		for (size_t j = 0; j < i; j++)
 			assert_ptr_not_equal(tries[i].backend, tries[j].backend);
 	}
-	assert_int_equal(
-	    ring_pick(&fleet.ring, &(struct ring_request){tries, 3, false, 1 * S, 1 * S}),
+	assert_int_equal(ring_pick(&fleet.ring,
+			     &(struct ring_request){
+				 .tries = tries, .count = 3, .now_us = 1 * S, .seen_us = 1 * S}),
 	    RING_NOBODY);
 	fleet_finish(&fleet);
 }
@@ -253,7 +256,8 @@ static void a_try_tells_how_its_backend_stood(void **state)
 		fleet_init(&fleet, 1, NULL);
 		fleet_arrange(&fleet, cases[i].states, NULL);
 		assert_int_equal(
-		    ring_pick(&fleet.ring, &(struct ring_request){&try, 0, false, 5 * S, 5 * S}),
+		    ring_pick(&fleet.ring,
+			&(struct ring_request){.tries = &try, .now_us = 5 * S, .seen_us = 5 * S}),
 		    RING_PICKED);
 		assert_ptr_equal(try.backend, fleet.backends[0]);
 		assert_int_equal(try.standing, cases[i].standing);
@@ -328,12 +332,12 @@ static void who_is_asked_depends_on_state(void **state)
 		fleet_init(&fleet, 3, NULL);
 		size_t count = fleet_arrange(&fleet, cases[i].states, tries);
 		for (size_t j = 0; cases[i].picks[j]; j++) {
-			bool can_pick = ring_can_pick(
-			    &fleet.ring, &(struct ring_request){tries, count, false, 5 * S, 5 * S});
-			enum ring_pick_result result = ring_pick(
-			    &fleet.ring, &(struct ring_request){tries, count, false, 5 * S, 5 * S});
+			const struct ring_request request = {
+			    .tries = tries, .count = count, .now_us = 5 * S, .seen_us = 5 * S};
+			enum ring_pick_result preview = ring_preview(&fleet.ring, &request);
+			enum ring_pick_result result = ring_pick(&fleet.ring, &request);
 
-			assert_int_equal(can_pick, result == RING_PICKED);
+			assert_int_equal(preview, result);
 			got[j] = result == RING_ALL_FULL ? '!' : '-';
 			if (result == RING_PICKED)
 				got[j] = tries[count].backend->name[0];

@@ -367,8 +367,11 @@ static void begin(struct run *run, struct request *request)
 
 static struct ring_request for_ring(const struct run *run, struct request *request)
 {
-	return (struct ring_request){
-	    request->tries, request->count, true, run->now_us, run->now_us};
+	return (struct ring_request){.tries = request->tries,
+	    .count = request->count,
+	    .may_move = true,
+	    .now_us = run->now_us,
+	    .seen_us = run->now_us};
 }
 
 static void pick(struct run *run, struct request *request)
