@@ -10,8 +10,8 @@
  * request, a few at a time, "held" is printed, and they stay open until stdin ends.
  *
  * With --bad PERCENT so many of the requests ask for /bad, whose answers are not counted; with --slow PERCENT for /slow,
- * likewise. With a rate, whoever has no
- * answer 10 s after the last request was due counts as an error.
+ * likewise, but one that is lost, or answered with anything but 200, is an error. With a rate, a request without an answer
+ * 10 s after the last one was due is an error, and so is one that was due and found no free connection.
  *
  * Prints one JSON object. Exit status: 0; 1 when nothing was answered; 2 bad usage.
  */
@@ -242,7 +242,8 @@ static bool take_head(struct client *client)
 	client->reading = length ? COUNTED : CHUNK_LINE;
 	if (!length && !strcasestr(client->head, "\r\nTransfer-Encoding: chunked"))
 		return false;
-	return client->is_bad || !strncmp(client->head, "HTTP/1.1 200 ", 13);
+	bool may_fail = client->is_bad && !options.is_slow;
+	return may_fail || !strncmp(client->head, "HTTP/1.1 200 ", 13);
 }
 
 /* Looks at `len` bytes: how many belonged to the head; 0 with client->reading == HEAD: all of them, and more must come. */
