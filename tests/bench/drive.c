@@ -337,9 +337,8 @@ static void read_answer(struct client *client)
 }
 
 /* Begins what is due; with a rate, sets the timer for what comes next. */
-static void begin_due(void)
+static void begin_due(int64_t now_us)
 {
-	int64_t now_us = clock_us();
 	if (now_us >= stop_us)
 		return;
 	while (free_clients) {
@@ -379,7 +378,7 @@ static void turn(int wait_ms)
 				read_answer(client);
 		}
 	}
-	begin_due();
+	begin_due(clock_us());
 }
 
 static int compare(const void *a, const void *b)
@@ -550,7 +549,7 @@ int main(int argc, char **argv)
 	start_us = clock_us();
 	measured_us = options.holds ? 0 : start_us + options.warm_us;
 	stop_us = INT64_MAX;
-	begin_due();
+	begin_due(start_us);
 	if (options.holds)
 		return hold();
 	while (clock_us() < measured_us ||
@@ -563,6 +562,8 @@ int main(int argc, char **argv)
 		turn(10);
 	int64_t took_us = clock_us() - began_us;
 	used_ns = watched_ns() - used_ns;
+	if (options.rate > 0) /* what became due during the last turn */
+		begin_due(stop_us - 1);
 	while (options.rate > 0 && in_flight > 0 && clock_us() < stop_us + GRACE_US)
 		turn(10);
 	if (options.rate > 0)
