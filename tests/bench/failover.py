@@ -23,8 +23,9 @@ so on), with least_conn of nginx and leastconn of HAProxy as proxies of their ow
   overload    Each can answer 500 requests a second, one after the other; they get 110 % of that.
   slow-url    3 % of the requests ask for a URL that takes 300 ms, which is not counted.
   well        Nothing happens.
-Counted: answers over 60 ms and over 0.9 s, and how many more requests the backends got than the clients asked. What rondo
-says of itself: requests that it sent to a second backend, and how often it found one silent.
+Counted: answers over 60 ms and over 0.9 s, good answers a second up to the end of the run, and how many more requests the
+backends got than the clients asked. What rondo says of itself: rescues (requests that it also sent to a second backend)
+that were won and lost, those that were refused, and how often it found a backend silent.
 
 nginx and HAProxy are told what their manuals have for this: an answer must begin within a second, errors and 5xx are
 tried again elsewhere, and a failed backend is looked at again after about two seconds; in `broken` after about ten, so
@@ -146,7 +147,7 @@ class Load:
         """Waits for the last answer; what the clients saw."""
         result = json.loads(clients.communicate()[0])
         return {"errors": result["errors"], "answers": result["requests"], "p50_ms": result["p50_us"] / 1000,
-                "p999_ms": result["p999_us"] / 1000, "max_ms": result["max_us"] / 1000,
+                "p99_ms": result["p99_us"] / 1000, "p999_ms": result["p999_us"] / 1000, "max_ms": result["max_us"] / 1000,
                 "over_60ms": result["over_60ms"], "over_900ms": result["over_900ms"], "began": result["began"],
                 "goodput": result["in_time"] / result["seconds"]}
 
@@ -255,7 +256,9 @@ def of_rondo(proxy):
     with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin}/status.json", timeout=5) as answer:
         status = json.loads(answer.read())
     rescues = {line.split('"')[1]: int(line.split()[1]) for line in lines if line.startswith("rondo_rescues_total{")}
-    return {"rescues": rescues.get("won", 0) + rescues.get("lost", 0), "refused": rescues.get("refused", 0),
+    if not rescues:  # an older one
+        return {}
+    return {**{result: rescues.get(result) for result in ("won", "lost", "refused")},
             "silences": sum(backend.get("silences", 0) for backend in status["backends"])}
 
 
@@ -325,15 +328,20 @@ def cell(value):
     return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
+COLUMNS = {"began": "requests", "errors": "errors", "errors_before": "before", "p50_ms": "p50, ms", "p99_ms": "p99, ms",
+           "p999_ms": "p99.9, ms", "max_ms": "slowest, ms", "goodput": "good/s", "over_60ms": "over 60 ms",
+           "over_900ms": "over 0.9 s", "extra": "extra, %", "won": "won", "lost": "lost", "refused": "refused",
+           "silences": "silences", "sent_to_bad": "sent to it", "first_use_s": "used again, s", "busiest": "busiest, %"}
+
+
 def print_table(results):
-    columns = [("errors", "errors"), ("p999_ms", "p99.9, ms"), ("max_ms", "slowest, ms"),
-               ("goodput", "good a second"), ("over_60ms", "over 60 ms"), ("over_900ms", "over 0.9 s"), ("extra", "extra, %"),
-               ("rescues", "rescues"), ("silences", "silences"),
-               ("sent_to_bad", "sent to it"), ("first_use_s", "used again, s"), ("busiest", "busiest, %")]
-    print(f"\n{'case':14}{'':14}" + "".join(f"{title:>14}" for _, title in columns))
+    """One table for each case, with the columns that it has."""
     for fault, rows in results.items():
+        columns = {key: title for key, title in COLUMNS.items()
+                   if any(seen.get(key) is not None for seen in rows.values())}
+        print(f"\n{fault:16}" + "".join(f"{title:>{len(title) + 2}}" for title in columns.values()))
         for name, seen in rows.items():
-            print(f"{fault:14}{name:14}" + "".join(f"{cell(seen.get(key)):>14}" for key, _ in columns))
+            print(f"{name:16}" + "".join(f"{cell(seen.get(key)):>{len(title) + 2}}" for key, title in columns.items()))
 
 
 def main():
@@ -341,11 +349,12 @@ def main():
     parser.add_argument("--tools", required=True)
     parser.add_argument("--rondo", required=True)
     parser.add_argument("--quick", action="store_true", help="7 seconds for each case instead of 20")
+    parser.add_argument("--seconds", type=float, help="so many for each case")
     parser.add_argument("--only", default="", help=", ".join(CASES) + "; with commas")
     parser.add_argument("--json", default="")
     parser.add_argument("--trace", default="", help="leaves each answer in files whose names begin so; for freeze_picture.py")
     options = parser.parse_args()
-    options.seconds = 7 if options.quick else 20
+    options.seconds = options.seconds or (7 if options.quick else 20)
     cases = options.only.split(",") if options.only else list(CASES)
     if not set(cases) <= set(CASES):
         parser.error("--only takes " + ", ".join(CASES))
