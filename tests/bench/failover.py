@@ -22,10 +22,12 @@ so on), with least_conn of nginx and leastconn of HAProxy as proxies of their ow
   all-frozen  All three are stopped for 1.5 s.
   overload    Each can answer 500 requests a second, one after the other; they get 110 % of that.
   slow-url    3 % of the requests ask for a URL that takes 300 ms, which is not counted.
-  well        Nothing happens.
+  well        Nothing happens; also with rondo's balance = "adaptive". As the only case it lasts for 50 s: 100,000 requests.
 Counted: answers over 60 ms and over 0.9 s, good answers a second up to the end of the run, and how many more requests the
 backends got than the clients asked. What rondo says of itself: rescues (requests that it also sent to a second backend)
-that were won and lost, those that were refused, and how often it found a backend silent.
+that were won and lost, those that were refused, and how often it found a backend silent. With well and well-400 among the
+cases, the answers over 60 ms of those stand beside (when well); uneven is by how many requests the backends' counts differ
+in them, which is at most 1 where turns are strict.
 
 nginx and HAProxy are told what their manuals have for this: an answer must begin within a second, errors and 5xx are
 tried again elsewhere, and a failed backend is looked at again after about two seconds; in `broken` after about ten, so
@@ -243,7 +245,10 @@ def run_silence(fault, load, backends):
     gone = act(load, backends) if act else 0
     seen = load.end(clients)
     asked = seen["began"]
-    got = sum(backend.count() for backend in backends) - before + (gone or 0)
+    counts = [backend.count() for backend in backends]
+    got = sum(counts) - before + (gone or 0)
+    if fault.removesuffix("-400") == "well":
+        seen["uneven"] = max(counts) - min(counts)
     return {**seen, "extra": 100 * (got - asked) / asked, **of_rondo(load.proxy)}
 
 
@@ -283,7 +288,10 @@ CASES = {
     "overload": Case(3, 0, 1650, TWO_SECONDS, run_silence, 2000),
     "slow-url": Case(3, 0, 400, TWO_SECONDS, run_silence),
     "well": Case(3, 0, 2000, TWO_SECONDS, run_silence),
+    "well-400": Case(3, 0, 400, TWO_SECONDS, run_silence),
 }
+WELL_ALONE_S = 50  # 100,000 requests
+RONDO_KINDS = {"off": "silence.after=off", "adaptive": "balance=adaptive"}
 OF_SILENCE = [case for case, what in CASES.items() if what.run is run_silence]
 
 
@@ -298,8 +306,8 @@ def start(house, name, options, ports, told):
         return house.haproxy(ports, server=told.haproxy, **parts)
     admin = free_port()
     settings = [*told.rondo, f"admin.http=127.0.0.1:{admin}"]
-    if name.endswith("off"):
-        settings.append("silence.after=off")
+    if "-" in name:
+        settings.append(RONDO_KINDS[name.split("-")[1]])
     rondo = house.rondo(options.rondo, ports, settings)
     rondo.admin = admin
     return rondo
@@ -321,7 +329,8 @@ def run(house, name, title, options):
 def names_for(case, peers, knows_silence):
     if case not in OF_SILENCE:
         return ["rondo", *peers]
-    return ["rondo", *(["rondo-off"] if knows_silence else []), *(name + kind for name in peers for kind in ("", "-least"))]
+    kinds = [*(["off"] if knows_silence else []), *(["adaptive"] if case.startswith("well") else [])]
+    return ["rondo", *("rondo-" + kind for kind in kinds), *(name + kind for name in peers for kind in ("", "-least"))]
 
 
 def cell(value):
@@ -330,8 +339,18 @@ def cell(value):
 
 COLUMNS = {"began": "requests", "errors": "errors", "errors_before": "before", "p50_ms": "p50, ms", "p99_ms": "p99, ms",
            "p999_ms": "p99.9, ms", "max_ms": "slowest, ms", "goodput": "good/s", "over_60ms": "over 60 ms",
-           "over_900ms": "over 0.9 s", "extra": "extra, %", "won": "won", "lost": "lost", "refused": "refused",
+           "quiet_60ms": "when well",
+           "over_900ms": "over 0.9 s", "extra": "extra, %", "uneven": "uneven", "won": "won", "lost": "lost", "refused": "refused",
            "silences": "silences", "sent_to_bad": "sent to it", "first_use_s": "used again, s", "busiest": "busiest, %"}
+
+
+def add_quiet(results):
+    """Beside the answers over 60 ms: those of the same proxy in a run of the same rate in which nothing happened."""
+    quiet = {CASES[well].rate: results[well] for well in ("well", "well-400") if well in results}
+    for title, rows in results.items():
+        for name, seen in rows.items():
+            if title in OF_SILENCE and not title.startswith("well"):
+                seen["quiet_60ms"] = quiet.get(CASES[title].rate, {}).get(name, {}).get("over_60ms")
 
 
 def print_table(results):
@@ -355,6 +374,8 @@ def main():
     parser.add_argument("--trace", default="", help="leaves each answer in files whose names begin so; for freeze_picture.py")
     options = parser.parse_args()
     options.seconds = options.seconds or (7 if options.quick else 20)
+    if options.only == "well":
+        options.seconds = WELL_ALONE_S
     cases = options.only.split(",") if options.only else list(CASES)
     if not set(cases) <= set(CASES):
         parser.error("--only takes " + ", ".join(CASES))
@@ -373,6 +394,7 @@ def main():
                     print(f"   {case:10} {name:10} {results[case][name]}", flush=True)
         finally:
             house.close()
+    add_quiet(results)
     print_table(results)
     if options.json:
         with open(options.json, "w", encoding="ascii") as file:
