@@ -14,9 +14,10 @@ Counted besides: the share that the busiest backend had of the good answers, by 
   broken  Backend 2 is well for a third of the run and answers 500 from then on: what was sent to it in the 4 s that
           follow, which is enough for each proxy to take it out.
 
-frozen, late3s, pauses, all-frozen, overload, slow-url, well: three backends, also at 400 requests a second (frozen-400 and
+frozen, gone, late3s, pauses, all-frozen, overload, slow-url, well: three backends, also at 400 requests a second (frozen-400 and
 so on), with least_conn of nginx and leastconn of HAProxy as proxies of their own, and rondo with silence.after = "off".
   frozen      Backend 2 is stopped (SIGSTOP) for three eighths of the run.
+  gone        It is on a host of its own (a network namespace), which has no address for as long.
   late3s      It answers 3 s late for as long.
   pauses      It is stopped for 120 ms in every second.
   all-frozen  All three are stopped for 1.5 s.
@@ -46,6 +47,7 @@ import tempfile
 import time
 import urllib.request
 
+import hosts
 import proxies
 from ports import free_port  # proxies knows where it is
 
@@ -70,13 +72,15 @@ BROKEN_S = 4
 class Backend:
     """An origin that fails on demand, and `bad` percent of the time without."""
 
-    def __init__(self, house, bad, service_us=0):
+    def __init__(self, house, bad, service_us=0, place=None):
         self.house = house
-        self.server = house.origin(1, bad=bad, service_us=service_us)
+        self.place = place
+        self.server = house.origin(1, bad=bad, service_us=service_us, place=place)
         self.port = self.server.port
+        self.endpoint = f"{place.address if place else '127.0.0.1'}:{self.port}"
 
     def ask(self, target):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{target}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.endpoint}{target}", timeout=5) as answer:
             return int(answer.read())
 
     def count(self):
@@ -214,6 +218,13 @@ def do_frozen(load, backends):
     freeze(backends[1:2], load.seconds * 3 / 8)
 
 
+def do_gone(load, backends):
+    time.sleep(load.seconds / 4)
+    backends[1].place.go()
+    time.sleep(load.seconds * 3 / 8)
+    backends[1].place.come()
+
+
 def do_late(load, backends):
     time.sleep(load.seconds / 4)
     before = backends[1].count()
@@ -238,7 +249,7 @@ def do_all_frozen(load, backends):
 
 def run_silence(fault, load, backends):
     """The backends' own counts are those of the whole run."""
-    acts = {"frozen": do_frozen, "late3s": do_late, "pauses": do_pauses, "all-frozen": do_all_frozen}
+    acts = {"frozen": do_frozen, "gone": do_gone, "late3s": do_late, "pauses": do_pauses, "all-frozen": do_all_frozen}
     before = sum(backend.count() for backend in backends)
     clients = load.begin(load.seconds, *(["--slow", "3"] if fault == "slow-url" else []), *load.more)
     act = acts.get(fault.removesuffix("-400"))
@@ -280,6 +291,8 @@ CASES = {
     "broken": Case(4, 0, 400, TEN_SECONDS, run_broken),
     "frozen": Case(3, 0, 2000, TWO_SECONDS, run_silence),
     "frozen-400": Case(3, 0, 400, TWO_SECONDS, run_silence),
+    "gone": Case(3, 0, 2000, TWO_SECONDS, run_silence),
+    "gone-400": Case(3, 0, 400, TWO_SECONDS, run_silence),
     "late3s": Case(3, 0, 2000, TWO_SECONDS, run_silence),
     "late3s-400": Case(3, 0, 400, TWO_SECONDS, run_silence),
     "pauses": Case(3, 0, 2000, TWO_SECONDS, run_silence),
@@ -315,9 +328,18 @@ def start(house, name, options, ports, told):
 
 def run(house, name, title, options):
     """One proxy through one case: a dictionary of what was seen."""
+    if not title.startswith("gone"):
+        return run_at(house, name, title, options, None)
+    with hosts.Host() as place:
+        return run_at(house, name, title, options, place)
+
+
+def run_at(house, name, title, options, place):
+    """`place` is where backend 2 is, if not here."""
     case = CASES[title]
-    backends = [Backend(house, case.bad, case.service_us) for _ in range(case.backends)]
-    proxy = start(house, name, options, [backend.port for backend in backends], case.told)
+    backends = [Backend(house, case.bad, case.service_us, place if number == 1 else None)
+                for number in range(case.backends)]
+    proxy = start(house, name, options, [backend.endpoint for backend in backends], case.told)
     more = ["--trace", f"{options.trace}.{title}.{name}"] if options.trace else []
     seen = case.run(title, Load(house, proxy, case.rate, options.seconds, more), backends)
     house.drop(proxy)
@@ -373,12 +395,15 @@ def main():
     parser.add_argument("--json", default="")
     parser.add_argument("--trace", default="", help="leaves each answer in files whose names begin so; for freeze_picture.py")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was made is removed
     options.seconds = options.seconds or (7 if options.quick else 20)
     if options.only == "well":
         options.seconds = WELL_ALONE_S
     cases = options.only.split(",") if options.only else list(CASES)
     if not set(cases) <= set(CASES):
         parser.error("--only takes " + ", ".join(CASES))
+    if {"gone", "gone-400"} & set(cases) and not hosts.can_make():
+        cases = [case for case in cases if not case.startswith("gone")]
     peers = [name for name in ("nginx", "haproxy") if proxies.installed(name)]
     # An older one is measured as it is.
     knows_silence = subprocess.run([options.rondo, "-E", "silence.after"], check=False, capture_output=True).returncode == 0

@@ -1,8 +1,8 @@
 /*
  * origin - the cheapest server that can stand behind a proxy.
  *
- * Usage: origin PORTS [FIRST [PERCENT [SERVICE_US]]]. Listens on so many ports of 127.0.0.1, from FIRST on unless that is 0, prints each,
- * and serves until it is ended. So many PERCENT of its answers, at random, are 500. `/n/BYTES` answers that much counted
+ * Usage: origin PORTS [FIRST [PERCENT [SERVICE_US [ADDRESS]]]]. Listens on so many ports of 127.0.0.1 or another IPv4 address,
+ * from FIRST on unless that is 0, prints each, and serves until it is ended. So many PERCENT of its answers, at random, are 500. `/n/BYTES` answers that much counted
  * content, `/c/BYTES` the same in chunks of 32 KiB; content of a request is read and dropped. Answers are made once and sent
  * from memory, so what a benchmark measures is somewhere else.
  * `/bad` is answered with 500; `/count` tells how many requests came since the last signal, without those for `/check`, which
@@ -323,11 +323,10 @@ static void accept_all(int listener)
 	}
 }
 
-static bool listen_on(uint16_t port)
+static bool listen_on(struct in_addr address, uint16_t port)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET,
-	    .sin_port = htons(port),
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {
+	    .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = address};
 	socklen_t len = sizeof(addr);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -345,9 +344,10 @@ int main(int argc, char **argv)
 {
 	int ports = argc > 1 ? atoi(argv[1]) : 1;
 	int first = argc > 2 ? atoi(argv[2]) : 0;
+	struct in_addr address;
 	struct rlimit files;
-	if (ports < 1) {
-		fprintf(stderr, "usage: origin PORTS [FIRST [PERCENT [SERVICE_US]]]\n");
+	if (ports < 1 || inet_pton(AF_INET, argc > 5 ? argv[5] : "127.0.0.1", &address) != 1) {
+		fprintf(stderr, "usage: origin PORTS [FIRST [PERCENT [SERVICE_US [ADDRESS]]]]\n");
 		return 2;
 	}
 	bad_percent = argc > 3 ? atoi(argv[3]) : 0;
@@ -361,7 +361,7 @@ int main(int argc, char **argv)
 	signal(SIGUSR2, on_signal);
 	signal(SIGHUP, on_signal);
 	for (int i = 0; i < ports; i++)
-		if (!listen_on((uint16_t)(first ? first + i : 0)))
+		if (!listen_on(address, (uint16_t)(first ? first + i : 0)))
 			return 1;
 	fflush(stdout);
 	for (;;) {

@@ -67,6 +67,10 @@ def worker_of(master):
     return int(wait_until("a worker of nginx", look)[0])
 
 
+def endpoint(backend):
+    return backend if isinstance(backend, str) else f"127.0.0.1:{backend}"
+
+
 class House:
     """Starts servers on one core, and ends them."""
 
@@ -93,20 +97,23 @@ class House:
         os.makedirs(path, exist_ok=True)
         return path
 
-    def origin(self, count, first=0, bad=0, service_us=0):
+    def origin(self, count, first=0, bad=0, service_us=0, place=None):
         """On so many ports, from `first` on unless that is 0; `bad` percent of its answers are 500. With a service time it
-        works at one request at a time."""
+        works at one request at a time. `place` may be a Host of its own."""
         command = self.pin + [self.tools + "/origin", str(count), str(first), str(bad), str(service_us)]
+        if place:
+            command = place.enter + command + [place.address]
         return self.keep(Printer(command, count, name="origin"))
 
     def floor(self, port):
         return self.keep(Printer(self.pin + [self.tools + "/floor", str(port)], name="floor"))
 
     def rondo(self, binary, ports, settings=(), name="rondo"):
+        """Backends, here and below, are ports of 127.0.0.1 or ADDRESS:PORT."""
         port = free_port()
         command = self.pin + [binary, "-q", "--listen", f"127.0.0.1:{port}"]
         for backend in ports:
-            command += ["--backend", f"http://127.0.0.1:{backend}"]
+            command += ["--backend", f"http://{endpoint(backend)}"]
         for setting in settings:
             command += ["--set", setting]
         return self.keep(Program(command, port, name=name))
@@ -115,7 +122,7 @@ class House:
         port = free_port()
         work = self.path(f"nginx-{port}")
         config = os.path.join(work, "nginx.conf")
-        servers = " ".join(f"server 127.0.0.1:{backend} {server};" for backend in ports)
+        servers = " ".join(f"server {endpoint(backend)} {server};" for backend in ports)
         with open(config, "w", encoding="ascii") as file:
             file.write(NGINX.format(work=work, port=port, servers=servers, log=log, upstream=upstream,
                                     location=location))
@@ -128,7 +135,7 @@ class House:
         port = free_port()
         config = os.path.join(self.path(f"haproxy-{port}"), "haproxy.cfg")
         server = parts.pop("server", "")
-        servers = "\n".join(f"  server s{backend} 127.0.0.1:{backend} {server}" for backend in ports)
+        servers = "\n".join(f"  server s{number} {endpoint(backend)} {server}" for number, backend in enumerate(ports))
         fields = {"options": "", "front": "", "back": ""}
         fields.update(parts)
         if log:
