@@ -14,8 +14,9 @@ Counted besides: the share that the busiest backend had of the good answers, by 
   broken  Backend 2 is well for a third of the run and answers 500 from then on: what was sent to it in the 4 s that
           follow, which is enough for each proxy to take it out.
 
-frozen, gone, late3s, pauses, all-frozen, overload, slow-url, well: three backends, also at 400 requests a second (frozen-400 and
-so on), with least_conn of nginx and leastconn of HAProxy as proxies of their own, and rondo with silence.after = "off".
+frozen, gone, late3s, pauses, all-frozen, overload, slow-url, well: three backends and 2,000 requests a second, or 400
+(frozen-400, gone-400, late3s-400, pauses-400, well-400 and slow-url), with least_conn of nginx and leastconn of HAProxy as
+proxies of their own, and rondo with silence.after = "off", where it knows that.
   frozen      Backend 2 is stopped (SIGSTOP) for three eighths of the run.
   gone        It is on a host of its own (a network namespace), which has no address for as long.
   late3s      It answers 3 s late for as long.
@@ -359,11 +360,11 @@ def cell(value):
     return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-COLUMNS = {"began": "requests", "errors": "errors", "errors_before": "before", "p50_ms": "p50, ms", "p99_ms": "p99, ms",
-           "p999_ms": "p99.9, ms", "max_ms": "slowest, ms", "goodput": "good/s", "over_60ms": "over 60 ms",
-           "quiet_60ms": "when well",
-           "over_900ms": "over 0.9 s", "extra": "extra, %", "uneven": "uneven", "won": "won", "lost": "lost", "refused": "refused",
-           "silences": "silences", "sent_to_bad": "sent to it", "first_use_s": "used again, s", "busiest": "busiest, %"}
+COLUMNS = {"began": "requests", "errors": "errors", "errors_before": "before", "p50_ms": "p50, ms",
+           "p99_ms": "p99, ms", "p999_ms": "p99.9, ms", "max_ms": "slowest, ms", "goodput": "good/s",
+           "over_60ms": "over 60 ms", "quiet_60ms": "when well", "over_900ms": "over 0.9 s", "extra": "extra, %",
+           "uneven": "uneven", "won": "won", "lost": "lost", "refused": "refused", "silences": "silences",
+           "sent_to_bad": "sent to it", "first_use_s": "used again, s", "busiest": "busiest, %"}
 
 
 def add_quiet(results):

@@ -1,13 +1,20 @@
 #!/bin/bash
 # failover.sh - what clients notice when a backend fails: rondo, nginx and HAProxy side by side.
 #
-#   tests/bench/failover.sh                  prepare, build, every case for 20 s (about nine minutes)
-#   tests/bench/failover.sh --quick          7 s each
-#   tests/bench/failover.sh --only killed    of the cases that failover.py explains; with commas
-#   tests/bench/failover.sh --rondo BINARY   run that one, build nothing
+#   tests/bench/failover.sh                     prepare, build, every case for 20 s
+#   tests/bench/failover.sh --quick             7 s each
+#   tests/bench/failover.sh --seconds 60        so many each
+#   tests/bench/failover.sh --only killed,500   these cases; failover.py explains them:
+#       killed, stopped, 500, late, poison, flaky, outage, broken
+#       frozen, gone, late3s, pauses, well, and each with -400 behind it: 400 requests a second instead of 2,000
+#       all-frozen, overload, slow-url
+#   tests/bench/failover.sh --only well         100,000 requests, 50 s: no rescue, and strict turns
+#   tests/bench/failover.sh --trace PREFIX      leaves when each request was due, and what it took, in
+#                                               PREFIX.CASE.PROXY; freeze_picture.py draws them
+#   tests/bench/failover.sh --rondo BINARY      run that one, build nothing
 #
-# Prints a table and leaves failover.json in BENCH_OUT, by default bench-results here. Exit status 0 when
-# everything ran, whatever came out.
+# Every case takes about half an hour. Prints a table for each and leaves failover.json in BENCH_OUT, by default
+# bench-results here. Exit status 0 when everything ran, whatever came out.
 set -u
 export LC_ALL=C
 
