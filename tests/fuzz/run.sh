@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh [SECONDS] - builds the fuzz targets with clang and runs all four side by side for so long, 20 seconds
+# run.sh [SECONDS] - builds the fuzz targets with clang and runs all five side by side for so long, 20 seconds
 # unless told otherwise.
 #
 #   RONDO_FUZZ_BUILD   where to build; build/fuzz
@@ -18,7 +18,7 @@ cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:-20}
 build=${RONDO_FUZZ_BUILD:-build/fuzz}
 corpus=${RONDO_FUZZ_CORPUS:-$build/corpus}
-targets='request response chunked config'
+targets='request response chunked config proxy_header'
 
 if ! command -v clang > /dev/null ||
     ! echo 'int main(void) { return 0; }' |
@@ -37,7 +37,7 @@ python3 tests/fuzz/seeds.py "$build/seeds" || exit 1
 # fuzz NAME: one target; its output goes to a file.
 fuzz() {
     local words=http finds=tests/fuzz/finds/$1
-    [ "$1" = config ] && words=config
+    [ -e "$build/seeds/$1.dict" ] && words=$1
     [ -d "$finds" ] || finds= # none yet
     mkdir -p "$corpus/$1"
     # The limit for one input is wide: it goes by the wall clock, and a machine may be busy.

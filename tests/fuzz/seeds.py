@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """usage: seeds.py DIR
 
-Fills DIR/request, response, chunked and config with what the fuzz targets start from: the rows of
-tests/http/cases.tsv and the configurations of tests/config, and DIR/http.dict and config.dict with words.
+Fills DIR/request, response, chunked, config and proxy_header with what the fuzz targets start from: the rows of
+tests/http/cases.tsv, the configurations of tests/config and PROXY headers, and DIR/http.dict, config.dict and
+proxy_header.dict with words.
 """
 
 import glob
@@ -15,6 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
 sys.path.insert(0, os.path.join(TESTS, "lib"))
 
+import proxy_protocol  # noqa: E402
 import wire  # noqa: E402
 
 KINDS = {"HEAD": b"H", "WEBSOCKET": b"W"}
@@ -25,6 +27,8 @@ HTTP_WORDS = [
     "Forwarded: ", "http://", "[::1]:80", "0\r\n", "5\r\nhello\r\n", ";a=b", ';a="\\""', "ffffffffffffffff",
     "9223372036854775807", "100", "101", "204", "304", "Trailer: ", "X-Request-Id: ", "Proxy-Connection: ",
 ]
+PROXY_WORDS = ["PROXY ", "TCP4 ", "TCP6 ", "UNKNOWN", "\r\n", "\r\n\r\n\0\r\nQUIT\n", "\x21\x11", "\x21\x21", "\x21\x31",
+               "\x20\0", "\x03\0\x04", "\x20\0\x05\x01"]
 
 
 def write(directory, data):
@@ -64,6 +68,17 @@ def config(root, tests):
         write(root["config"], re.sub(rb"(?m)^\s*#.*\n", b"", text))
 
 
+def proxy_headers(root):
+    for client, server in (("192.0.2.7", "203.0.113.1"), ("2001:db8::7", "2001:db8::1")):
+        write(root["proxy_header"], proxy_protocol.version_1(client, server) + b"GET / HTTP/1.1\r\n")
+        for tlvs in ((), (proxy_protocol.OVER_TLS,), ((proxy_protocol.NOOP, b"a"), (1, b"h2"))):
+            for checksum in (False, True):
+                write(root["proxy_header"], proxy_protocol.version_2(client, server, tlvs=tlvs, checksum=checksum))
+    for command in (proxy_protocol.LOCAL, proxy_protocol.PROXY):
+        write(root["proxy_header"], proxy_protocol.version_2(None, command=command))
+    write(root["proxy_header"], b"PROXY UNKNOWN any\r\n")
+
+
 def words_of_config():
     with open(os.path.join(os.path.dirname(TESTS), "conf", "rondo.conf"), encoding="utf-8") as file:
         text = re.sub(r"(?m)#.*$", "", file.read())
@@ -76,12 +91,13 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     root = {}
-    for name in ("request", "response", "chunked", "config"):
+    for name in ("request", "response", "chunked", "config", "proxy_header"):
         root[name] = os.path.join(sys.argv[1], name)
         os.makedirs(root[name], exist_ok=True)
     http(root)
     config(root, TESTS)
-    for name, words in (("http", HTTP_WORDS), ("config", words_of_config())):
+    proxy_headers(root)
+    for name, words in (("http", HTTP_WORDS), ("config", words_of_config()), ("proxy_header", PROXY_WORDS)):
         with open(os.path.join(sys.argv[1], name + ".dict"), "w", encoding="ascii") as file:
             file.writelines(quoted(word) for word in words)
     return 0
