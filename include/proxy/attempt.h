@@ -14,6 +14,7 @@
 #ifndef RONDO_PROXY_ATTEMPT_H
 #define RONDO_PROXY_ATTEMPT_H
 
+#include "proxy/binding.h"
 #include "proxy/content.h"
 #include "proxy/proxy.h"
 
@@ -30,6 +31,11 @@ struct attempt_request {
 	/* Of an attempt without an exchange, `client`, `peer` and `up` are NULL; `head` as well if it
 	 * is to connect and no more. */
 	bool may_repeat; /* by its method and fields: retry_may_repeat */
+	/* The connection that belongs to the client, if there is one: the request goes there. NULL
+	 * without an exchange. */
+	struct binding *binding;
+	bool binds; /* the connection that it goes to belongs to the client from then on */
+	bool stays; /* once a backend got bytes of it, no other one may */
 	/* By then an answer must have begun, in any attempt; TIMER_NEVER while rondo waits for a
 	 * slow client. */
 	int64_t deadline_us;

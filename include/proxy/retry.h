@@ -23,7 +23,7 @@ enum retry_refusal {
 	RETRY_ALLOWED,
 	RETRY_REFUSED_TRIES,    /* retry.tries are made */
 	RETRY_REFUSED_DEADLINE, /* retry.deadline is over */
-	RETRY_REFUSED_METHOD,   /* bytes of it reached a backend, and it may not be repeated */
+	RETRY_REFUSED_METHOD,   /* bytes of it reached a backend, and no other may get it */
 	RETRY_REFUSED_BODY,     /* its content is not whole in memory any more */
 	RETRY_REFUSED_NOBODY,   /* no backend is left for it */
 	RETRY_REFUSED_BUDGET,   /* retry.budget is used up */

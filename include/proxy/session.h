@@ -19,6 +19,7 @@
 
 #include "base/slab.h"
 #include "http/conn.h"
+#include "proxy/binding.h"
 
 /* How the connection goes on. */
 enum session_next {
@@ -43,6 +44,7 @@ struct session {
 	struct sessions *sessions;
 	struct session *prev, *next; /* in sessions->first */
 	void *request;               /* SESSION_SERVING: the handler's */
+	struct binding binding;      /* kept from request to request by the handler */
 	struct timer timer;
 	enum session_state state;
 	unsigned served; /* requests in this run */

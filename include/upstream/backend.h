@@ -12,7 +12,9 @@
  * show them read them.
  *
  * Idle connections are watched: a byte, an end or an error on one closes it, as does the idle
- * limit. A connection's memory lasts to the end of the turn in which it was closed.
+ * limit. A connection that is bound to one client never enters the pool: between the requests
+ * of its client it is set aside. A connection's memory lasts to the end of the turn in which it was
+ * closed.
  */
 #ifndef RONDO_UPSTREAM_BACKEND_H
 #define RONDO_UPSTREAM_BACKEND_H
@@ -133,6 +135,8 @@ struct backend {
 
 	struct backend_conn *idle; /* utlist DL, the freshest first */
 	unsigned idle_count;
+	struct backend_conn *bound; /* that are set aside; utlist DL, the freshest first */
+	unsigned bound_count;
 	unsigned active; /* connections in use by exchanges, those still connecting included */
 	/* Its accept queue was full: it counts as full until then. */
 	int64_t busy_until_us;
@@ -162,8 +166,11 @@ struct backend_conn {
 	struct backend *backend; /* outlives it: the holder of a connection holds the backend too */
 	struct backend_env *env;
 	bool is_idle;
-	struct backend_conn *prev, *next;   /* in backend->idle */
-	struct backend_conn *newer, *older; /* in env->idle */
+	bool is_bound;                      /* to one client: nobody else's requests go there */
+	bool is_aside;                      /* it waits for the next request of that client */
+	bool is_challenged;                 /* its last answer asked that client to authenticate */
+	struct backend_conn *prev, *next;   /* in backend->idle or backend->bound */
+	struct backend_conn *newer, *older; /* in env->idle or env->bound */
 	void *holder;                       /* the user that took it; for its on_event */
 	uint64_t exchanges;                 /* requests sent on it before this one: 0 = fresh */
 	int64_t opened_us;
@@ -182,9 +189,10 @@ struct backend_env {
 	size_t
 	    connection_limit; /* open at the same time; the slab has room for dying ones besides */
 	size_t open;          /* connections to all backends, idle ones included */
-	struct backend_conn *idle; /* of all backends, utlist DL, the freshest first */
-	int64_t idle_timeout_us;   /* timeouts.backend_idle; 0 = nothing is pooled */
-	int64_t age_limit_us;      /* timeouts.backend_age; 0 = none */
+	struct backend_conn *idle;  /* of all backends, utlist DL, the freshest first */
+	struct backend_conn *bound; /* the same of those that are set aside */
+	int64_t idle_timeout_us;    /* timeouts.backend_idle; 0 = nothing is pooled */
+	int64_t age_limit_us;       /* timeouts.backend_age; 0 = none */
 	struct silence_common silence;
 	/* Called after every change of state, when the new state is set. May be NULL. */
 	void (*on_change)(struct backend *backend, void *context);
@@ -321,7 +329,7 @@ struct backend_conn *backend_take(struct backend *backend);
  * would go wrong when another request changes the preference meanwhile. NULL when it failed at
  * once, with a negative errno in *error; *connecting as net_connect says. If idle connections use
  * up max_connections, the limit of all connections or the descriptors, the one that was idle
- * longest is closed to make room.
+ * longest is closed to make room; where none is idle, the one that was set aside first.
  */
 struct backend_conn *backend_connect(
     struct backend *backend, size_t number, int *error, bool *connecting);
@@ -338,8 +346,25 @@ void backend_prefer_address(struct backend *backend, size_t number);
 
 /* Gives it back to the pool: response complete, request completely sent, nothing left in its
  * buffers, both sides keep alive. Closed instead when the backend is down or draining, or the
- * connection too old. */
+ * connection too old, or bound. */
 void backend_give(struct backend_conn *connection);
+
+/*
+ * One that is bound, instead of backend_give: it waits for the next request of its client, and is
+ * not counted as active. The caller has set is_bound, and sets holder and conn.on_event, which must
+ * end it (backend_close): it is called for a byte, an end or an error, and when the connection has
+ * to make room for another one. backend_take_back makes it active again.
+ */
+void backend_set_aside(struct backend_conn *connection);
+void backend_take_back(struct backend_conn *connection);
+
+/* The connection that was set aside first, of this backend or of all, makes room; false when there
+ * is none. */
+bool backend_give_way(struct backend *backend);
+bool backend_give_way_anywhere(struct backend_env *env);
+
+/* Open connections without a request: in the pool, or set aside. */
+unsigned backend_count_idle(const struct backend *backend);
 
 /* Ends it. `reset`: the peer is to notice that it was cut off. */
 void backend_close(struct backend_conn *connection, bool reset);

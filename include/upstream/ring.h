@@ -110,6 +110,10 @@ bool ring_can_pick_well(struct ring *ring, const struct ring_request *request);
  * the list; takes no turn. False when there is none; else request->tries[count] begins. */
 bool ring_pick_second(struct ring *ring, const struct ring_request *request, int64_t since_us);
 
+/* Begins a try at this backend, whatever its state, for a request that can go nowhere else. Takes
+ * no turn, and is not its trial. */
+void ring_pick_bound(const struct ring_request *request, struct backend *backend);
+
 /* The weight a backend is picked with, in thousandths: weight, times slow start (10 % to 100 %),
  * times the latency factor when adaptive, as it was at a pick not long ago. Never 0. */
 int64_t ring_effective_weight(

@@ -235,7 +235,7 @@ static void put_traffic(const struct ring *ring, FILE *out)
 		put_of_backend(out, "rondo_backend_connections", ring->backends[i]);
 		fprintf(out, ",state=\"active\"} %u\n", ring->backends[i]->active);
 		put_of_backend(out, "rondo_backend_connections", ring->backends[i]);
-		fprintf(out, ",state=\"idle\"} %u\n", ring->backends[i]->idle_count);
+		fprintf(out, ",state=\"idle\"} %u\n", backend_count_idle(ring->backends[i]));
 	}
 	put_head(out, "rondo_backend_failures_total", "counter",
 	    "Tries, probes and checks that failed, by reason.");

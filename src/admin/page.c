@@ -72,8 +72,8 @@ static void put_backend(const struct proxy *proxy, const struct backend *backend
 	else
 		fputs("<td></td>", out);
 	fprintf(out, "<td>%u</td><td>%u + %u</td><td>%llu</td><td>%llu</td>", backend->weight,
-	    backend->active, backend->idle_count, (unsigned long long)backend->counters.requests,
-	    (unsigned long long)figures.failures);
+	    backend->active, backend_count_idle(backend),
+	    (unsigned long long)backend->counters.requests, (unsigned long long)figures.failures);
 	const struct metrics_times times = metrics_all_times(&figures.latency);
 	put_milliseconds(out, times.p50_s);
 	put_milliseconds(out, times.p99_s);

@@ -172,7 +172,7 @@ static void put_traffic(
 	json_t *answers = json_object();
 
 	put_count(connections, "active", backend->active);
-	put_count(connections, "idle", backend->idle_count);
+	put_count(connections, "idle", backend_count_idle(backend));
 	put_count(connections, "opened", counters->connects);
 	put(connections, "limit",
 	    backend->options.max_connections > 0 ? json_integer(backend->options.max_connections)

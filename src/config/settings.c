@@ -230,7 +230,8 @@ static const struct setting config_rows[] = {
 	.fallback = "4s",
 	.help = "For an idle connection to a backend. Should be shorter than what the backend "
 		"itself allows; many application servers close theirs after five seconds. 0: "
-		"connections to backends are not used again."},
+		"connections to backends are not used again, but by the client that was "
+		"authenticated on one with NTLM or Negotiate."},
     {.path = "timeouts.backend_age",
 	.type = SETTING_DURATION,
 	CONFIG(rules.timeouts.backend_age_us),

@@ -1,6 +1,7 @@
 #include "proxy/attempt.h"
 
 #include "base/log.h"
+#include "http/auth.h"
 
 #include <assert.h>
 
@@ -223,17 +224,20 @@ static void on_link_event(struct conn *conn, unsigned events)
 	attempt->request->on_event(attempt->request->owner);
 }
 
-/* Of connections from the pool, a request that must not be sent twice trusts only one that was
- * verified to be alive just before. */
-static struct backend_conn *take_pooled(const struct attempt *attempt)
+/* The connection that belongs to the client; else one from the pool. Of these, a request that must
+ * not be sent twice trusts only one that was verified to be alive just before. */
+static struct backend_conn *take_open(const struct attempt *attempt)
 {
 	const struct http_head *head = attempt->request->head;
 	bool is_kept = head->framing == HTTP_FRAMING_NONE ||
 		       (head->has_content_length &&
 			   head->content_length <= attempt->request->rules->retry.body_bytes);
 	bool may_repeat = attempt->request->may_repeat && is_kept;
+	struct binding *binding = attempt->request->binding;
 	struct backend_conn *link;
 
+	if (binding && binding->link)
+		return binding_take(binding);
 	while ((link = backend_take(attempt->record->backend)) && !may_repeat &&
 	       !conn_is_quiet(&link->conn))
 		backend_close(link, false);
@@ -281,6 +285,7 @@ static enum attempt_result start_sending(struct attempt *attempt)
 	 * must never end early. */
 	if (!content_has_all(up))
 		refresh_us(attempt);
+	attempt->link->is_bound |= attempt->request->binds;
 	content_aim(up, &attempt->link->conn, attempt->request->head->framing);
 	parse_init(&attempt->parse, GUARD_RESPONSE);
 	attempt->upload = UPLOAD_RUNNING;
@@ -302,7 +307,7 @@ static bool next_address(struct attempt *attempt)
 /* Takes a connection from the pool, or connects to an address. */
 static enum attempt_result open_link(struct attempt *attempt)
 {
-	struct backend_conn *link = attempt->is_fresh ? NULL : take_pooled(attempt);
+	struct backend_conn *link = attempt->is_fresh ? NULL : take_open(attempt);
 	bool connecting = false;
 	int error = 0;
 
@@ -401,7 +406,8 @@ static bool may_move(const struct attempt *attempt)
 {
 	const struct attempt_request *request = attempt->request;
 
-	return request->may_repeat && content_can_repeat(request->up) && !request->head->upgrades;
+	return request->may_repeat && !request->stays && content_can_repeat(request->up) &&
+	       !request->head->upgrades;
 }
 
 /* All of it was sent: the backend owes an answer. */
@@ -562,6 +568,8 @@ static enum attempt_result report_head(struct attempt *attempt)
 	int64_t came_us = attempt->state == ATTEMPT_HEADING ? attempt->heading_us : now_us(attempt);
 	attempt->first_byte_us = came_us - (is_early ? attempt->began_us : attempt->sent_us);
 	attempt->record->status = head->status;
+	attempt->link->is_challenged = http_auth_is_offered(head);
+	attempt->link->is_bound |= attempt->link->is_challenged;
 	enter(attempt, ATTEMPT_ANSWERED);
 	return ATTEMPT_HAS_HEAD;
 }

@@ -1,6 +1,7 @@
 #include "proxy/exchange.h"
 
 #include "base/log.h"
+#include "http/auth.h"
 #include "http/via.h"
 #include "proxy/rescue.h"
 #include "proxy/straggler.h"
@@ -104,7 +105,7 @@ static void settle(struct exchange *exchange)
 	if (exchange->is_settled)
 		return;
 	exchange->is_settled = true;
-	exchange->was_repeatable = exchange->with.may_repeat &&
+	exchange->was_repeatable = exchange->with.may_repeat && !exchange->with.stays &&
 				   exchange->with.rules->retry.tries > 1 &&
 				   content_can_repeat(&exchange->up);
 	struct verdict_case request = {
@@ -197,11 +198,16 @@ static void consume_request(struct exchange *exchange)
 }
 
 /* The answer is sent, and nothing is left on the backend's connection. */
-static void give_link(struct attempt *attempt)
+static void give_link(struct exchange *exchange)
 {
-	buf_release(&attempt->link->conn.in);
-	backend_give(attempt->link);
-	attempt->link = NULL;
+	struct backend_conn *link = exchange->attempt->link;
+
+	exchange->attempt->link = NULL;
+	buf_release(&link->conn.in);
+	if (link->is_bound && exchange->client_next == NEXT_KEEP)
+		binding_keep(exchange->with.binding, link);
+	else
+		backend_give(link);
 }
 
 static void drop_other(struct exchange *exchange)
@@ -244,7 +250,7 @@ static void end(struct exchange *exchange, enum access_end how, enum session_nex
 	/* Last: the block that the answer came in is still in the processor's cache, and the next
 	 * to be taken. */
 	if (was_answered && answer_link_is_reusable(&exchange->answer))
-		give_link(exchange->attempt);
+		give_link(exchange);
 	attempt_destroy(exchange->attempt);
 	exchange->attempt = NULL;
 	drop_other(exchange);
@@ -493,6 +499,8 @@ static enum step head_is_complete(struct exchange *exchange)
 
 	http_upgrade_choose(&exchange->request, &rules->upgrades);
 	take_request_id(exchange);
+	exchange->with.binds = http_auth_is_used(&exchange->request);
+	exchange->with.stays = exchange->with.binds || binding_backend(exchange->with.binding);
 	exchange->with.may_repeat = retry_may_repeat(&rules->retry, &exchange->request);
 	start_up(exchange, exchange->with.may_repeat ? rules->retry.body_bytes : 0);
 	budget_request(&exchange->with.proxy->ring->budget, now_us(exchange));
@@ -593,9 +601,9 @@ static int64_t due_gathering(const struct exchange *exchange)
  * client: more of it than is kept may follow. */
 static bool may_move(const struct exchange *exchange)
 {
-	return exchange->with.may_repeat && content_has_all(&exchange->up) &&
-	       content_can_repeat(&exchange->up) && !exchange->request.upgrades &&
-	       exchange->with.rules->retry.tries > 1;
+	return exchange->with.may_repeat && !exchange->with.stays &&
+	       content_has_all(&exchange->up) && content_can_repeat(&exchange->up) &&
+	       !exchange->request.upgrades && exchange->with.rules->retry.tries > 1;
 }
 
 /* May it wait for a backend, if none is left? Also when nothing but a failing answer is there. */
@@ -669,7 +677,7 @@ static enum retry_refusal refuse_retry(struct exchange *exchange, bool sent)
 		return RETRY_REFUSED_DEADLINE;
 	if (!sent)
 		return RETRY_ALLOWED;
-	if (!exchange->with.may_repeat)
+	if (!exchange->with.may_repeat || exchange->with.stays)
 		return RETRY_REFUSED_METHOD;
 	if (!content_can_repeat(&exchange->up))
 		return RETRY_REFUSED_BODY;
@@ -870,13 +878,20 @@ static bool is_behind_others(const struct exchange *exchange)
 	return exchange->with.proxy->queue.first && !exchange->is_let_in && may_wait(exchange);
 }
 
-/* Begins an attempt at the next backend, or waits for one, or gives up. */
+/* Begins an attempt at the backend whose connection belongs to the client, or else at the next one;
+ * or waits for one, or gives up. */
 static enum step pick(struct exchange *exchange)
 {
-	if (is_behind_others(exchange))
-		return begin_wait(exchange) ? STEP_AGAIN : give_up(exchange, RING_ALL_FULL);
 	const struct ring_request request = for_ring(exchange);
-	enum ring_pick_result picked = ring_pick(exchange->with.proxy->ring, &request);
+	struct backend *bound = binding_backend(exchange->with.binding);
+	enum ring_pick_result picked = RING_PICKED;
+
+	if (bound)
+		ring_pick_bound(&request, bound);
+	else if (is_behind_others(exchange))
+		return begin_wait(exchange) ? STEP_AGAIN : give_up(exchange, RING_ALL_FULL);
+	else
+		picked = ring_pick(exchange->with.proxy->ring, &request);
 
 	exchange->is_let_in = false;
 	if (picked != RING_PICKED)
@@ -1423,6 +1438,7 @@ static void *exchange_begin(struct session *session)
 	    .peer = &session->peer,
 	    .client_ip = session->ip,
 	    .up = &exchange->up,
+	    .binding = &session->binding,
 	    .deadline_us = TIMER_NEVER,
 	    .on_event = run_session,
 	    .owner = session,

@@ -111,6 +111,7 @@ static void end(struct session *session, bool reset)
 
 	enter(session, SESSION_ENDED);
 	conn_close(&session->client, reset);
+	binding_end(&session->binding);
 	timer_remove(loop_timers(sessions->loop), &session->timer);
 	DL_DELETE(sessions->first, session);
 	session->free_task.run = free_session;

@@ -393,11 +393,12 @@ static void backend_conn_on_free(struct loop_task *task)
 	slab_give(env->connections, connection);
 }
 
-/* Closes the connection that was idle longest; false when there is none. */
+/* Closes the connection that was idle longest, or that was set aside first; false when there is
+ * none. */
 static bool backend_close_oldest(struct backend_env *env)
 {
 	if (!env->idle)
-		return false;
+		return backend_give_way_anywhere(env);
 	backend_close(env->idle->newer, false); /* the head's `newer` is the end of the list */
 	return true;
 }
@@ -433,8 +434,12 @@ static int backend_dial(struct backend *backend, const struct net_addr *addr, bo
 {
 	unsigned most = backend->options.max_connections;
 
-	while (most > 0 && backend->idle && backend->active + backend->idle_count >= most)
-		backend_close(backend->idle->prev, false);
+	while (most > 0 && backend->active + backend->idle_count + backend->bound_count >= most) {
+		if (backend->idle)
+			backend_close(backend->idle->prev, false);
+		else if (!backend_give_way(backend))
+			break;
+	}
 	int fd = net_connect(addr, connecting);
 	if ((fd == -EMFILE || fd == -ENFILE) && backend_close_oldest(backend->env))
 		fd = net_connect(addr, connecting);
@@ -533,7 +538,8 @@ static bool backend_may_pool(const struct backend_conn *connection)
 	const struct conn *conn = &connection->conn;
 
 	return backend->state != BACKEND_DOWN && !backend->draining && !backend->removed &&
-	       !backend_conn_is_spent(connection) && !conn->ended && conn->error == 0;
+	       !connection->is_bound && !backend_conn_is_spent(connection) && !conn->ended &&
+	       conn->error == 0;
 }
 
 void backend_give(struct backend_conn *connection)
@@ -565,6 +571,8 @@ void backend_close(struct backend_conn *connection, bool reset)
 	struct backend *backend = connection->backend;
 
 	assert(conn_is_open(&connection->conn));
+	if (connection->is_aside)
+		backend_take_back(connection);
 	if (connection->is_idle)
 		backend_leave_pool(connection);
 	else

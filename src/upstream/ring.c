@@ -554,6 +554,15 @@ static void ring_begin_try(const struct ring_request *request, struct backend *p
 		picked->silence.looked_us = request->seen_us;
 }
 
+void ring_pick_bound(const struct ring_request *request, struct backend *backend)
+{
+	struct try_record *try = &request->tries[request->count];
+
+	ring_begin_try(request, backend);
+	if (try->standing == STANDING_TRIAL)
+		try->standing = STANDING_BUSY;
+}
+
 enum ring_pick_result ring_pick(struct ring *ring, const struct ring_request *request)
 {
 	struct search search = {.request = request};
