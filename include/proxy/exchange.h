@@ -52,9 +52,10 @@ struct exchange {
 	    *attempt; /* the current or last one; NULL: none yet, or another is to be made */
 	struct attempt
 	    *other; /* its answer fell through, in case nothing better comes; or it still waits */
-	size_t try_count;  /* of `tries` */
-	size_t free_tries; /* of them, those that count for nothing: OUTCOME_GIVEN_UP */
-	unsigned rescues;  /* attempts made beside another one */
+	size_t try_count;     /* of `tries` */
+	size_t counted_tries; /* of them, those whose retry is counted */
+	size_t free_tries;    /* of them, those that count for nothing: OUTCOME_GIVEN_UP */
+	unsigned rescues;     /* attempts made beside another one */
 	bool rescue_refused;
 	struct waiter waiter; /* its place in proxy->queue */
 	bool is_let_in;       /* from there */

@@ -782,20 +782,6 @@ static bool is_worth_waiting(const struct exchange *exchange, enum ring_pick_res
 	       (picked == RING_ALL_FULL || ring_count_up(ring) == 0);
 }
 
-/* A backend that could not be reached only because its accept queue was full was not tried: it
- * takes part again a moment later. */
-static void forget_busy(struct exchange *exchange)
-{
-	if (exchange->try_count == 0)
-		return;
-	const struct try_record *last = &exchange->tries[exchange->try_count - 1];
-	if (last->outcome != OUTCOME_BUSY)
-		return;
-	last->backend->busy_until_us = now_us(exchange) + BUSY_US;
-	backend_drop(last->backend);
-	exchange->try_count--;
-}
-
 /* The wait begins, or goes on; false when too many wait already. */
 static bool begin_wait(struct exchange *exchange)
 {
@@ -803,7 +789,6 @@ static bool begin_wait(struct exchange *exchange)
 
 	attempt_destroy(exchange->attempt);
 	exchange->attempt = NULL;
-	forget_busy(exchange);
 	waiter->request = for_ring(exchange);
 	waiter->request.has_waited = true;
 	waiter->on_over = run_session;
@@ -849,10 +834,13 @@ static void late_queueing(struct exchange *exchange)
 	queue_leave(&exchange->with.proxy->queue, &exchange->waiter, QUEUE_TIMEOUT);
 }
 
+/* A retry because of the last try; counted once, whatever becomes of it. */
 static void count_retry(struct exchange *exchange)
 {
+	if (exchange->try_count <= exchange->counted_tries)
+		return;
 	const struct try_record *failed = &exchange->tries[exchange->try_count - 1];
-
+	exchange->counted_tries = exchange->try_count;
 	exchange->with.proxy->counters.retries[failed->outcome]++;
 	failed->backend->counters.retries++;
 }
@@ -896,8 +884,7 @@ static enum step pick(struct exchange *exchange)
 	exchange->is_let_in = false;
 	if (picked != RING_PICKED)
 		return wait_or_give_up(exchange, picked);
-	if (exchange->try_count > 0)
-		count_retry(exchange);
+	count_retry(exchange);
 	return begin_attempt(exchange) ? STEP_AGAIN : give_up(exchange, RING_NOBODY);
 }
 
@@ -909,6 +896,21 @@ static enum step wait_for_retry(struct exchange *exchange)
 
 	exchange->owes_retry = true;
 	return wait_or_give_up(exchange, ring_preview(exchange->with.proxy->ring, &request));
+}
+
+/* The accept queue of the backend is full: it was not tried, and takes part again a moment
+ * later. */
+static enum step pass_busy(struct exchange *exchange)
+{
+	struct try_record *try = exchange->attempt->record;
+
+	try->backend->busy_until_us = now_us(exchange) + BUSY_US;
+	attempt_destroy(exchange->attempt);
+	exchange->attempt = NULL;
+	verdict_pass_trial_on(exchange->with.proxy->ring, try);
+	backend_drop(try->backend);
+	exchange->try_count--;
+	return pick(exchange);
 }
 
 /* The client is at fault: the answer names the fault, or there is none. */
@@ -964,6 +966,8 @@ static enum step attempt_failed(struct exchange *exchange)
 	record_try(exchange, outcome);
 	if (has_two(exchange))
 		return go_on_with_other(exchange);
+	if (outcome == OUTCOME_BUSY && may_wait(exchange))
+		return pass_busy(exchange);
 	enum retry_refusal refusal = take_retry(exchange, attempt->was_sent);
 	if (refusal == RETRY_ALLOWED)
 		return pick(exchange);

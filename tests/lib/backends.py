@@ -16,9 +16,10 @@ from waiting import PATIENCE
 class Backend:
     """Listens, and plays `script(peer, number)` in a thread for each connection, counted from 0.
 
-    With `is_local` it listens on a Unix socket: what was sent there can be read at once, to the last byte."""
+    With `is_local` it listens on a Unix socket: what was sent there can be read at once, to the last byte.
+    Without `is_accepting` it accepts from accept() on."""
 
-    def __init__(self, script, backlog=64, is_local=False, host="127.0.0.1", port=0):
+    def __init__(self, script, backlog=64, is_local=False, host="127.0.0.1", port=0, is_accepting=True):
         self.script = script
         self.directory = tempfile.TemporaryDirectory() if is_local else None
         if is_local:
@@ -35,6 +36,11 @@ class Backend:
         self.threads = []
         self.peers = []
         self.accepting = threading.Thread(target=self._accept, daemon=True)
+        if is_accepting:
+            self.accept()
+
+    def accept(self):
+        """From now on connections are accepted."""
         self.accepting.start()
 
     def _accept(self):
