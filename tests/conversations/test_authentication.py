@@ -169,6 +169,22 @@ class Identities(Authentication):
         self.assertEqual(len(server.peers), 1)
 
 
+    def test_an_upgrade_goes_to_the_connection_of_its_client(self):
+        def tunnel(peer, target, user):
+            if target == b"/tunnel":
+                peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+                peer.send(b"you are " + (user or b"nobody"))
+            return target == b"/tunnel"
+
+        servers = [self.server(on_request=tunnel), self.server(on_request=tunnel)]
+        with self.rondo(*servers) as rondo:
+            alice = self.user(rondo)
+            self.assertEqual(alice.log_in(b"alice"), ok(b"alice"))
+            alice.upgrade()
+            self.assertEqual(alice.read_to_end(), b"you are alice")
+            self.assertEqual([len(server.peers) for server in servers], [1, 0])
+
+
 class Ends(Authentication):
     def test_with_the_client_its_connection_to_the_backend_ends(self):
         """And nobody gets it who comes then."""
