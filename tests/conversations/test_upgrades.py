@@ -155,6 +155,68 @@ class Allowed(Upgrading):
                 self.assertEqual(heard, [b"input"])
 
 
+    def test_a_100_comes_before_the_101_and_content_between_them(self):
+        def script(peer, _number):
+            self.assertEqual(value(peer.read_head(), b"expect"), b"100-continue")
+            peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            peer.read(2)
+            peer.send(SWITCH % (RAW_STREAM, b"tcp") + b"first")
+            peer.send(peer.read(4))
+
+        with self.rondo(self.backend(script), settings=ALL) as rondo:
+            client = self.client(rondo)
+            client.send(ask(b"tcp", b"POST", b"Expect: 100-continue\r\nContent-Length: 2\r\n"))
+            self.assertTrue(client.read_head().startswith(b"HTTP/1.1 100 "))
+            client.send(b"{}more")
+            head = client.read_head()
+            self.assertTrue(head.startswith(b"HTTP/1.1 101 "), head)
+            self.assertIn(RAW_STREAM, head)
+            self.assertEqual(client.read_to_end(), b"firstmore")
+
+    def test_many_bytes_follow_the_end_of_the_other_side(self):
+        many = bytes(range(256)) * 32768
+        heard = []
+
+        def script(peer, _number):
+            peer.read_head()
+            peer.send(SWITCH % (b"", b"own/7"))
+            heard.append(peer.read_to_end())
+            peer.send(many)
+
+        backend = self.backend(script)
+        with self.rondo(backend, settings=["upgrades=own"]) as rondo:
+            client = self.client(rondo)
+            client.send(ask(b"own/7"))
+            client.read_head()
+            client.send(many)
+            client.shutdown(socket.SHUT_WR)
+            self.assertEqual(client.read_to_end(), many)
+        self.assertEqual(heard, [many])
+
+    def test_who_ends_before_the_101_has_gone_or_not_as_clients_half_close_says(self):
+        for half_close, expected in (("false", b""), ("true", b"early, and the end")):
+            with self.subTest(half_close=half_close), tempfile.NamedTemporaryFile() as log:
+                may_switch = threading.Event()
+
+                def script(peer, _number, may_switch=may_switch):
+                    peer.read_head()
+                    may_switch.wait(PATIENCE)
+                    with contextlib.suppress(OSError):  # where rondo has left
+                        peer.send(SWITCH % (b"", b"tcp"))
+                        peer.send(peer.read_to_end() + b", and the end")
+
+                settings = ["upgrades=tcp", f"clients.half_close={half_close}", f"log.access={log.name}"]
+                with self.rondo(self.backend(script), settings=settings) as rondo:
+                    client = self.client(rondo)
+                    client.send(ask(b"tcp") + b"early")
+                    client.shutdown(socket.SHUT_WR)
+                    self.let_it_turn(rondo)
+                    may_switch.set()
+                    self.assertEqual(client.read_to_end().rpartition(b"\r\n\r\n")[2], expected)
+                with open(log.name, encoding="utf-8") as lines:
+                    self.assertIn("end=client_gone" if half_close == "false" else '" 101 ', lines.read())
+
+
 class NotAllowed(Upgrading):
     def test_it_is_dropped_and_the_request_answered(self):
         cases = [
