@@ -2,7 +2,7 @@
 """usage: run_real.py RONDO
 
 rondo between programs that people use: nginx, uvicorn with FastAPI and websockets behind it, curl,
-wrk, ab and Python's http.client in front of it. What is not installed is skipped. Ends with
+wrk, ab, Python's http.client and the docker client in front of it. What is not installed is skipped. Ends with
 "N passed, N failed".
 """
 
@@ -14,6 +14,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
+import containers  # noqa: E402
 import files  # noqa: E402
 import ring  # noqa: E402
 import servers  # noqa: E402
@@ -98,6 +99,10 @@ def main():
         tunnel.play(binary, report)
     else:
         report.skip("websockets", "needs python3-websockets for " + sys.executable)
+    if servers.find("docker"):
+        containers.play(binary, report)
+    else:
+        report.skip("docker", "not installed")
     return report.finish()
 
 
