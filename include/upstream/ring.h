@@ -6,8 +6,13 @@
  * weighted round robin: every pick raises each usable backend by its effective weight, takes the
  * highest (the first of equals) and lowers it by the sum, so turns interleave (a a b a, not a a a
  * b). Either way a backend that is skipped gives its turns to all the others evenly, and no backend
- * is ever owed more than one round, however weights change and backends come and go. No sockets and
- * no clock: now is an argument. Nothing but ring_prepare_list can fail.
+ * is ever owed more than one round, however weights change and backends come and go.
+ *
+ * With RING_LEAST_REQUESTS only those take part that have the fewest requests in flight for their
+ * effective weight, and turns decide among these alone: a busy backend is owed nothing. In flight
+ * is whatever uses a connection: tunnels, requests that were rescued, connects under way.
+ *
+ * No sockets and no clock: now is an argument. Nothing but ring_prepare_list can fail.
  *
  * The ring holds its backends (backend_hold). Requests in flight hold theirs, so a ring may change
  * at any time.
@@ -18,7 +23,10 @@
 #include "upstream/backend.h"
 #include "upstream/budget.h"
 
-enum ring_balance { RING_ROUND_ROBIN, RING_ADAPTIVE };
+enum ring_balance { RING_ROUND_ROBIN, RING_ADAPTIVE, RING_LEAST_REQUESTS, RING_BALANCES };
+
+/* "round_robin", "adaptive", "least_requests", and NULL behind them. */
+extern const char *const ring_balance_words[RING_BALANCES + 1];
 
 struct ring_options {
 	enum ring_balance balance;
@@ -89,7 +97,8 @@ struct ring_request {
  * Chooses the next backend of a request. In this order:
  * - those that are up, and those on trial whose one request is not under way, by turns; of them the
  *   `backup` ones only when no other is left. Silent ones are passed over, except that a request
- *   that may move is now and then sent to one whose turn it is, to look whether it answers;
+ *   that may move is now and then sent to one whose turn it is, to look whether it answers. For
+ *   that, and for a trial, it does not matter how many requests are in flight there;
  * - only when none of these is left for the request: a silent one, or one whose connect it gave up;
  *   then one whose trial is under way, then those down for a soft reason, the one whose window ends
  *   first first, then, once in the request, one that is down for a hard reason.
@@ -107,7 +116,8 @@ bool ring_can_pick_well(struct ring *ring, const struct ring_request *request);
 
 /* Chooses a backend for a request that another one has been silent about since `since_us`: it is up
  * and not silent, has not just woken, and owes no answer or has given one since then. The next of
- * the list; takes no turn. False when there is none; else request->tries[count] begins. */
+ * the list; with RING_LEAST_REQUESTS the next of those with the fewest requests. Takes no turn.
+ * False when there is none; else request->tries[count] begins. */
 bool ring_pick_second(struct ring *ring, const struct ring_request *request, int64_t since_us);
 
 /* Begins a try at this backend, whatever its state, for a request that can go nowhere else. Takes

@@ -18,7 +18,6 @@
 	.offset = offsetof(struct backend_options, member),                                        \
 	.width = sizeof(((struct backend_options *)NULL)->member)
 
-static const char *const balance_words[] = {"round_robin", "adaptive", NULL};
 static const char *const silence_words[] = {"auto", "off", NULL}; /* SILENCE_AUTO, SILENCE_OFF */
 static const char *const method_words[] = {"idempotent", "all", "none", NULL};
 static const char *const forwarded_words[] = {"x-forwarded", "rfc7239", "none", NULL};
@@ -44,11 +43,12 @@ static const struct setting config_rows[] = {
     {.path = "balance",
 	.type = SETTING_CHOICE,
 	CONFIG(ring.balance),
-	.words = balance_words,
+	.words = ring_balance_words,
 	.fallback = "round_robin",
 	.help = "How the next backend is chosen. round_robin: smooth turns by weight. "
 		"adaptive: the same turns, with weights that follow the response times of each "
-		"backend."},
+		"backend. least_requests: the backend with the fewest requests in flight for its "
+		"weight; turns among equals."},
     {.path = "upgrades",
 	.type = SETTING_PROTOCOLS,
 	CONFIG_LIST(rules.upgrades.names, rules.upgrades.count),

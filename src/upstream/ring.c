@@ -2,6 +2,12 @@
 
 #include <stdlib.h>
 
+const char *const ring_balance_words[RING_BALANCES + 1] = {
+    [RING_ROUND_ROBIN] = "round_robin",
+    [RING_ADAPTIVE] = "adaptive",
+    [RING_LEAST_REQUESTS] = "least_requests",
+};
+
 enum { WEIGHT_UNIT = 1000, RAMP_FIRST_PERCENT = 10 };
 
 /* Response times change slowly; working out shares at each pick would be waste. */
@@ -277,6 +283,9 @@ static void ring_refresh_shares(struct ring *ring, int64_t now_us)
 
 struct search {
 	const struct ring_request *request;
+	/* least_requests: of those that can be picked, none has fewer requests for its weight; NULL
+	 * when there is none, or when their number does not matter. */
+	const struct backend *lightest;
 	/* A silent backend is as good as another, and so is one whose connect was given up. */
 	bool takes_silent;
 	bool found_silent; /* a backend was skipped only for this */
@@ -332,10 +341,54 @@ static bool search_accepts(struct search *search, struct backend *backend)
 	return !search_avoids(search, backend);
 }
 
+/* Has it fewer requests in flight for its weight, where that decides? */
+static bool ring_is_lighter(const struct ring *ring, const struct backend *backend,
+    const struct backend *other, int64_t now_us)
+{
+	return ring->options.balance == RING_LEAST_REQUESTS &&
+	       backend->active * ring_effective_weight(ring, other, now_us) <
+		   other->active * ring_effective_weight(ring, backend, now_us);
+}
+
+/* The request is to show whether it answers. It may have old requests that never end: its turn
+ * comes all the same. */
+static bool search_looks_at(const struct search *search, struct backend *backend)
+{
+	return backend_standing(backend) == STANDING_TRIAL ||
+	       (!search->takes_silent && backend_is_silent(backend, search->request->seen_us));
+}
+
+static void ring_find_lightest(const struct ring *ring, struct search *search, bool backup)
+{
+	int64_t now_us = search->request->now_us;
+
+	search->lightest = NULL;
+	if (ring->options.balance != RING_LEAST_REQUESTS)
+		return;
+	for (size_t i = 0; i < ring->count; i++) {
+		struct backend *backend = ring->backends[i];
+
+		if (backend->options.backup != backup || !is_regular(backend) ||
+		    !search_accepts(search, backend) || search_looks_at(search, backend))
+			continue;
+		if (!search->lightest || ring_is_lighter(ring, backend, search->lightest, now_us))
+			search->lightest = backend;
+	}
+}
+
+/* May it be picked, if it is its turn? */
+static bool ring_lets_take(const struct ring *ring, struct search *search, struct backend *backend)
+{
+	if (!search_accepts(search, backend))
+		return false;
+	return !search->lightest || search_looks_at(search, backend) ||
+	       !ring_is_lighter(ring, search->lightest, backend, search->request->now_us);
+}
+
 /* Are all effective weights the same, whichever backends are in turn? */
 static bool ring_needs_no_weighing(const struct ring *ring)
 {
-	return ring->is_even && ring->options.balance == RING_ROUND_ROBIN &&
+	return ring->is_even && ring->options.balance != RING_ADAPTIVE &&
 	       ring->options.slow_start_us == 0;
 }
 
@@ -378,7 +431,7 @@ static struct backend *ring_pick_next(struct ring *ring, struct search *search, 
 		struct backend *backend = ring->backends[position];
 
 		if (backend->options.backup == backup && is_regular(backend) &&
-		    search_accepts(search, backend))
+		    ring_lets_take(ring, search, backend))
 			return backend;
 		position = position + 1 < ring->count ? position + 1 : 0;
 	}
@@ -402,7 +455,7 @@ static struct backend *ring_pick_weighted(
 			backend->turn = round_sum;
 		if (backend->turn < -round_sum)
 			backend->turn = -round_sum;
-		if (!search_accepts(search, backend))
+		if (!ring_lets_take(ring, search, backend))
 			continue;
 		if (!picked || backend->turn + ring->weights[i] > best) {
 			picked = backend;
@@ -419,6 +472,7 @@ static struct backend *ring_pick_regular(struct ring *ring, struct search *searc
 
 	if (!round.is_equal)
 		round = ring_weigh(ring, backup, search->request->now_us);
+	ring_find_lightest(ring, search, backup);
 	if (round.is_equal)
 		return ring_pick_next(ring, search, backup);
 	return ring_pick_weighted(ring, search, round.sum);
@@ -525,7 +579,7 @@ static void ring_settle_turns(struct ring *ring, struct search *search, struct b
 	int64_t sum = 0;
 
 	for (size_t i = 0; i < ring->count; i++) {
-		if (ring->weights[i] == 0 || !search_accepts(search, ring->backends[i]))
+		if (ring->weights[i] == 0 || !ring_lets_take(ring, search, ring->backends[i]))
 			continue;
 		ring->backends[i]->turn += ring->weights[i];
 		sum += ring->weights[i];
@@ -591,6 +645,14 @@ static bool answers_surely(
 	       !backend_is_silent(backend, request->seen_us);
 }
 
+static bool ring_is_better_second(const struct ring *ring, const struct backend *backend,
+    const struct backend *other, int64_t now_us)
+{
+	if (backend->options.backup != other->options.backup)
+		return other->options.backup;
+	return ring_is_lighter(ring, backend, other, now_us);
+}
+
 bool ring_pick_second(struct ring *ring, const struct ring_request *request, int64_t since_us)
 {
 	struct backend *picked = NULL;
@@ -598,13 +660,8 @@ bool ring_pick_second(struct ring *ring, const struct ring_request *request, int
 	for (size_t i = 0; i < ring->count; i++) {
 		struct backend *backend = ring->backends[(ring->next + i) % ring->count];
 
-		if (!answers_surely(backend, request, since_us))
-			continue;
-		if (!backend->options.backup) {
-			picked = backend;
-			break;
-		}
-		if (!picked)
+		if (answers_surely(backend, request, since_us) &&
+		    (!picked || ring_is_better_second(ring, backend, picked, request->now_us)))
 			picked = backend;
 	}
 	if (picked)

@@ -333,8 +333,15 @@ class Silence(raw.Conversation):
             self.assertTrue(any(text.startswith("no longer silent") for text in events), events)
 
     def test_a_request_looks_now_and_then_whether_it_answers(self):
+        self.look("round_robin")
+
+    def test_a_request_looks_also_where_the_requests_in_flight_are_counted(self):
+        self.look("least_requests")
+
+    def look(self, balance):
         first, _, a, b = self.two()
-        rondo, _ = self.logged(a, b, settings=["silence.after=10ms", "max_delay_response=30s"])
+        settings = [f"balance={balance}", "silence.after=10ms", "max_delay_response=30s"]
+        rondo, _ = self.logged(a, b, settings=settings)
         client = self.client(rondo)
         self.wait_until(lambda: client.get() and len(first.heads) > 1)
         self.assertEqual(rondo.count_log("is down"), 0)

@@ -38,12 +38,14 @@ static void explanations(void **state)
 				    "Size of a message head; beyond it the answer is 431.\n"},
 	    {"balance",
 		"balance\n"
-		"  type     \"round_robin\" or \"adaptive\"\n"
+		"  type     \"round_robin\", \"adaptive\" or \"least_requests\"\n"
 		"  default  \"round_robin\"\n"
 		"  reload   applies a change\n"
 		"\n"
 		"How the next backend is chosen. round_robin: smooth turns by weight. adaptive:\n"
-		"the same turns, with weights that follow the response times of each backend.\n"},
+		"the same turns, with weights that follow the response times of each backend.\n"
+		"least_requests: the backend with the fewest requests in flight for its weight;\n"
+		"turns among equals.\n"},
 	    {"retry.statuses",
 		"retry.statuses\n"
 		"  type     list of statuses, 400 to 599\n"

@@ -61,6 +61,7 @@ static void good_values(void **state)
 	    {"limits.headers", "1000", "1000"},
 	    {"retry.methods", "none", "\"none\""},
 	    {"balance", "adaptive", "\"adaptive\""},
+	    {"balance", "least_requests", "\"least_requests\""},
 	    {"silence.after", "auto", "\"auto\""},
 	    {"silence.after", "off", "\"off\""},
 	    {"silence.after", "25ms", "\"25ms\""},
@@ -160,8 +161,11 @@ static void bad_values(void **state)
 		"m or "
 		"h: \"5s\""},
 	    {"silence.rescue", "101", "101 is not between 0 and 100"},
-	    {"balance", "least", "\"least\" is not known; write \"round_robin\" or \"adaptive\""},
-	    {"balance", "", "\"\" is not known; write \"round_robin\" or \"adaptive\""},
+	    {"balance", "least",
+		"\"least\" is not known; write \"round_robin\", \"adaptive\" or "
+		"\"least_requests\""},
+	    {"balance", "",
+		"\"\" is not known; write \"round_robin\", \"adaptive\" or \"least_requests\""},
 	    {"retry.methods", "GET",
 		"\"GET\" is not known; write \"idempotent\", \"all\" or \"none\""},
 	    {"headers.app_url", "x app", "\"x app\" is not a field name"},
