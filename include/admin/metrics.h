@@ -41,6 +41,7 @@ struct metrics_histogram {
 
 struct metrics_histogram metrics_of_backend(const struct backend *backend);
 struct metrics_histogram metrics_of_clients(const struct proxy *proxy);
+struct metrics_histogram metrics_of_queue(const struct proxy *proxy);
 
 /* What people are told of it: of all values, or of the recent ones. */
 struct metrics_times {

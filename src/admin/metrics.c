@@ -47,6 +47,11 @@ struct metrics_histogram metrics_of_clients(const struct proxy *proxy)
 	return (struct metrics_histogram){&proxy->counters.duration, proxy_duration_bounds_us};
 }
 
+struct metrics_histogram metrics_of_queue(const struct proxy *proxy)
+{
+	return (struct metrics_histogram){&proxy->queue.counters.waits, queue_wait_bounds_us};
+}
+
 static struct metrics_times times_of(
     const uint64_t counts[static HISTOGRAM_BUCKETS], const int64_t *bounds_us)
 {
@@ -180,6 +185,26 @@ static void put_clients(const struct proxy *proxy, FILE *out)
 	for (enum rescue_result result = RESCUE_WON; result < RESCUE_RESULTS; result++)
 		fprintf(out, "rondo_rescues_total{result=\"%s\"} %llu\n",
 		    proxy_rescue_words[result], (unsigned long long)counters->rescues[result]);
+}
+
+static void put_queue(const struct proxy *proxy, FILE *out)
+{
+	const struct metrics_histogram waits = metrics_of_queue(proxy);
+
+	put_plain(out, "rondo_requests_in_flight", "gauge",
+	    "Requests that have begun and not ended, those that wait for a backend included.",
+	    (double)proxy->exchanges.in_use);
+	put_plain(out, "rondo_queue_length", "gauge", "Requests that wait for a backend now.",
+	    (double)proxy->queue.count);
+	put_head(
+	    out, "rondo_queue_seconds", "histogram", "How long requests waited for a backend.");
+	put_histogram(out, "rondo_queue_seconds", NULL, &waits);
+	put_head(out, "rondo_queue_total", "counter",
+	    "Waits that are over: a backend was found (served), none in time (timeout), the client "
+	    "left (left); and requests that found the queue full (full).");
+	for (enum queue_result result = QUEUE_SERVED; result < QUEUE_RESULTS; result++)
+		fprintf(out, "rondo_queue_total{result=\"%s\"} %llu\n", queue_result_words[result],
+		    (unsigned long long)proxy->queue.counters.results[result]);
 }
 
 static void put_states(const struct ring *ring, FILE *out)
@@ -328,6 +353,7 @@ void metrics_write(struct metrics *metrics, FILE *out)
 	fprintf(out, "rondo_build_info{version=\"%s\",llhttp=\"%s\"} 1\n", RONDO_VERSION,
 	    parse_llhttp_version());
 	put_clients(proxy, out);
+	put_queue(proxy, out);
 	put_states(proxy->ring, out);
 	put_silence(proxy->ring, out);
 	put_traffic(proxy->ring, out);

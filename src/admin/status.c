@@ -259,6 +259,20 @@ static json_t *rescues_json(const struct proxy_counters *counters)
 	return object;
 }
 
+static json_t *queue_json(const struct proxy *proxy)
+{
+	const struct queue *queue = &proxy->queue;
+	const struct metrics_histogram waits = metrics_of_queue(proxy);
+	json_t *object = json_object();
+
+	put_count(object, "length", queue->count);
+	put_seconds(object, "longest", queue_longest_us(queue));
+	for (enum queue_result result = QUEUE_SERVED; result < QUEUE_RESULTS; result++)
+		put_count(object, queue_result_words[result], queue->counters.results[result]);
+	put(object, "waits", histogram_json(&waits, loop_now_us(proxy->loop)));
+	return object;
+}
+
 static json_t *process_json(const struct metrics *metrics)
 {
 	const struct proxy *proxy = metrics->proxy;
@@ -301,6 +315,7 @@ json_t *status_json(const struct status_source *source)
 	put(object, "requests", requests_json(proxy));
 	put(object, "retries", retries_json(&proxy->counters));
 	put(object, "rescues", rescues_json(&proxy->counters));
+	put(object, "queue", queue_json(proxy));
 	for (size_t i = 0; i < ring->count; i++)
 		json_array_append_new(backends, status_backend_json(source, ring->backends[i]));
 	put(object, "backends", backends);

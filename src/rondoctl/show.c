@@ -79,6 +79,23 @@ static void put_when(FILE *out, double unix_seconds)
 
 /* ---- status */
 
+/* Nothing where no request ever had to wait. */
+static void show_queue(const json_t *status, FILE *out)
+{
+	char longest[SHOW_TEXT_SIZE], p99[SHOW_TEXT_SIZE];
+	double waiting = answer_number(status, "queue.length");
+	double served = answer_number(status, "queue.served");
+	double in_vain =
+	    answer_number(status, "queue.timeout") + answer_number(status, "queue.full");
+
+	if (waiting > 0)
+		fprintf(out, "%.0f wait for a backend, the first one for %s; ", waiting,
+		    format_age(answer_number(status, "queue.longest"), longest));
+	if (served + in_vain + waiting > 0)
+		fprintf(out, "%.0f had to wait, 99 %% within %s; %.0f found no backend\n", served,
+		    format_time(answer_number(status, "queue.waits.p99"), p99), in_vain);
+}
+
 static void show_process(const json_t *status, FILE *out)
 {
 	char age[SHOW_TEXT_SIZE], p50[SHOW_TEXT_SIZE], p99[SHOW_TEXT_SIZE];
@@ -98,6 +115,7 @@ static void show_process(const json_t *status, FILE *out)
 	    format_time(answer_number(status, "requests.duration.p50"), p50),
 	    format_time(answer_number(status, "requests.duration.p99"), p99),
 	    answer_number(status, "retries.total"));
+	show_queue(status, out);
 	if (refused[0]) {
 		fputs("the last reload was refused: ", out);
 		show_clean(out, refused);

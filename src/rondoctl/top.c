@@ -163,6 +163,11 @@ static void draw_title(struct top *top)
 	    up, i, colour_end(top->coloured));
 	fprintf(out, "  %.0f clients  %.0f in flight", answer_number(status, "clients.connections"),
 	    answer_number(status, "requests.in_flight"));
+	if (answer_number(status, "queue.length") > 0)
+		fprintf(out, "  %s%.0f waiting, %s%s", colour_of("trial", top->coloured),
+		    answer_number(status, "queue.length"),
+		    format_age(answer_number(status, "queue.longest"), text),
+		    colour_end(top->coloured));
 	fprintf(out, "  %s%s  q ends%s", faint(top),
 	    format_clock(answer_number(status, "time"), text), colour_end(top->coloured));
 	close_line(top, out, line);

@@ -17,7 +17,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from clients import Client  # noqa: E402
+from backends import EchoBackend  # noqa: E402
+from clients import Client, request  # noqa: E402
 from place import ModeBackend, Place, failing_backend, resize  # noqa: E402
 from ports import free_port  # noqa: E402
 from report import Report, Skip  # noqa: E402
@@ -185,6 +186,28 @@ def metrics_pass_promtool():
     rules = os.path.join(HERE, "..", "..", "conf", "rondo.rules.yml")
     done = subprocess.run(["promtool", "check", "rules", rules], capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def requests_that_wait_are_seen():
+    with EchoBackend() as backend:
+        text = f'backends = ( {{ url = "{backend.url}"; max_connections = 1; }} ); queue = {{ wait = "1h"; length = 1; }};'
+        with Place(BINARY, [], config_text=text) as place, Client(place.rondo) as first, Client(place.rondo) as second:
+            equal(place.metric("rondo_queue_length"), 0, "nobody waits")
+            first.send(request("/hold"))
+            backend.held.acquire()
+            second.send(request("/hold"))
+            wait_until("one waits", lambda: place.metric("rondo_queue_length") == 1)
+            equal(place.client(), 503, "the queue is full")
+            wait_until("it has waited", lambda: place.json("/status.json")["queue"]["longest"] > 0)
+            equal(place.json("/status.json")["queue"]["length"], 1, "status.json")
+            equal(place.metric("rondo_requests_in_flight"), 2, "those that wait are among them")
+            contains(place.rondoctl("status")[1], "1 wait for a backend, the first one for ", "rondoctl status")
+            backend.release()
+            equal((first.receive()[0], second.receive()[0]), (200, 200), "both are served")
+            wait_until("the wait is over", lambda: place.metric("rondo_queue_total", result="served") == 1)
+            equal(place.metric("rondo_queue_total", result="full"), 1, "one found no place in the queue")
+            equal(place.metric("rondo_queue_seconds_count"), 1, "waits")
+            contains(place.rondoctl("status")[1], "1 had to wait, ", "rondoctl status")
 
 
 # ---- every state, every reason -----------------------------------------------------------------------
@@ -482,6 +505,7 @@ TESTS = [
     the_socket_is_for_its_owner_and_group,
     rondoctl_knows_its_commands,
     top_shows_a_backend_that_goes_down,
+    requests_that_wait_are_seen,
     goaccess_reads_the_access_log,
     jq_reads_the_access_log,
 ]

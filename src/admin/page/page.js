@@ -412,6 +412,16 @@ function drawEvents() {
 
 /* ---- the top ---- */
 
+/* Nothing where no request waits for a backend or found none lately. */
+function waiting(queue) {
+	const past = samples[0] ? samples[0].status.queue : queue;
+	const vain = queue.timeout + queue.full - past.timeout - past.full;
+	return [
+		...queue.length > 0 ? [`${queue.length} waiting for a backend, the first for ${age(queue.longest)}`] : [],
+		...vain > 0 ? [`${vain} waited in vain`] : [],
+	];
+}
+
 function drawTop(status) {
 	const up = status.backends.filter((backend) => backend.state === "up").length;
 	const all = status.backends.length;
@@ -421,6 +431,7 @@ function drawTop(status) {
 	find("#summary").style.color = up === all ? "var(--up)" : up > 0 ? "var(--trial)" : "var(--down)";
 	find("#facts").textContent = [
 		plural(status.clients.connections, "client"),
+		...waiting(status.queue),
 		plural(status.retries.total, "retry").replace("retrys", "retries"),
 		`up ${age(status.time - status.rondo.started)}`,
 		`version ${status.rondo.version}`,
