@@ -96,15 +96,16 @@ int net_listen(const struct net_addr *addr, const struct net_listen_options *opt
 int net_listen_inherited(int fd);
 
 /*
- * Keeps new connections out of the queue of a listening TCP socket without refusing them: their
- * SYNs are dropped, and clients send them again after a second. Handshakes under way go on. To be
- * called just before the socket is closed, when other sockets listen on the same port.
+ * Lets no more connections into the queue of a listening socket, which is about to be closed for
+ * good. Those in the queue can still be accepted, and TCP handshakes under way end in it. New ones
+ * are refused at once. When other sockets listen on the same port (`is_shared`), they are ignored
+ * instead: their clients try again after a second, and reach another socket. 0 or a negative errno.
  */
-void net_listen_hold(int fd);
+int net_listen_end(int fd, bool is_shared);
 
-/* Waits at most `ms` milliseconds for a connection in the queue; the only call here that blocks.
- * False when none came. */
-bool net_listen_wait(int fd, int ms);
+/* Removes the file of a Unix address on which no process listens; leaves any other file of that
+ * name. False when it is still there. */
+bool net_remove_stale(const struct net_addr *addr);
 
 /* Turns SO_REUSEPORT of a listening socket on or off: while it is on, other processes of this user
  * that set it too may bind to the same port. 0 or a negative errno. */

@@ -5,6 +5,9 @@
  * the kernel's queue, they are not refused. Out of descriptors or memory it pauses the same way,
  * and tries again when a session ends or after a moment. A bounded number is accepted for one
  * event, so that established connections have their turn.
+ *
+ * When it is to end, it lets nobody more in and accepts those that wait, a few each turn. It closes
+ * when none is left and the handshakes under way had a moment to end.
  */
 #ifndef RONDO_PROXY_LISTENER_H
 #define RONDO_PROXY_LISTENER_H
@@ -14,9 +17,13 @@
 struct listener {
 	struct watch watch; /* fd -1: closed */
 	struct sessions *sessions;
-	struct timer timer; /* the end of the pause, at the latest */
+	struct timer timer; /* the end of the pause, at the latest; when ending, the next look */
 	struct net_addr addr;
 	bool paused;
+	bool is_ending;
+	int64_t ends_us; /* when ending: not before */
+	/* When ending: it has closed by itself, and may be freed. Set by listener_end. */
+	void (*on_end)(struct listener *listener);
 	int64_t warned_us; /* the last line about a shortage; one in ten seconds is enough */
 };
 
@@ -29,9 +36,11 @@ static inline bool listener_is_open(const struct listener *listener)
 	return listener->watch.fd >= 0;
 }
 
-/* Accepts all clients that wait in the queue, as far as there is room, and lets no more into it.
- * Call it before it is closed for good. */
-void listener_accept_all(struct listener *listener);
+/* Lets nobody more in, accepts those that wait as far as there is room, and calls `on_end` when it
+ * has closed. `is_shared`: others listen on the same port (net_listen_end). Never calls it before
+ * it returns. */
+void listener_end(
+    struct listener *listener, bool is_shared, void (*on_end)(struct listener *listener));
 
 /* Stops accepting and closes the descriptor. Clients in the queue are refused, unless another
  * process has the socket too. Does nothing to a closed one. */

@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum {
 	HTTP_CLIENTS = 32,
@@ -61,12 +60,17 @@ static int take_socket(
 /* Its clients go on. */
 static void close_socket(struct admin_listener *listener)
 {
+	bool has_file = listener->addr.any.sa_family == AF_UNIX && !listener->is_passed &&
+			!listener->admin->is_handed_over;
+
 	if (!listener_is_open(&listener->listener))
 		return;
+	if (has_file)
+		net_listen_end(listener->listener.watch.fd, false);
 	listener_close(&listener->listener);
-	if (listener->addr.any.sa_family == AF_UNIX && !listener->is_passed &&
-	    !listener->admin->is_handed_over)
-		unlink(listener->addr.path.sun_path);
+	/* The path may be another process's by now. */
+	if (has_file)
+		net_remove_stale(&listener->addr);
 }
 
 /* Opens, closes or leaves it, so that it is as `listen` says (NULL: closed). */

@@ -345,14 +345,28 @@ static void on_stop_due(struct timer *timer)
 	stop_now(daemon);
 }
 
+static bool is_drained(const struct daemon *daemon)
+{
+	return daemon->proxy.draining && daemon->proxy.sessions.slab.in_use == 0 &&
+	       listeners_have_ended(&daemon->listeners);
+}
+
 static void on_session_end(struct sessions *sessions)
 {
 	struct daemon *daemon = container_of(sessions, struct daemon, proxy.sessions);
 
-	if (daemon->proxy.draining && sessions->slab.in_use == 0)
+	if (is_drained(daemon))
 		loop_stop(daemon->loop);
 	else
 		listeners_resume(&daemon->listeners);
+}
+
+static void on_listeners_ended(struct listeners *listeners)
+{
+	struct daemon *daemon = container_of(listeners, struct daemon, listeners);
+
+	if (is_drained(daemon))
+		loop_stop(daemon->loop);
 }
 
 /* Accepts no more clients; ends when the present ones are served or the time limit is over. */
@@ -362,13 +376,13 @@ static void drain(struct daemon *daemon)
 
 	give_up_reload(daemon, "the process stops");
 	upgrade_finish(&daemon->upgrade);
-	listeners_close(&daemon->listeners);
+	listeners_end(&daemon->listeners);
 	log_info("stopping: %zu connections to finish", daemon->proxy.sessions.slab.in_use);
 	proxy_drain(&daemon->proxy);
 	notify_say_stopping(&daemon->notify, limit_us);
 	timer_arm(
 	    loop_timers(daemon->loop), &daemon->stop_timer, loop_now_us(daemon->loop) + limit_us);
-	if (daemon->proxy.sessions.slab.in_use == 0)
+	if (is_drained(daemon))
 		loop_stop(daemon->loop);
 }
 
@@ -620,6 +634,7 @@ static bool start_service(struct daemon *daemon, struct config *config)
 	daemon->upgrade.on_ready = on_successor_ready;
 	daemon->upgrade.on_released = on_predecessor_gone;
 	listeners_init(&daemon->listeners, &daemon->proxy.sessions, &daemon->passed);
+	daemon->listeners.on_ended = on_listeners_ended;
 	return true;
 }
 

@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <utlist.h>
 
 enum { BACKLOG = 4096 };
 
 struct listeners_entry {
 	struct listener listener;
+	struct listeners *listeners;
 	struct net_addr addr; /* as configured; of an adopted one, as bound */
 	const char *adopted;  /* the name of a supervisor's socket; NULL: rondo opened it */
 	bool is_wanted;       /* by the configuration being applied */
@@ -46,6 +46,7 @@ static int add(
 		free(entry);
 		return error;
 	}
+	entry->listeners = listeners;
 	entry->addr = *addr;
 	entry->adopted = adopted;
 	entry->is_wanted = entry->is_new = true;
@@ -53,19 +54,31 @@ static int add(
 	return 0;
 }
 
-static void close_entry(struct listeners *listeners, struct listeners_entry *entry)
+static void on_end(struct listener *listener)
 {
-	bool is_last = !entry->adopted && !listeners->is_handed_over;
+	struct listeners_entry *entry = container_of(listener, struct listeners_entry, listener);
+	struct listeners *listeners = entry->listeners;
 
+	LL_DELETE(listeners->ending, entry);
+	free(entry);
+	if (!listeners->ending)
+		listeners->on_ended(listeners);
+}
+
+static void end_entry(struct listeners *listeners, struct listeners_entry *entry)
+{
 	LL_DELETE(listeners->first, entry);
 	/* Other processes go on accepting from the same queue, if there are any; else the queue is
 	 * lost with the socket. */
-	if (is_last)
-		listener_accept_all(&entry->listener);
-	listener_close(&entry->listener);
-	if (is_last && entry->addr.any.sa_family == AF_UNIX)
-		unlink(entry->addr.path.sun_path);
-	free(entry);
+	if (entry->adopted || listeners->is_handed_over) {
+		listener_close(&entry->listener);
+		free(entry);
+		return;
+	}
+	LL_APPEND(listeners->ending, entry);
+	listener_end(&entry->listener, listeners->share_port, on_end);
+	if (entry->addr.any.sa_family == AF_UNIX)
+		net_remove_stale(&entry->addr);
 }
 
 /* ---- sockets of a supervisor */
@@ -138,19 +151,28 @@ static struct listeners_entry *find(const struct listeners *listeners, const str
 	return NULL;
 }
 
+/* Lets other sockets bind to the port of this one, or no longer, if it prevents `addr`. */
+static size_t share_if_in_the_way(
+    const struct listeners_entry *entry, const struct net_addr *addr, bool on)
+{
+	if (!overlap(&entry->addr, addr))
+		return 0;
+	net_share_port(entry->listener.watch.fd, on);
+	return 1;
+}
+
 /* While `on`, the ports of sockets that are about to be closed, and that prevent `addr`, may be
  * bound again. Returns how many such sockets there are. */
 static size_t share_unwanted(struct listeners *listeners, const struct net_addr *addr, bool on)
 {
-	struct listeners_entry *entry;
+	const struct listeners_entry *entry;
 	size_t count = 0;
 
-	LL_FOREACH (listeners->first, entry) {
-		if (entry->is_wanted || !overlap(&entry->addr, addr))
-			continue;
-		net_share_port(entry->listener.watch.fd, on);
-		count++;
-	}
+	LL_FOREACH (listeners->first, entry)
+		if (!entry->is_wanted)
+			count += share_if_in_the_way(entry, addr, on);
+	LL_FOREACH (listeners->ending, entry)
+		count += share_if_in_the_way(entry, addr, on);
 	return count;
 }
 
@@ -218,7 +240,7 @@ static void close_new(struct listeners *listeners)
 
 	LL_FOREACH_SAFE (listeners->first, entry, next)
 		if (entry->is_new)
-			close_entry(listeners, entry);
+			end_entry(listeners, entry);
 }
 
 bool listeners_prepare(struct listeners *listeners, const struct config *config)
@@ -249,7 +271,7 @@ void listeners_commit(struct listeners *listeners)
 
 	LL_FOREACH_SAFE (listeners->first, entry, next)
 		if (!entry->is_wanted && !entry->adopted)
-			close_entry(listeners, entry);
+			end_entry(listeners, entry);
 }
 
 /* ---- all of them */
@@ -260,12 +282,26 @@ void listeners_resume(struct listeners *listeners)
 
 	LL_FOREACH (listeners->first, entry)
 		listener_resume(&entry->listener);
+	LL_FOREACH (listeners->ending, entry)
+		listener_resume(&entry->listener);
+}
+
+void listeners_end(struct listeners *listeners)
+{
+	while (listeners->first)
+		end_entry(listeners, listeners->first);
 }
 
 void listeners_close(struct listeners *listeners)
 {
-	while (listeners->first)
-		close_entry(listeners, listeners->first);
+	struct listeners_entry *entry, *next;
+
+	listeners_end(listeners);
+	LL_FOREACH_SAFE (listeners->ending, entry, next) {
+		listener_close(&entry->listener);
+		free(entry);
+	}
+	listeners->ending = NULL;
 }
 
 size_t listeners_list(

@@ -3,8 +3,8 @@
  *
  * One listener for each `listen` of the running configuration. A new configuration is applied in
  * two steps: first everything it adds is opened, which can fail and then leaves all as it was; then
- * what it does not list is closed. Before a socket closes, the connections in its queue are
- * accepted.
+ * what it does not list is closed. A socket that closes refuses new connections at once, and stays
+ * for the moment that it takes to accept those in its queue; nothing waits for that.
  *
  * Sockets that a supervisor passed at the start (passed_sockets) stay open for the life of the
  * process, whatever `listen` says, since clients can connect to them as long as the supervisor
@@ -24,6 +24,9 @@ struct listeners {
 	struct sessions *sessions; /* of the clients */
 	struct passed_sockets *passed;
 	struct listeners_entry *first;
+	struct listeners_entry *ending; /* closed as soon as their queues are empty */
+	/* The last one of those that were ending has closed. */
+	void (*on_ended)(struct listeners *listeners);
 	bool share_port;     /* other processes listen on the same ports (RONDO_REUSE_PORT=1) */
 	bool has_adopted;    /* the supervisor's sockets were taken over */
 	bool is_handed_over; /* a successor listens on the same sockets */
@@ -43,7 +46,16 @@ void listeners_commit(struct listeners *listeners);
 /* There is room for connections again. */
 void listeners_resume(struct listeners *listeners);
 
-/* Accepts the waiting connections, if no other process will do it, and closes all sockets. */
+/* Lets nobody more in, and closes each socket when the connections in its queue are accepted; at
+ * once where another process accepts them. */
+void listeners_end(struct listeners *listeners);
+
+static inline bool listeners_have_ended(const struct listeners *listeners)
+{
+	return !listeners->first && !listeners->ending;
+}
+
+/* Closes all sockets, whoever waits. */
 void listeners_close(struct listeners *listeners);
 
 /* Lists the sockets for a successor, at most `size`. Returns their number. */

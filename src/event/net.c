@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,8 +40,7 @@ static int set_listener_options(int fd, int family, const struct net_listen_opti
 	return error;
 }
 
-/* Removes a Unix socket file on which no process listens; leaves any other file of that name. */
-static bool remove_stale(const struct net_addr *addr)
+bool net_remove_stale(const struct net_addr *addr)
 {
 	struct stat status;
 	bool connecting;
@@ -61,7 +60,7 @@ static int bind_addr(int fd, const struct net_addr *addr)
 	if (bind(fd, &addr->any, addr->len) == 0)
 		return 0;
 	if (errno == EADDRINUSE && addr->any.sa_family == AF_UNIX) {
-		if (remove_stale(addr) && bind(fd, &addr->any, addr->len) == 0)
+		if (net_remove_stale(addr) && bind(fd, &addr->any, addr->len) == 0)
 			return 0;
 		return -EADDRINUSE;
 	}
@@ -124,7 +123,8 @@ int net_listen_inherited(int fd)
 	return 0;
 }
 
-void net_listen_hold(int fd)
+/* Ignores whoever wants to connect, but not the last packet of a handshake under way. */
+static int ignore_new(int fd)
 {
 	/* Drops packets with the flag SYN, in byte 13 of the TCP header. */
 	struct sock_filter steps[] = {
@@ -135,14 +135,29 @@ void net_listen_hold(int fd)
 	};
 	struct sock_fprog filter = {.len = sizeof(steps) / sizeof(*steps), .filter = steps};
 
-	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) ? -errno : 0;
 }
 
-bool net_listen_wait(int fd, int ms)
+/* No packet comes from this interface: for new clients there is no listening socket any more. */
+static int refuse_new(int fd)
 {
-	struct pollfd waiting = {.fd = fd, .events = POLLIN};
+	return set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, INT_MAX);
+}
 
-	return poll(&waiting, 1, ms) > 0;
+int net_listen_end(int fd, bool is_shared)
+{
+	int family;
+	int error = get_option(fd, SOL_SOCKET, SO_DOMAIN, &family);
+
+	if (error)
+		return error;
+	if (family == AF_UNIX)
+		return shutdown(fd, SHUT_RD) ? -errno : 0;
+	/* The kernel would choose a socket of a shared port whatever its interface is. Before Linux
+	 * 5.7 the interface cannot be set without privileges. */
+	if (is_shared || refuse_new(fd) < 0)
+		return ignore_new(fd);
+	return 0;
 }
 
 int net_share_port(int fd, bool on)

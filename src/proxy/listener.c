@@ -7,9 +7,8 @@
 
 enum { ACCEPTS_PER_EVENT = 64, PAUSE_US = 100 * 1000, WARN_US = 10 * 1000 * 1000 };
 
-/* How long a listener that is to be closed waits for handshakes under way. This blocks the whole
- * process. */
-enum { HANDSHAKE_MS = 20 };
+/* How long a listener that ends waits for handshakes under way. */
+enum { HANDSHAKE_US = 50 * 1000 };
 
 /* Until there is room again, or `due_us` at the latest. */
 static void pause_until(struct listener *listener, int64_t due_us)
@@ -45,7 +44,9 @@ static void pause_for_room(struct listener *listener)
 	struct sessions *sessions = listener->sessions;
 
 	sessions_make_room(sessions);
-	pause_until(listener, sessions->idle_gives_way ? after_pause_us(listener) : TIMER_NEVER);
+	pause_until(listener, sessions->idle_gives_way || listener->is_ending
+				  ? after_pause_us(listener)
+				  : TIMER_NEVER);
 }
 
 /* False when no more can be accepted now. */
@@ -70,24 +71,52 @@ static bool accept_one(struct listener *listener)
 	return true;
 }
 
+/* True when nobody waits any more. */
+static bool accept_some(struct listener *listener)
+{
+	/* Only here: that another client waits is known. */
+	if (sessions_are_full(listener->sessions)) {
+		pause_for_room(listener);
+		return false;
+	}
+	for (int i = 0; i < ACCEPTS_PER_EVENT; i++)
+		if (!accept_one(listener))
+			return !listener->paused && !sessions_are_full(listener->sessions);
+	return false;
+}
+
+/* The listener may be freed then. */
+static void go_on_ending(struct listener *listener)
+{
+	int64_t now_us = loop_now_us(listener->sessions->loop);
+
+	if (accept_some(listener) && now_us >= listener->ends_us) {
+		listener_close(listener);
+		listener->on_end(listener);
+	} else if (!listener->paused) {
+		timer_arm(loop_timers(listener->sessions->loop), &listener->timer,
+		    listener->ends_us > now_us ? listener->ends_us : now_us);
+	}
+}
+
 static void on_event(struct watch *watch, unsigned events)
 {
 	struct listener *listener = container_of(watch, struct listener, watch);
 
 	(void)events;
-	/* Only here: that another client waits is known. */
-	if (sessions_are_full(listener->sessions)) {
-		pause_for_room(listener);
-		return;
-	}
-	for (int i = 0; i < ACCEPTS_PER_EVENT; i++)
-		if (!accept_one(listener))
-			return;
+	if (listener->is_ending)
+		go_on_ending(listener);
+	else
+		accept_some(listener);
 }
 
 static void on_due(struct timer *timer)
 {
-	listener_resume(container_of(timer, struct listener, timer));
+	struct listener *listener = container_of(timer, struct listener, timer);
+
+	listener_resume(listener);
+	if (listener->is_ending)
+		go_on_ending(listener);
 }
 
 int listener_open(struct listener *listener, struct sessions *sessions, int fd)
@@ -99,16 +128,21 @@ int listener_open(struct listener *listener, struct sessions *sessions, int fd)
 	return error ? error : loop_watch(sessions->loop, &listener->watch, fd, LOOP_READ);
 }
 
-void listener_accept_all(struct listener *listener)
+void listener_end(
+    struct listener *listener, bool is_shared, void (*on_end)(struct listener *listener))
 {
-	/* Else a client that connects, or ends its handshake, between the last accept and the close
-	 * would be refused. */
-	net_listen_hold(listener->watch.fd);
-	for (size_t room = listener->sessions->slab.limit; room > 0; room--)
-		if (!accept_one(listener) &&
-		    (listener->paused || sessions_are_full(listener->sessions) ||
-			!net_listen_wait(listener->watch.fd, HANDSHAKE_MS)))
-			return;
+	int64_t now_us = loop_now_us(listener->sessions->loop);
+	bool has_handshakes = listener->addr.any.sa_family != AF_UNIX;
+
+	listener_resume(listener);
+	/* Should the kernel refuse this, clients are let in until it closes. */
+	net_listen_end(listener->watch.fd, is_shared);
+	listener->is_ending = true;
+	listener->on_end = on_end;
+	listener->ends_us = now_us + (has_handshakes ? HANDSHAKE_US : 0);
+	if (!accept_some(listener) && listener->paused)
+		return;
+	timer_arm(loop_timers(listener->sessions->loop), &listener->timer, listener->ends_us);
 }
 
 void listener_close(struct listener *listener)
@@ -128,6 +162,9 @@ void listener_resume(struct listener *listener)
 		return;
 	listener->paused = false;
 	timer_cancel(&listener->timer);
+	if (listener->is_ending)
+		timer_arm(loop_timers(listener->sessions->loop), &listener->timer,
+		    loop_now_us(listener->sessions->loop));
 	/* Should the kernel have no room for it, the pause goes on. */
 	if (loop_want(listener->sessions->loop, &listener->watch, LOOP_READ) < 0)
 		pause_until(listener, after_pause_us(listener));

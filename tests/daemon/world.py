@@ -23,9 +23,11 @@ class World:
         return os.path.join(self.directory.name, name)
 
     def configure(self, text="", backends=None, listen=LOCAL, connections=1000):
-        """Writes rondo.conf and answers its path."""
+        """Writes rondo.conf and answers its path. `listen` is an address, or a list of them."""
+        if isinstance(listen, list):
+            listen = '", "'.join(listen)
         urls = ", ".join(f'"{url}"' for url in backends or [self.backend.url])
-        listen_line = f'listen = "{listen}";\n' if listen else ""
+        listen_line = f'listen = [ "{listen}" ];\n' if listen else ""
         write_config(self.path("rondo.conf"),
                      f"{listen_line}backends = ( {urls} );\nlimits = {{ connections = {connections}; }};\n{text}")
         return self.path("rondo.conf")

@@ -27,6 +27,7 @@ struct descriptor {
 	/* Of a listener. */
 	struct channel *first, **last;
 	size_t waiting, backlog;
+	bool is_ended;
 };
 
 struct net_world net_world;
@@ -267,7 +268,8 @@ bool net_dial(int listener, struct channel *channel)
 {
 	struct descriptor *descriptor = &net.table[listener];
 
-	if (descriptor->kind != LISTENER || descriptor->waiting >= descriptor->backlog)
+	if (descriptor->kind != LISTENER || descriptor->is_ended ||
+	    descriptor->waiting >= descriptor->backlog)
 		return false;
 	channel->next = NULL;
 	*descriptor->last = channel;
@@ -566,15 +568,16 @@ int net_listen_inherited(int fd)
 	return net_is_open(fd) ? 0 : -ENOTSOCK;
 }
 
-/* Nobody dials while a listener is being closed. */
-void net_listen_hold(int fd)
+int net_listen_end(int fd, bool is_shared)
 {
-	(void)fd;
+	(void)is_shared;
+	find(fd, LISTENER)->is_ended = true;
+	return 0;
 }
 
-bool net_listen_wait(int fd, int ms)
+bool net_remove_stale(const struct net_addr *addr)
 {
-	(void)fd, (void)ms;
+	(void)addr;
 	return false;
 }
 

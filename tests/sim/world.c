@@ -229,12 +229,26 @@ static void on_backend_change(struct backend *backend, void *context)
 	loop_at_end_of_turn(world.loop, &world.check_task);
 }
 
+static bool is_drained(void)
+{
+	return world.is_draining && world.proxy.sessions.slab.in_use == 0 &&
+	       !listener_is_open(&world.listener);
+}
+
 static void on_session_end(struct sessions *sessions)
 {
-	if (world.is_draining && sessions->slab.in_use == 0)
+	(void)sessions;
+	if (is_drained())
 		timer_arm(channel_peers(), &world.end, trace_now_us());
 	else
 		listener_resume(&world.listener);
+}
+
+static void on_listener_end(struct listener *listener)
+{
+	(void)listener;
+	if (is_drained())
+		timer_arm(channel_peers(), &world.end, trace_now_us());
 }
 
 static struct backend *create_backend(struct server *server)
@@ -455,13 +469,12 @@ static void drain(void)
 	world.is_draining = true;
 	trace("rondo drains", 0, 0, 0);
 	if (dice_chance(&world.dice, 5000))
-		listener_accept_all(&world.listener);
-	listener_close(&world.listener);
+		listener_end(&world.listener, false, on_listener_end);
+	else
+		listener_close(&world.listener);
 	proxy_drain(&world.proxy);
 	timer_arm(channel_peers(), &world.end,
-	    trace_now_us() + (world.proxy.sessions.slab.in_use
-				     ? world.rules[world.rules_now].timeouts.drain_us
-				     : 0));
+	    trace_now_us() + (is_drained() ? 0 : world.rules[world.rules_now].timeouts.drain_us));
 }
 
 /* One freezes, or all at the same time, which thaw together or one after the other. */
@@ -527,8 +540,7 @@ static void on_end_due(struct timer *timer)
 	if (!world.is_ending) {
 		world.is_ending = true;
 		trace("the world ends", 0, 0, 0);
-		if (!world.is_draining)
-			listener_close(&world.listener);
+		listener_close(&world.listener);
 		clients_dismiss();
 		sessions_abort(&world.proxy.sessions);
 		timer_arm(channel_peers(), timer, trace_now_us() + 1);

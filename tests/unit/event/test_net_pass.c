@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -89,33 +91,84 @@ static void a_port_is_shared_only_by_those_who_say_so(void **state)
 	assert_true(net_share_port(first, true) < 0);
 }
 
-static void a_listener_on_hold_gives_whom_it_has_and_lets_nobody_in(void **state)
+/* Whom it has, `before`, is a connection like any other; nobody else comes. */
+static void check_last_one(int listener, int before)
 {
 	struct net_addr peer;
+	int accepted = net_accept(listener, &peer);
+
+	assert_true(accepted >= 0);
+	assert_true(net_accept(listener, &peer) < 0);
+	assert_int_equal(send(before, "x", 1, 0), 1);
+	assert_false(net_is_quiet(accepted));
+	close(accepted);
+	close(before);
+}
+
+static void a_listener_that_ends_gives_whom_it_has_and_refuses_new_ones(void **state)
+{
 	int listener = listen_anywhere();
 	struct net_addr addr = local_addr(listener);
 	bool connecting;
 	int before = net_connect(&addr, &connecting);
-	int after, accepted;
+	int after;
 
 	(void)state;
-	assert_true(net_listen_wait(listener, 0));
-	net_listen_hold(listener);
+	assert_int_equal(net_listen_end(listener, false), 0);
+	after = net_connect(&addr, &connecting);
+	assert_true(
+	    after < 0 ? after == -ECONNREFUSED : net_connect_result(after) == -ECONNREFUSED);
+	if (after >= 0)
+		close(after);
+	check_last_one(listener, before);
+	close(listener);
+	assert_int_equal(net_listen_end(listener, false), -EBADF);
+}
+
+static void a_listener_that_ends_on_a_shared_port_ignores_new_ones(void **state)
+{
+	int listener = listen_anywhere();
+	struct net_addr addr = local_addr(listener);
+	bool connecting;
+	int before = net_connect(&addr, &connecting);
+	int after;
+
+	(void)state;
+	assert_int_equal(net_listen_end(listener, true), 0);
 	after = net_connect(&addr, &connecting);
 	assert_true(after >= 0);
 	assert_true(connecting);
-	accepted = net_accept(listener, &peer);
-	assert_true(accepted >= 0);
-	assert_int_equal(net_accept(listener, &peer), -EAGAIN);
-	assert_false(net_listen_wait(listener, 0));
-	/* What was let in before is a connection like any other. */
-	assert_int_equal(send(before, "x", 1, 0), 1);
-	assert_false(net_is_quiet(accepted));
+	check_last_one(listener, before);
 	assert_int_equal(net_connect_result(after), 0);
-	close(accepted);
-	close(before);
 	close(after);
 	close(listener);
+}
+
+static void a_unix_listener_that_ends_leaves_its_path_to_others(void **state)
+{
+	char path[] = "/tmp/rondo-test-XXXXXX";
+	struct net_addr addr;
+	bool connecting;
+	int listener, before, other;
+
+	assert_non_null(mkdtemp(path));
+	(void)state;
+	char file[sizeof(path) + 2];
+	snprintf(file, sizeof(file), "%s/s", path);
+	assert_true(net_addr_from_path(&addr, str_from(file)));
+	listener = net_listen(&addr, &usual);
+	assert_true(listener >= 0);
+	before = net_connect(&addr, &connecting);
+	assert_int_equal(net_listen_end(listener, false), 0);
+	assert_int_equal(net_connect(&addr, &connecting), -ECONNREFUSED);
+	check_last_one(listener, before);
+	other = net_listen(&addr, &usual);
+	assert_true(other >= 0);
+	close(listener);
+	assert_false(net_remove_stale(&addr));
+	close(other);
+	assert_true(net_remove_stale(&addr));
+	rmdir(path);
 }
 
 static void a_datagram_arrives_whole_or_not_at_all(void **state)
@@ -149,7 +202,9 @@ int main(void)
 	    cmocka_unit_test(an_inherited_listener_neither_blocks_nor_is_passed_on),
 	    cmocka_unit_test(what_does_not_listen_for_streams_is_not_inherited),
 	    cmocka_unit_test(a_port_is_shared_only_by_those_who_say_so),
-	    cmocka_unit_test(a_listener_on_hold_gives_whom_it_has_and_lets_nobody_in),
+	    cmocka_unit_test(a_listener_that_ends_gives_whom_it_has_and_refuses_new_ones),
+	    cmocka_unit_test(a_listener_that_ends_on_a_shared_port_ignores_new_ones),
+	    cmocka_unit_test(a_unix_listener_that_ends_leaves_its_path_to_others),
 	    cmocka_unit_test(a_datagram_arrives_whole_or_not_at_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,7 @@ struct stage {
 	size_t served_count;
 	size_t requests; /* begun and not over */
 	size_t due, broken, aborted;
-	bool has_no_memory;
+	bool has_no_memory, has_ended;
 	int accept_error; /* of the next net_accept; 0 = none */
 };
 
@@ -513,13 +513,21 @@ static void out_of_descriptors_accepting_pauses_and_goes_on(void **state)
 	assert_int_equal(stage.sessions.accept_pauses, 1);
 }
 
+static void on_end(struct listener *listener)
+{
+	assert_ptr_equal(listener, &stage.listener);
+	stage.has_ended = true;
+}
+
 static void all_who_wait_are_accepted_before_a_listener_closes(void **state)
 {
 	(void)state;
 	for (int i = 0; i < CLIENTS; i++)
 		say(join(), "k");
-	listener_accept_all(&stage.listener);
-	listener_close(&stage.listener);
+	stage.sessions.slab.limit = CLIENTS + 1;
+	listener_end(&stage.listener, false, on_end);
+	assert_true(listener_is_open(&stage.listener));
+	UNTIL(stage.has_ended);
 	assert_false(listener_is_open(&stage.listener));
 	assert_int_equal(stage.sessions.accepted, CLIENTS);
 	for (size_t i = 0; i < CLIENTS; i++)

@@ -1,0 +1,135 @@
+"""Reloads and stops while clients come: what is taken over, what is given up, and that nobody waits for it.
+
+    test_changes.py RONDO [NAME...]
+
+Runs every test whose name contains one of NAME, or all.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True  # the source directory stays as it is
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+from clients import Client, ask, request  # noqa: E402
+from ports import free_port  # noqa: E402
+from world import run_tests  # noqa: E402
+
+
+def longest_turn(port):
+    """Seconds, of the last ones."""
+    text = ask(port, "/metrics", host="127.0.0.1")[2].decode()
+    return float(text.split("\nrondo_loop_lag_seconds ")[1].split("\n")[0])
+
+
+def admin_at(port):
+    return f'admin = {{ http = "127.0.0.1:{port}"; socket = ""; }};\n'
+
+
+# ---- addresses that are given up
+
+
+def test_after_a_term_a_new_client_is_refused_at_once(world):
+    with world.start() as daemon:
+        client = Client(daemon)
+        client.send(request("/hold"))
+        world.backend.held.acquire()
+        daemon.signal(signal.SIGTERM)
+        refused = 0
+        while refused < 10:
+            began = time.monotonic()
+            try:
+                socket.create_connection(("127.0.0.1", daemon.port), 10).close()
+            except ConnectionRefusedError:
+                refused += 1
+            took = time.monotonic() - began
+            assert took < 0.5, f"connecting took {took:.3f} s"
+        world.backend.release()
+        assert client.receive()[0] == 200
+        assert daemon.wait_exit() == 0
+
+
+@contextlib.contextmanager
+def connecting(path):
+    """A client that connects to a Unix socket every few milliseconds."""
+    over = threading.Event()
+
+    def connect():
+        while not over.wait(0.005):
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_unix_socket_that_is_given_up_under_load_stops_nobody(world):
+    path, port, kept = world.path("busy"), free_port(), f"127.0.0.1:{free_port()}"
+    with world.start(admin_at(port), listen=[kept, f"unix:{path}"]) as daemon:
+        with connecting(path):
+            world.configure(admin_at(port), listen=kept)
+            daemon.reload()
+            assert ask(daemon)[0] == 200
+            lag = longest_turn(port)
+        assert lag < 0.5, f"one turn took {lag} s"
+        assert not os.path.exists(path)
+
+
+def test_a_hundred_addresses_that_are_given_up_stop_nobody(world):
+    port, admin = free_port(), free_port()
+    addresses = [f"127.0.0.{number}:{port}" for number in range(1, 101)]
+    with world.start(admin_at(admin), listen=addresses) as daemon:
+        world.configure(admin_at(admin), listen=addresses[0])
+        daemon.reload()
+        lag = longest_turn(admin)
+        assert lag < 0.5, f"one turn took {lag} s"
+        assert ask(daemon)[0] == 200
+
+
+def test_an_address_that_is_given_up_may_be_taken_again_at_once(world):
+    port, other = free_port(), f"127.0.0.1:{free_port()}"
+    with world.start(listen=f"127.0.0.1:{port}") as daemon:
+        for _ in range(3):
+            world.configure(listen=other)
+            daemon.reload()
+            world.configure(listen=f"127.0.0.1:{port}")
+            daemon.reload()
+            assert ask(port)[0] == 200
+
+
+def check_leaves_alone(path, daemon):
+    """Another process takes the path over; rondo stops."""
+    os.unlink(path)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(path)
+        other.listen()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait_exit() == 0
+        assert os.path.exists(path), "the socket of another process was removed"
+
+
+def test_a_stop_leaves_a_unix_socket_that_is_another_processes(world):
+    path = world.path("clients")
+    with world.start(listen=f"unix:{path}") as daemon:
+        check_leaves_alone(path, daemon)
+
+
+def test_a_stop_leaves_an_admin_socket_that_is_another_processes(world):
+    path = world.path("admin")
+    with world.start(f'admin = {{ socket = "{path}"; }};\n') as daemon:
+        check_leaves_alone(path, daemon)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(__doc__, globals()))
