@@ -2,7 +2,7 @@
 """usage: run_real.py RONDO
 
 rondo between programs that people use: nginx, uvicorn with FastAPI and websockets behind it, curl,
-wrk, ab, Python's http.client and the docker client in front of it. What is not installed is skipped. Ends with
+wrk, ab, Python's http.client and the docker client in front of it, curl also with NTLM. What is not installed is skipped. Ends with
 "N passed, N failed".
 """
 
@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import containers  # noqa: E402
 import files  # noqa: E402
+import logins  # noqa: E402
 import ring  # noqa: E402
 import servers  # noqa: E402
 import tunnel  # noqa: E402
@@ -99,6 +100,8 @@ def main():
         tunnel.play(binary, report)
     else:
         report.skip("websockets", "needs python3-websockets for " + sys.executable)
+    if servers.find("curl"):
+        logins.play(binary, report)
     if servers.find("docker"):
         containers.play(binary, report)
     else:
