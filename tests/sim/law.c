@@ -39,6 +39,7 @@ static struct {
 	struct given *moving;
 	uint64_t tokens, moved; /* what has come in, in hundredths, and requests that moved */
 	int last_picked;        /* position in the ring; -1 = none yet */
+	bool was_busy;          /* a request was in flight at a pick */
 	uint64_t picks[SERVERS], pick_count;
 	uint64_t denied; /* second sendings that the budget did not allow */
 } law;
@@ -54,6 +55,7 @@ void law_start(void)
 	law.second = trace_now_us() / 1000000;
 	law.granted = 0;
 	law.last_picked = -1;
+	law.was_busy = false;
 	law.pick_count = law.denied = 0;
 	law.tokens = law.moved = 0;
 	law.moving = NULL;
@@ -250,6 +252,63 @@ static void check_turns(const struct ring *ring, const struct backend *picked)
 	}
 }
 
+/* In thousandths: a tenth when it came back, and all of it after slow_start. */
+static int64_t weight_of(const struct ring *ring, const struct backend *backend, int64_t now_us)
+{
+	int64_t weight = (int64_t)backend->weight * 1000, ramp_us = ring->options.slow_start_us;
+	int64_t since_us = now_us - backend->ramp_from_us;
+
+	if (backend->ramp_from_us == 0 || since_us >= ramp_us)
+		return weight;
+	return weight * (10 + 90 * since_us / ramp_us) / 100;
+}
+
+/* least_requests: nobody who could be asked has fewer requests in flight for its weight. Who shows whether he answers
+ * is asked without regard to that. */
+static void check_lightest(
+    const struct asking *asking, const struct backend *picked, int64_t now_us)
+{
+	if (picked->state != BACKEND_UP || asking->is_silent)
+		return;
+	for (size_t i = 0; i < asking->ring->count; i++) {
+		const struct backend *other = asking->ring->backends[i];
+
+		if (!is_free(other, asking) || other->state != BACKEND_UP ||
+		    is_passed_over(other, asking) ||
+		    other->options.backup != picked->options.backup)
+			continue;
+		check("who has the fewest requests in flight for its weight is asked",
+		    picked->active * weight_of(asking->ring, other, now_us) <=
+			other->active * weight_of(asking->ring, picked, now_us),
+		    "%s with %u, not %s with %u", picked->name, picked->active, other->name,
+		    other->active);
+	}
+}
+
+/* Of those who have as few, the next of the list is asked; where nothing was ever in flight, turns are those of round
+ * robin. For worlds where nothing goes wrong. */
+static void check_turns_of_lightest(const struct ring *ring, const struct backend *picked)
+{
+	bool is_equal = true;
+	size_t at;
+
+	for (size_t i = 0; i < ring->count; i++) {
+		is_equal &= ring->backends[i]->weight == ring->backends[0]->weight;
+		law.was_busy |= ring->backends[i]->active > 0;
+	}
+	if (!law.was_busy) {
+		check_turns(ring, picked);
+		return;
+	}
+	for (at = (size_t)(law.last_picked + 1) % ring->count; ring->backends[at] != picked;
+	     at = (at + 1) % ring->count)
+		check("of those with the fewest requests in flight the next is asked",
+		    !is_equal || ring->backends[at]->active > picked->active,
+		    "%s, not %s: both have %u", picked->name, ring->backends[at]->name,
+		    picked->active);
+	law.last_picked = (int)at;
+}
+
 /* Is another in turn, whom nothing speaks against? */
 static bool has_sound(const struct asking *asking, const struct backend *picked)
 {
@@ -279,7 +338,7 @@ static void check_look(const struct asking *asking, const struct backend *picked
 	server->looked_us = now_us;
 }
 
-static void check_picked(const struct asking *asking, const struct backend *picked)
+static void check_picked(const struct asking *asking, const struct backend *picked, int64_t now_us)
 {
 	const struct ring *ring = asking->ring;
 
@@ -289,6 +348,11 @@ static void check_picked(const struct asking *asking, const struct backend *pick
 	    "%s", picked->name);
 	if (world.profile.calm && ring->options.balance == RING_ROUND_ROBIN)
 		check_turns(ring, picked);
+	if (ring->options.balance != RING_LEAST_REQUESTS)
+		return;
+	check_lightest(asking, picked, now_us);
+	if (world.profile.calm)
+		check_turns_of_lightest(ring, picked);
 }
 
 /* All tries together have so much time, from the first pick or from when the content was sent for the first time. */
@@ -369,7 +433,7 @@ enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_requ
 	    "who is up is asked first", !better, "%s was passed over", better ? better->name : "");
 	if (picked) {
 		asking.is_silent = backend_is_silent(tries[count].backend, request->seen_us);
-		check_picked(&asking, picked);
+		check_picked(&asking, picked, now_us);
 	}
 	if (count > 0) {
 		check_deadline(given, now_us);

@@ -169,7 +169,7 @@ static void choose_ring_options(void)
 	struct dice *dice = &world.dice;
 
 	world.ring.options = (struct ring_options){
-	    .balance = dice_chance(dice, 7000) ? RING_ROUND_ROBIN : RING_ADAPTIVE,
+	    .balance = dice_chance(dice, 5000) ? RING_ROUND_ROBIN : dice_below(dice, RING_BALANCES),
 	    .retry_window_us = dice_skewed(dice, 10 * MS, 10 * SECOND),
 	    .slow_start_us = dice_chance(dice, 7000) ? 0 : dice_skewed(dice, 10 * MS, 5 * SECOND),
 	};
