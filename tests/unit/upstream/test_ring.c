@@ -348,6 +348,67 @@ static void who_is_asked_depends_on_state(void **state)
 	}
 }
 
+static size_t count_words(const char *text)
+{
+	size_t count = 1;
+
+	while ((text = strchr(text, ' ')) && *text++)
+		count++;
+	return count;
+}
+
+/* What one request gets that may wait: before it has waited, and after. */
+static void a_request_that_may_wait_is_not_sent_where_it_can_only_fail(void **state)
+{
+	static const struct {
+		const char *states;
+		char before, after;
+	} cases[] = {
+	    {"U H S", 'a', 'a'},
+	    {"T H S", 'a', 'a'},
+	    /* a trial under way is waited for; those that are down are tried once, before the wait */
+	    {"t", '-', '-'},
+	    {"t S H", 'b', '-'},
+	    {"t H", 'b', '-'},
+	    {"t ~H", '-', '-'},
+	    {"#U t", '!', '!'},
+	    {"#U S", 'b', '!'},
+	    {"D N", '-', '-'},
+	    /* one that was tried, and has come up since */
+	    {"~U", '-', '-'},
+	    {"^T", '-', 'a'},
+	    {"^t", '-', '-'},
+	    {"^H ^S", '-', '-'},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		for (int has_waited = 0; has_waited < 2; has_waited++) {
+			struct fleet fleet;
+			struct try_record tries[4];
+			char wanted = has_waited ? cases[i].after : cases[i].before;
+
+			fleet_init(&fleet, count_words(cases[i].states), NULL);
+			size_t count = fleet_arrange(&fleet, cases[i].states, tries);
+			const struct ring_request request = {.tries = tries,
+			    .count = count,
+			    .may_wait = true,
+			    .has_waited = has_waited,
+			    .now_us = 5 * S,
+			    .seen_us = 5 * S};
+			enum ring_pick_result result = ring_pick(&fleet.ring, &request);
+			char got = result == RING_ALL_FULL ? '!' : '-';
+
+			if (result == RING_PICKED)
+				got = tries[count].backend->name[0];
+			if (got != wanted)
+				fail_msg("\"%s\", %s: %c, not %c", cases[i].states,
+				    has_waited ? "after" : "before", got, wanted);
+			fleet_release(&fleet);
+		}
+	}
+}
+
 static void usable_is_who_can_be_hoped_for(void **state)
 {
 	static const struct {
@@ -634,6 +695,7 @@ int main(void)
 	    cmocka_unit_test(a_request_gets_no_backend_twice),
 	    cmocka_unit_test(a_try_tells_how_its_backend_stood),
 	    cmocka_unit_test(who_is_asked_depends_on_state),
+	    cmocka_unit_test(a_request_that_may_wait_is_not_sent_where_it_can_only_fail),
 	    cmocka_unit_test(usable_is_who_can_be_hoped_for),
 	    cmocka_unit_test(slow_start_ramps_from_a_tenth),
 	    cmocka_unit_test(a_ramp_grows_into_the_plain_round),
