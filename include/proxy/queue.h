@@ -63,9 +63,10 @@ struct queue {
 	struct loop *loop;
 	struct ring *ring;
 	struct backend_env *env;
-	struct waiter *first; /* utlist DL, in the order of tickets */
+	/* utlist DL, in the order of tickets: those without tries, who can all be served by the
+	 * same backends, and the others. */
+	struct waiter *fresh, *tried;
 	size_t count;
-	size_t tried;     /* waiters among them that have made tries */
 	uint64_t tickets; /* given out so far */
 	unsigned allowed; /* so many are let in at the next look */
 	struct timer timer;
@@ -82,6 +83,9 @@ bool queue_join(struct queue *queue, struct waiter *waiter, unsigned length);
 /* The wait is over, before on_over was called, for this reason. Does nothing to one that does not
  * wait. */
 void queue_leave(struct queue *queue, struct waiter *waiter, enum queue_result result);
+
+/* The one that has waited longest; NULL when nobody waits. */
+const struct waiter *queue_first(const struct queue *queue);
 
 /* How long the first one has waited, in microseconds; 0 when nobody waits. */
 int64_t queue_longest_us(const struct queue *queue);

@@ -863,7 +863,10 @@ static bool begin_attempt(struct exchange *exchange)
 /* Those that wait come first, unless it comes from among them. */
 static bool is_behind_others(const struct exchange *exchange)
 {
-	return exchange->with.proxy->queue.first && !exchange->is_let_in && may_wait(exchange);
+	const struct proxy *proxy = exchange->with.proxy;
+
+	return proxy->queue.count > 0 && !exchange->is_let_in && may_wait(exchange) &&
+	       ring_is_open(proxy->ring);
 }
 
 /* Begins an attempt at the backend whose connection belongs to the client, or else at the next one;

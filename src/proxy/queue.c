@@ -9,7 +9,7 @@ enum { LET_IN_AT_ONCE = 16 };
 /* Places that are given back let in more than they are, so that a long queue grows short. */
 enum { LET_IN_FOR_A_PLACE = 2 };
 
-/* When so many that have made tries find no backend, those behind them hardly find one either. */
+/* When so many with tries find no backend, the others with tries hardly find one either. */
 enum { REFUSALS_MAX = 16 };
 
 static const int64_t LET_IN_AGAIN_US = 10000; /* others could have been let in */
@@ -39,7 +39,7 @@ static void look_at(struct queue *queue, int64_t when_us)
 
 static void allow(struct queue *queue, unsigned more)
 {
-	if (!queue->first)
+	if (queue->count == 0)
 		return;
 	queue->allowed += more;
 	look_at(queue, now_us(queue));
@@ -57,25 +57,40 @@ static bool comes_before(const struct waiter *waiter, const struct waiter *other
 	return waiter->ticket < other->ticket;
 }
 
+static struct waiter **list_of(struct queue *queue, const struct waiter *waiter)
+{
+	return waiter->request.count == 0 ? &queue->fresh : &queue->tried;
+}
+
 /* At the end, but for one that comes back to its old place. */
 static void enlist(struct queue *queue, struct waiter *waiter)
 {
-	struct waiter *behind = queue->first;
+	struct waiter **list = list_of(queue, waiter);
+	struct waiter *behind = *list;
 
 	if (behind && comes_before(waiter, behind->prev)) {
 		while (comes_before(behind, waiter))
 			behind = behind->next;
-		DL_PREPEND_ELEM(queue->first, behind, waiter);
+		DL_PREPEND_ELEM(*list, behind, waiter);
 	} else {
-		DL_APPEND(queue->first, waiter);
+		DL_APPEND(*list, waiter);
 	}
 	queue->count++;
-	queue->tried += waiter->request.count > 0;
+}
+
+static struct waiter *first_of(struct waiter *fresh, struct waiter *tried)
+{
+	return !tried || (fresh && comes_before(fresh, tried)) ? fresh : tried;
+}
+
+const struct waiter *queue_first(const struct queue *queue)
+{
+	return first_of(queue->fresh, queue->tried);
 }
 
 static bool is_backend_sought(const struct queue *queue)
 {
-	return queue->first && ring_count_up(queue->ring) == 0;
+	return queue->count > 0 && ring_count_up(queue->ring) == 0;
 }
 
 static void seek(struct queue *queue)
@@ -113,15 +128,14 @@ void queue_leave(struct queue *queue, struct waiter *waiter, enum queue_result r
 	if (!waiter->is_waiting)
 		return;
 	int64_t took_us = now_us(queue) - waiter->since_us;
-	DL_DELETE(queue->first, waiter);
+	DL_DELETE(*list_of(queue, waiter), waiter);
 	queue->count--;
-	queue->tried -= waiter->request.count > 0;
 	waiter->is_waiting = false;
 	waiter->result = result;
 	waiter->waited_us += took_us;
 	queue->counters.results[result]++;
 	histogram_note(&queue->counters.waits, queue_wait_bounds_us, took_us, now_us(queue));
-	if (!queue->first)
+	if (queue->count == 0)
 		seek(queue);
 }
 
@@ -140,31 +154,23 @@ static bool can_be_served(const struct queue *queue, struct waiter *waiter)
 	return ring_preview(queue->ring, &waiter->request) == RING_PICKED;
 }
 
-/* Lets in those that can be served, in their order. Those without tries can all be served by the
- * same backends: when one cannot, no other can. */
+/* Lets in those that can be served, in their order. When one without tries cannot, no other
+ * without can. */
 static void let_in(struct queue *queue)
 {
-	struct waiter *waiter, *next;
-	size_t tried = queue->tried;
-	bool is_in_vain = false; /* for those without tries */
+	struct waiter *fresh = queue->fresh, *tried = queue->tried, *waiter;
 	unsigned refusals = 0;
 
-	for (waiter = queue->first; waiter && queue->allowed > 0; waiter = next) {
-		bool has_tried = waiter->request.count > 0;
+	while (queue->allowed > 0 && (waiter = first_of(fresh, tried))) {
+		bool is_fresh = waiter == fresh;
+		struct waiter **cursor = is_fresh ? &fresh : &tried;
 
-		next = waiter->next;
-		if (is_in_vain && tried == 0)
-			break;
-		tried -= has_tried;
-		if (is_in_vain && !has_tried)
-			continue;
+		*cursor = waiter->next;
 		if (can_be_served(queue, waiter)) {
 			queue->allowed--;
 			end_wait(queue, waiter, QUEUE_SERVED);
-		} else if (!has_tried) {
-			is_in_vain = true;
-		} else if (++refusals == REFUSALS_MAX) {
-			break;
+		} else if (is_fresh || ++refusals == REFUSALS_MAX) {
+			*cursor = NULL;
 		}
 	}
 }
@@ -172,12 +178,10 @@ static void let_in(struct queue *queue)
 /* All backends are draining, or have no address: nobody is going to be served. */
 static void send_away(struct queue *queue)
 {
-	struct waiter *waiter, *next;
+	struct waiter *waiter;
 
-	for (waiter = queue->first; waiter; waiter = next) {
-		next = waiter->next;
+	while ((waiter = first_of(queue->fresh, queue->tried)))
 		end_wait(queue, waiter, QUEUE_TIMEOUT);
-	}
 }
 
 static bool is_one_busy(const struct queue *queue)
@@ -202,7 +206,7 @@ static void on_due(struct timer *timer)
 	bool was_limited = queue->allowed == 0;
 	queue->allowed = 0;
 	seek(queue);
-	if (!queue->first)
+	if (queue->count == 0)
 		return;
 	int64_t pause_us = is_one_busy(queue) ? BUSY_AGAIN_US : LOOK_AGAIN_US;
 	look_at(queue, now_us(queue) + (was_limited ? LET_IN_AGAIN_US : pause_us));
@@ -220,12 +224,14 @@ void queue_init(struct queue *queue, struct loop *loop, struct ring *ring, struc
 
 void queue_finish(struct queue *queue)
 {
-	assert(!queue->first);
+	assert(queue->count == 0);
 	timer_remove(loop_timers(queue->loop), &queue->timer);
 	queue->env->on_room = NULL;
 }
 
 int64_t queue_longest_us(const struct queue *queue)
 {
-	return queue->first ? now_us(queue) - queue->first->first_us : 0;
+	const struct waiter *first = queue_first(queue);
+
+	return first ? now_us(queue) - first->first_us : 0;
 }

@@ -5,8 +5,10 @@ Conversations with requests that wait for a backend, because all are full or non
 """
 
 import contextlib
+import os
 import re
 import socket
+import subprocess
 import tempfile
 import threading
 
@@ -198,6 +200,24 @@ class Waiting(raw.Conversation):
         script.answer(2)
         served(second)
         served(first)
+
+    def test_where_the_last_backend_is_drained_all_that_wait_are_answered(self):
+        script = Holding()
+        backend = self.backend(script)
+        with tempfile.TemporaryDirectory() as directory:
+            socket_path = f"{directory}/admin"
+            rondo, _ = self.started(f'{{ url = "{backend.url}"; {PLACE}; }}',
+                                    settings=[*LONG, f"admin.socket={socket_path}"])
+            first = self.sent(rondo, "first")
+            script.wait_request()
+            waiting = [self.queued(rondo, name) for name in ("second", "third")]
+            drain = [os.path.join(os.path.dirname(self.binary), "rondoctl"), "-s", socket_path, "drain", backend.name]
+            subprocess.run(drain, check=True, stdout=subprocess.DEVNULL)
+            for client in waiting:
+                head, _ = client.answer()
+                self.assertTrue(head.startswith(b"HTTP/1.1 503 "), head)
+            script.answer()
+            served(first)
 
     # ---- for a backend that comes up
 

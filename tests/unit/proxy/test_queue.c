@@ -166,7 +166,7 @@ static void one_that_comes_back_has_its_old_place(void **state)
 	turn(&room);
 	/* A look lets each in once. */
 	assert_seen(&room, "ab");
-	assert_ptr_equal(room.queue.first, &room.guests[0].waiter);
+	assert_ptr_equal(queue_first(&room.queue), &room.guests[0].waiter);
 	room.fails = false;
 	pass(&room, 10 * MS);
 	assert_seen(&room, "abc");
@@ -317,13 +317,41 @@ static void one_that_cannot_use_a_place_holds_nobody_up(void **state)
 	    .backend = room.fleet.backends[0], .outcome = OUTCOME_STATUS, .standing = STANDING_UP};
 	first->request.count = 1;
 	assert_true(queue_join(&room.queue, first, WAITERS));
-	assert_ptr_equal(room.queue.first, first);
+	assert_ptr_equal(queue_first(&room.queue), first);
 	give_place(&room, 0);
 	turn(&room);
 	assert_seen(&room, "b");
 	give_place(&room, 1);
 	turn(&room);
 	assert_seen(&room, "a");
+	room_finish(&room);
+}
+
+/* However many of them there are. */
+static void those_that_wait_for_another_backend_hold_nobody_up(void **state)
+{
+	struct room room;
+
+	(void)state;
+	room_init(&room, 2);
+	fill(&room);
+	come(&room, WAITERS);
+	for (size_t i = 0; i + 1 < WAITERS; i++) {
+		struct guest *guest = &room.guests[i];
+
+		queue_leave(&room.queue, &guest->waiter, QUEUE_SERVED);
+		guest->tries[0] = (struct try_record){.backend = room.fleet.backends[0],
+		    .outcome = OUTCOME_STATUS,
+		    .standing = STANDING_UP};
+		guest->waiter.request.count = 1;
+		assert_true(queue_join(&room.queue, &guest->waiter, WAITERS));
+	}
+	turn(&room);
+	assert_seen(&room, "");
+	give_place(&room, 0);
+	turn(&room);
+	assert_int_equal(room.seen_len, 1);
+	assert_int_equal((unsigned char)room.seen[0], 'a' + WAITERS - 1);
 	room_finish(&room);
 }
 
@@ -354,6 +382,7 @@ int main(void)
 	    cmocka_unit_test(while_nobody_is_up_a_backend_is_sought),
 	    cmocka_unit_test(while_all_are_draining_nobody_waits),
 	    cmocka_unit_test(one_that_cannot_use_a_place_holds_nobody_up),
+	    cmocka_unit_test(those_that_wait_for_another_backend_hold_nobody_up),
 	    cmocka_unit_test(a_full_accept_queue_is_looked_at_again_after_20_ms),
 	};
 
