@@ -67,20 +67,30 @@ bool net_addr_equals(const struct net_addr *a, const struct net_addr *b);
 uint16_t net_addr_port(const struct net_addr *addr);
 void net_addr_set_port(struct net_addr *addr, uint16_t port);
 
-/* A block of addresses, "10.0.0.0/8", "::1/128", or one address. Bits beyond its length do not
- * count. */
+/* A block of addresses, "10.0.0.0/8", "::1/128", or one address; bits beyond its length do not
+ * count. Or "unix:", every Unix address. */
 struct net_block {
 	struct in6_addr prefix; /* IPv4 as mapped */
 	unsigned bits;          /* of 128 */
+	bool is_unix;
 };
 
 bool net_block_parse(struct net_block *block, struct str text);
-bool net_block_contains(const struct net_block *block, const struct net_addr *addr);
+/* Is the address in one of them? */
+bool net_blocks_contain(const struct net_block *blocks, size_t count, const struct net_addr *addr);
+
+/* Who may connect to a Unix socket. */
+struct net_access {
+	unsigned mode; /* of its file; 0: as the umask of the process has it */
+	uid_t owner;   /* -1: as it is */
+	gid_t group;
+};
 
 struct net_listen_options {
 	bool reuse_port; /* SO_REUSEPORT: several processes share the port */
 	int backlog;
 	bool dual_stack; /* for "::": take IPv4 as well */
+	bool is_private; /* nobody may connect to a Unix socket until net_set_access says who */
 };
 
 /* Does the machine have IPv6? Where sockets of it cannot be made, "::" cannot be listened on. */
@@ -88,6 +98,9 @@ bool net_has_ipv6(void);
 
 /* A listening socket. A Unix socket file on which no process listens any more is removed first. */
 int net_listen(const struct net_addr *addr, const struct net_listen_options *options);
+
+/* Sets who may connect to the Unix socket at `addr`. 0 or a negative errno. */
+int net_set_access(const struct net_addr *addr, const struct net_access *access);
 
 /*
  * Sets the options of net_listen on a listening socket that came from another process. Negative

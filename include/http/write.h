@@ -19,6 +19,7 @@ struct write_request {
 	const struct http_head *head;
 	enum write_forwarded forwarded;
 	bool client_is_trusted;     /* see write_request_head */
+	bool is_https;              /* it came to whoever stands in front over TLS */
 	struct str client_ip;       /* without brackets; empty: the client has none */
 	struct str request_id_name; /* empty: none is added */
 	struct str request_id;      /* a field of the client with the same value is kept */

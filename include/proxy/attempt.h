@@ -25,10 +25,9 @@ struct attempt_request {
 	const struct http_head *head;
 	const char *id; /* headers.request_id; "" = none */
 	struct conn *client;
-	const struct net_addr *peer; /* the client's address, and the same as text */
-	const char *client_ip;
+	const struct session_client *from;
 	struct content *up; /* its content; kept as long as the request may be sent again */
-	/* Of an attempt without an exchange, `client`, `peer` and `up` are NULL; `head` as well if it
+	/* Of an attempt without an exchange, `client`, `from` and `up` are NULL; `head` as well if it
 	 * is to connect and no more. */
 	bool may_repeat; /* by its method and fields: retry_may_repeat */
 	/* The connection that belongs to the client, if there is one: the request goes there. NULL

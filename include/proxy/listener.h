@@ -4,7 +4,8 @@
  * One for each address. If the set is full it stops accepting until a session ends: clients wait in
  * the kernel's queue, they are not refused. Out of descriptors or memory it pauses the same way,
  * and tries again when a session ends or after a moment. A bounded number is accepted for one
- * event, so that established connections have their turn.
+ * event, so that established connections have their turn. Where only certain proxies may connect,
+ * all other peers are closed at once, without a session.
  *
  * When it is to end, it lets nobody more in and accepts those that wait, a few each turn. It closes
  * when none is left and the handshakes under way had a moment to end.
@@ -12,11 +13,13 @@
 #ifndef RONDO_PROXY_LISTENER_H
 #define RONDO_PROXY_LISTENER_H
 
+#include "proxy/options.h"
 #include "proxy/session.h"
 
 struct listener {
 	struct watch watch; /* fd -1: closed */
 	struct sessions *sessions;
+	struct listener_options options; /* of those it accepts from now on; may be changed */
 	struct timer timer; /* the end of the pause, at the latest; when ending, the next look */
 	struct net_addr addr;
 	bool paused;

@@ -61,6 +61,15 @@ struct proxy_headers_options {
 	size_t trusted_count;
 };
 
+/* What holds for the connections of one address that is listened on. */
+struct listener_options {
+	/* The only peers from which it takes connections, each of which has to begin with a PROXY
+	 * header; none: all peers, without one. */
+	const struct net_block *proxy_from;
+	size_t proxy_from_count;
+	bool is_https; /* whoever stands in front has it from clients over TLS */
+};
+
 struct proxy_options {
 	struct proxy_retry_options retry;
 	struct queue_options queue;

@@ -1,11 +1,15 @@
 /*
- * session - the life of an HTTP connection that was accepted: idle, serving, lingering.
+ * session - the life of an HTTP connection that was accepted: introduced, idle, serving, lingering.
  *
  * A session owns the connection and its one timer, and between requests nothing else: an idle one
  * has no buffer, but for empty lines that came before a request. With the first byte of a request
  * its handler begins to serve it, and session_run goes on from there until everything waits: the
  * one way in for events of the client, of the other connections of the request, and of the clock.
  * Requests that were pipelined are served one after the other.
+ *
+ * Introduced: where the listener expects a PROXY header, the proxy in front says first who the
+ * client is. No byte of a request is looked at before that header is whole and good; anything else,
+ * and silence, end the connection.
  *
  * Lingering: after an answer to a client that may still be sending, rondo ends its own side, and
  * for a while reads and drops all bytes that come, so that a reset does not destroy the answer on
@@ -31,12 +35,21 @@ enum session_next {
 };
 
 enum session_state {
-	SESSION_IDLE,      /* between requests */
-	SESSION_SERVING,   /* the request says what it waits for, and arms the timer */
-	SESSION_LINGERING, /* the last answer is sent; bytes that still come are dropped */
-	SESSION_RESETTING, /* it is to be reset when earlier answers have arrived */
+	SESSION_INTRODUCED, /* its PROXY header is awaited */
+	SESSION_IDLE,       /* between requests */
+	SESSION_SERVING,    /* the request says what it waits for, and arms the timer */
+	SESSION_LINGERING,  /* the last answer is sent; bytes that still come are dropped */
+	SESSION_RESETTING,  /* it is to be reset when earlier answers have arrived */
 	SESSION_ENDED,
 	SESSION_STATES
+};
+
+/* Who sends the requests. */
+struct session_client {
+	struct net_addr addr; /* the connection's other end, or who its PROXY header names */
+	char ip[NET_IP_TEXT_SIZE];
+	char peer_ip[NET_IP_TEXT_SIZE]; /* the connection's other end */
+	bool is_https;                  /* by its listener, or by its PROXY header */
 };
 
 struct session {
@@ -56,8 +69,7 @@ struct session {
 	uint64_t own_bytes;
 	size_t unsent;
 	int64_t stalled_us;
-	struct net_addr peer;
-	char ip[NET_IP_TEXT_SIZE];
+	struct session_client from;
 	struct loop_task free_task;
 };
 
@@ -82,13 +94,15 @@ struct session_handler {
 struct sessions {
 	const struct session_handler *handler;
 	struct loop *loop;
-	struct slab *blocks;    /* for the buffers of connections */
-	struct slab slab;       /* its limit is that of new sessions, and may be changed */
-	struct session *first;  /* utlist DL, the oldest first */
-	int64_t idle_us;        /* how long a client may take to begin a request; may be changed */
-	int64_t linger_us;      /* how long it may go on sending after the last answer */
-	bool idle_gives_way;    /* where there is no room, the oldest idle session ends */
-	uint64_t accepted;      /* since the start */
+	struct slab *blocks;   /* for the buffers of connections */
+	struct slab slab;      /* its limit is that of new sessions, and may be changed */
+	struct session *first; /* utlist DL, the oldest first */
+	int64_t idle_us;       /* how long a client may take to begin a request; may be changed */
+	int64_t
+	    introduce_us;    /* how long it may take from the accept to the end of a PROXY header */
+	int64_t linger_us;   /* how long it may go on sending after the last answer */
+	bool idle_gives_way; /* where there is no room, the oldest idle session ends */
+	uint64_t accepted;   /* since the start */
 	uint64_t accept_pauses; /* times accepting paused for want of descriptors or memory */
 	/* A session ended: there is room for another one. May be NULL. */
 	void (*on_room)(struct sessions *sessions);
@@ -109,8 +123,15 @@ static inline bool sessions_are_full(const struct sessions *sessions)
 /* Ends the oldest idle session, where they give way; on_room tells when its place is free. */
 void sessions_make_room(struct sessions *sessions);
 
-/* Takes over an accepted descriptor. False, and it is still the caller's, when there is no room. */
-bool session_start(struct sessions *sessions, int fd, const struct net_addr *peer);
+/* A connection that was accepted. */
+struct session_origin {
+	const struct net_addr *peer;
+	bool is_introduced; /* a PROXY header comes first */
+	bool is_https;
+};
+
+/* Takes over its descriptor. False, and it is still the caller's, when there is no room. */
+bool session_start(struct sessions *sessions, int fd, const struct session_origin *origin);
 
 /* Goes on: an event came that the request waits for. The session may be over then. */
 void session_run(struct session *session);

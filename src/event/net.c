@@ -67,6 +67,27 @@ static int bind_addr(int fd, const struct net_addr *addr)
 	return -errno;
 }
 
+static int bind_private(int fd, const struct net_addr *addr)
+{
+	mode_t mask = umask(0777);
+	int error = bind_addr(fd, addr);
+
+	umask(mask);
+	return error;
+}
+
+int net_set_access(const struct net_addr *addr, const struct net_access *access)
+{
+	mode_t mask = umask(0);
+	const char *path = addr->path.sun_path;
+
+	umask(mask);
+	if ((access->owner != (uid_t)-1 || access->group != (gid_t)-1) &&
+	    lchown(path, access->owner, access->group))
+		return -errno;
+	return chmod(path, access->mode ? access->mode : 0777 & ~mask) ? -errno : 0;
+}
+
 bool net_has_ipv6(void)
 {
 	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -87,7 +108,7 @@ int net_listen(const struct net_addr *addr, const struct net_listen_options *opt
 		return -errno;
 	error = set_listener_options(fd, family, options);
 	if (!error)
-		error = bind_addr(fd, addr);
+		error = options->is_private ? bind_private(fd, addr) : bind_addr(fd, addr);
 	if (!error && listen(fd, options->backlog))
 		error = -errno;
 	if (error) {

@@ -215,6 +215,9 @@ bool net_block_parse(struct net_block *block, struct str text)
 	uint64_t bits;
 	unsigned width;
 
+	*block = (struct net_block){.is_unix = str_equals(ip, STR("unix:")) && !text.data};
+	if (block->is_unix)
+		return true;
 	if (!net_addr_from_ip(&addr, ip, 0))
 		return false;
 	width = addr.any.sa_family == AF_INET ? 32 : 128;
@@ -227,12 +230,19 @@ bool net_block_parse(struct net_block *block, struct str text)
 	return true;
 }
 
-bool net_block_contains(const struct net_block *block, const struct net_addr *addr)
+static bool is_in_block(const struct net_block *block, struct in6_addr v6)
 {
-	struct in6_addr v6;
-
-	if (!addr_as_v6(addr, &v6))
-		return false;
 	mask(&v6, block->bits);
 	return IN6_ARE_ADDR_EQUAL(&v6, &block->prefix);
+}
+
+bool net_blocks_contain(const struct net_block *blocks, size_t count, const struct net_addr *addr)
+{
+	struct in6_addr v6 = {0};
+	bool is_unix = !addr_as_v6(addr, &v6);
+
+	for (size_t i = 0; i < count; i++)
+		if (is_unix ? blocks[i].is_unix : !blocks[i].is_unix && is_in_block(&blocks[i], v6))
+			return true;
+	return false;
 }

@@ -150,6 +150,11 @@ static void put_chain(struct text *text, const struct write_request *request, bo
 	}
 }
 
+static struct str scheme(const struct write_request *request)
+{
+	return request->is_https ? STR("https") : STR("http");
+}
+
 static void put_x_forwarded(struct text *text, const struct write_request *request)
 {
 	const struct http_head *head = request->head;
@@ -168,7 +173,7 @@ static void put_x_forwarded(struct text *text, const struct write_request *reque
 		put_end(text);
 
 	if (!keeps || !http_head_find(head, STR("X-Forwarded-Proto")))
-		put_field(text, STR("X-Forwarded-Proto"), STR("http"));
+		put_field(text, STR("X-Forwarded-Proto"), scheme(request));
 	if (head->host.len && (!keeps || !http_head_find(head, STR("X-Forwarded-Host"))))
 		put_field(text, STR("X-Forwarded-Host"), head->host);
 }
@@ -200,7 +205,9 @@ static void put_rfc7239(struct text *text, const struct write_request *request)
 		text_put(text, request->head->host);
 		text_put(text, STR("\""));
 	}
-	text_put(text, STR(";proto=http\r\n"));
+	text_put(text, STR(";proto="));
+	text_put(text, scheme(request));
+	put_end(text);
 }
 
 static void put_forwarded(struct text *text, const struct write_request *request)

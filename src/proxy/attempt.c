@@ -244,27 +244,20 @@ static struct backend_conn *take_open(const struct attempt *attempt)
 	return link;
 }
 
-static bool client_is_trusted(const struct attempt_request *request)
-{
-	const struct proxy_headers_options *headers = &request->rules->headers;
-
-	for (size_t i = 0; i < headers->trusted_count; i++)
-		if (net_block_contains(&headers->trusted[i], request->peer))
-			return true;
-	return false;
-}
-
 static bool compose_request_head(struct attempt *attempt)
 {
 	const struct attempt_request *request = attempt->request;
 	const struct proxy_headers_options *headers = &request->rules->headers;
+	const struct session_client *from = request->from;
 	/* The name that the logs give a client of a Unix socket is no address. RFC 7239, 6. */
-	bool has_address = request->peer->any.sa_family != AF_UNIX;
+	bool has_address = from->addr.any.sa_family != AF_UNIX;
 	struct write_request head = {
 	    .head = request->head,
 	    .forwarded = headers->forwarded,
-	    .client_is_trusted = client_is_trusted(request),
-	    .client_ip = str_from(has_address ? request->client_ip : ""),
+	    .client_is_trusted =
+		net_blocks_contain(headers->trusted, headers->trusted_count, &from->addr),
+	    .client_ip = str_from(has_address ? from->ip : ""),
+	    .is_https = from->is_https,
 	    .request_id_name = str_from(headers->request_id),
 	    .request_id = str_from(request->id),
 	    .backend_host = str_from(attempt->record->backend->authority),

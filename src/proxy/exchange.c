@@ -139,7 +139,7 @@ static void log_end(const struct exchange *exchange)
 {
 	const struct attempt *last = exchange->attempt;
 	struct access_record record = {
-	    .client = exchange->with.peer,
+	    .client = &exchange->with.from->addr,
 	    .request = exchange->request.length > 0 ? &exchange->request : NULL,
 	    .status = exchange->status,
 	    .content_bytes = sent_bytes(exchange),
@@ -175,7 +175,7 @@ static void log_failure(const struct exchange *exchange)
 	struct str target = shown_target(exchange);
 
 	log_warning("%.*s %.*s from %s failed (%s, status %u): %.*s",
-	    STR_ARGS(exchange->request.method_text), STR_ARGS(target), exchange->with.client_ip,
+	    STR_ARGS(exchange->request.method_text), STR_ARGS(target), exchange->with.from->ip,
 	    access_end_word(exchange->end), exchange->status, STR_ARGS(tries));
 }
 
@@ -185,7 +185,7 @@ static void log_refusal(const struct exchange *exchange, const char *why)
 	struct str target = shown_target(exchange);
 
 	log_warning("%.*s %.*s from %s refused: %s", STR_ARGS(exchange->request.method_text),
-	    STR_ARGS(target), exchange->with.client_ip, why);
+	    STR_ARGS(target), exchange->with.from->ip, why);
 }
 
 static void consume_request(struct exchange *exchange)
@@ -369,8 +369,8 @@ static enum step reply_fault(struct exchange *exchange, enum http_fault fault)
 	unsigned status = http_fault_status(fault);
 
 	if (fault == HTTP_FAULT_DISAGREEMENT)
-		log_warning("request from %s refused: %s", exchange->with.client_ip,
-		    http_fault_text(fault));
+		log_warning(
+		    "request from %s refused: %s", exchange->with.from->ip, http_fault_text(fault));
 	/* The framing is sound, so the next request follows. After CONNECT the client may already
 	 * send bytes of a tunnel. */
 	if (fault == HTTP_FAULT_EXPECTATION || (fault == HTTP_FAULT_METHOD_FORBIDDEN &&
@@ -1442,8 +1442,7 @@ static void *exchange_begin(struct session *session)
 	    .head = &exchange->request,
 	    .id = exchange->request_id,
 	    .client = &session->client,
-	    .peer = &session->peer,
-	    .client_ip = session->ip,
+	    .from = &session->from,
 	    .up = &exchange->up,
 	    .binding = &session->binding,
 	    .deadline_us = TIMER_NEVER,

@@ -49,6 +49,19 @@ static void pause_for_room(struct listener *listener)
 				  : TIMER_NEVER);
 }
 
+static bool is_welcome(const struct listener *listener, const struct net_addr *peer)
+{
+	const struct listener_options *options = &listener->options;
+	char ip[NET_IP_TEXT_SIZE], addr[NET_ADDR_TEXT_SIZE];
+
+	if (options->proxy_from_count == 0 ||
+	    net_blocks_contain(options->proxy_from, options->proxy_from_count, peer))
+		return true;
+	log_warning("connection from %s closed: it is not in proxy_from of %s",
+	    net_addr_format_ip(peer, ip), net_addr_format(&listener->addr, addr));
+	return false;
+}
+
 /* False when no more can be accepted now. */
 static bool accept_one(struct listener *listener)
 {
@@ -63,7 +76,16 @@ static bool accept_one(struct listener *listener)
 		pause_for_shortage(listener, -fd);
 		return false;
 	}
-	if (!session_start(listener->sessions, fd, &peer)) {
+	if (!is_welcome(listener, &peer)) {
+		net_close(fd, false);
+		return true;
+	}
+	const struct session_origin origin = {
+	    .peer = &peer,
+	    .is_introduced = listener->options.proxy_from_count > 0,
+	    .is_https = listener->options.is_https,
+	};
+	if (!session_start(listener->sessions, fd, &origin)) {
 		net_close(fd, true);
 		pause_for_shortage(listener, ENOMEM);
 		return false;

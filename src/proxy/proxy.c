@@ -20,6 +20,7 @@ static void take_rules(struct proxy *proxy, struct proxy_options *rules)
 {
 	proxy->rules = proxy_options_hold(rules);
 	proxy->sessions.idle_us = rules->timeouts.keep_alive_us;
+	proxy->sessions.introduce_us = rules->timeouts.request_head_us;
 }
 
 bool proxy_init(struct proxy *proxy, const struct proxy_start *start)

@@ -1,6 +1,7 @@
 #include "proxy/session.h"
 
 #include "base/log.h"
+#include "http/proxy_header.h"
 
 #include <assert.h>
 #include <utlist.h>
@@ -30,13 +31,14 @@ static int64_t now_us(const struct session *session)
 
 /* ---- states */
 
+static enum step step_introduced(struct session *session);
 static enum step step_idle(struct session *session);
 static enum step step_serving(struct session *session);
 static enum step step_lingering(struct session *session);
 static enum step step_resetting(struct session *session);
+static int64_t due_as_set(const struct session *session);
 static int64_t due_idle(const struct session *session);
-static int64_t due_lingering(const struct session *session);
-static int64_t due_resetting(const struct session *session);
+static void late_introduced(struct session *session);
 static void late_idle(struct session *session);
 static void late_serving(struct session *session);
 static void late_lingering(struct session *session);
@@ -54,14 +56,15 @@ static const struct {
 	void (*late)(struct session *session);
 	unsigned next;
 } states[SESSION_STATES] = {
+    [SESSION_INTRODUCED] = {"introduced", step_introduced, LOOP_READ | LOOP_END, due_as_set,
+	late_introduced, TO(IDLE) | TO(ENDED)},
     [SESSION_IDLE] = {"idle", step_idle, LOOP_READ | LOOP_END, due_idle, late_idle,
 	TO(SERVING) | TO(ENDED)},
     [SESSION_SERVING] = {"serving", step_serving, 0, NULL, late_serving,
 	TO(IDLE) | TO(LINGERING) | TO(RESETTING) | TO(ENDED)},
-    [SESSION_LINGERING] = {"lingering", step_lingering, LOOP_READ, due_lingering, late_lingering,
+    [SESSION_LINGERING] = {"lingering", step_lingering, LOOP_READ, due_as_set, late_lingering,
 	TO(ENDED)},
-    [SESSION_RESETTING] = {"resetting", step_resetting, 0, due_resetting, late_resetting,
-	TO(ENDED)},
+    [SESSION_RESETTING] = {"resetting", step_resetting, 0, due_as_set, late_resetting, TO(ENDED)},
     [SESSION_ENDED] = {"ended", NULL, 0, NULL, NULL, 0},
 };
 
@@ -79,6 +82,11 @@ static void wait(struct session *session)
 	conn_want(&session->client, states[session->state].wants);
 	timer_arm(loop_timers(session->sessions->loop), &session->timer,
 	    states[session->state].due(session));
+}
+
+static int64_t due_as_set(const struct session *session)
+{
+	return session->due_us;
 }
 
 void session_run(struct session *session)
@@ -124,12 +132,70 @@ static enum step ended(struct session *session, bool reset)
 	return STEP_AGAIN;
 }
 
-/* ---- between requests */
-
 static void limit_idleness(struct session *session)
 {
 	session->due_us = now_us(session) + session->sessions->idle_us;
 }
+
+/* ---- before the first request */
+
+static void say_refused(const struct session *session, const char *why)
+{
+	log_warning("connection from %s closed: %s", session->from.peer_ip, why);
+}
+
+/* The header is whole: what follows it are requests. */
+static void take_header(struct session *session, const struct proxy_header *header)
+{
+	struct session_client *from = &session->from;
+	struct conn *client = &session->client;
+
+	if (header->names_client) {
+		from->addr = header->client;
+		net_addr_format_ip(&from->addr, from->ip);
+	}
+	from->is_https |= header->is_tls;
+	buf_consume(&client->in, header->length);
+	if (buf_len(&client->in) == 0)
+		buf_release(&client->in);
+}
+
+static enum step step_introduced(struct session *session)
+{
+	struct conn *client = &session->client;
+	struct proxy_header header;
+	enum proxy_header_result result;
+
+	while (
+	    (result = proxy_header_read(&header, buf_content(&client->in))) == PROXY_HEADER_MORE) {
+		enum io io = conn_read(client, CONN_HEAD_BYTES);
+
+		if (io == IO_AGAIN)
+			return STEP_WAIT;
+		if (io == IO_OK)
+			continue;
+		/* Who connects and leaves without a byte looks whether the port is open. */
+		if (client->received > 0)
+			say_refused(session, "a PROXY header that was cut off");
+		return ended(session, false);
+	}
+	if (result == PROXY_HEADER_BAD) {
+		say_refused(session, header.fault);
+		return ended(session, false);
+	}
+	take_header(session, &header);
+	limit_idleness(session);
+	enter(session, SESSION_IDLE);
+	return STEP_AGAIN;
+}
+
+static void late_introduced(struct session *session)
+{
+	say_refused(session, "no PROXY header within timeouts.request_head");
+	end(session, false);
+}
+
+/* ---- between requests */
 
 /* Have bytes of a request come? Empty lines before it do not count: a client that sends one too
  * many after its last request waits for no answer. RFC 9112, 2.2. */
@@ -251,11 +317,6 @@ static enum step step_lingering(struct session *session)
 	return STEP_WAIT;
 }
 
-static int64_t due_lingering(const struct session *session)
-{
-	return session->due_us;
-}
-
 static void late_lingering(struct session *session)
 {
 	end(session, false);
@@ -266,11 +327,6 @@ static enum step step_resetting(struct session *session)
 {
 	(void)session;
 	return STEP_WAIT;
-}
-
-static int64_t due_resetting(const struct session *session)
-{
-	return session->due_us;
 }
 
 static void late_resetting(struct session *session)
@@ -301,24 +357,39 @@ static void on_due(struct timer *timer)
 
 /* ---- life */
 
-bool session_start(struct sessions *sessions, int fd, const struct net_addr *peer)
+/* What it waits for first, and until when. */
+static void introduce(struct session *session, const struct session_origin *origin)
+{
+	struct session_client *from = &session->from;
+
+	from->addr = *origin->peer;
+	from->is_https = origin->is_https;
+	net_addr_format_ip(origin->peer, from->ip);
+	memcpy(from->peer_ip, from->ip, sizeof(from->ip));
+	if (session->state == SESSION_INTRODUCED)
+		session->due_us = now_us(session) + session->sessions->introduce_us;
+	else
+		limit_idleness(session);
+}
+
+bool session_start(struct sessions *sessions, int fd, const struct session_origin *origin)
 {
 	struct session *session = slab_take(&sessions->slab);
 
 	if (!session)
 		return false;
-	*session = (struct session){.sessions = sessions, .state = SESSION_IDLE, .peer = *peer};
+	*session = (struct session){.sessions = sessions,
+	    .state = origin->is_introduced ? SESSION_INTRODUCED : SESSION_IDLE};
 	session->client.on_event = on_event;
 	if (conn_open(&session->client, sessions->loop, sessions->blocks, fd,
-		states[SESSION_IDLE].wants) < 0) {
+		states[session->state].wants) < 0) {
 		slab_give(&sessions->slab, session);
 		return false;
 	}
-	net_addr_format_ip(peer, session->ip);
 	timer_init(&session->timer, on_due);
 	DL_APPEND(sessions->first, session);
 	sessions->accepted++;
-	limit_idleness(session);
+	introduce(session, origin);
 	wait(session);
 	return true;
 }
@@ -365,7 +436,11 @@ void sessions_drain(struct sessions *sessions)
 	sessions->idle_us = DRAIN_IDLE_US;
 	sessions->linger_us = LINGER_SILENCE_US;
 	DL_FOREACH (sessions->first, session) {
-		if (session->state == SESSION_IDLE) {
+		if (session->state == SESSION_INTRODUCED) {
+			if (session->due_us > now_us(session) + sessions->idle_us)
+				limit_idleness(session);
+			wait(session);
+		} else if (session->state == SESSION_IDLE) {
 			limit_idleness(session);
 			wait(session);
 		} else if (session->state == SESSION_LINGERING) {

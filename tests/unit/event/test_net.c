@@ -287,10 +287,31 @@ static void blocks_contain_their_addresses(void **state)
 
 		assert_true(net_block_parse(&block, cases[i].block));
 		assert_true(net_addr_from_ip(&addr, cases[i].ip, 1234));
-		assert_int_equal(net_block_contains(&block, &addr), cases[i].contains);
+		assert_int_equal(net_blocks_contain(&block, 1, &addr), cases[i].contains);
 		assert_true(net_addr_parse(&addr, STR("unix:/x")));
-		assert_false(net_block_contains(&block, &addr));
+		assert_false(net_blocks_contain(&block, 1, &addr));
 	}
+}
+
+static void all_unix_addresses_are_one_block(void **state)
+{
+	struct net_block blocks[3];
+	struct net_addr path, ip;
+
+	(void)state;
+	assert_true(net_block_parse(&blocks[0], STR("10.0.0.0/8")));
+	assert_true(net_block_parse(&blocks[1], STR("unix:")));
+	assert_true(net_block_parse(&blocks[2], STR("::/0")));
+	assert_true(net_addr_parse(&path, STR("unix:/x")));
+	assert_true(net_addr_from_ip(&ip, STR("192.0.2.1"), 1));
+	assert_true(net_blocks_contain(blocks, 3, &path));
+	assert_true(net_blocks_contain(blocks, 3, &ip));
+	assert_false(net_blocks_contain(blocks, 2, &ip));
+	assert_false(net_blocks_contain(blocks, 1, &path));
+	assert_false(net_blocks_contain(blocks, 0, &path));
+	/* A peer on a Unix socket has no name of its own. */
+	path = (struct net_addr){.len = sizeof(sa_family_t), .any.sa_family = AF_UNIX};
+	assert_true(net_blocks_contain(blocks, 2, &path));
 }
 
 static void what_is_no_block(void **state)
@@ -298,6 +319,9 @@ static void what_is_no_block(void **state)
 	static const struct str cases[] = {
 	    STR(""),
 	    STR("/8"),
+	    STR("unix"),
+	    STR("unix:/x"),
+	    STR("unix:/8"),
 	    STR("10.0.0.0/"),
 	    STR("10.0.0.0/33"),
 	    STR("10.0.0.0/-1"),
@@ -738,6 +762,7 @@ int main(void)
 	    net_test(addresses_without_port),
 	    net_test(equality_of_addresses),
 	    net_test(blocks_contain_their_addresses),
+	    net_test(all_unix_addresses_are_one_block),
 	    net_test(what_is_no_block),
 	    net_test(tcp_connections_are_made),
 	    net_test(an_inherited_listener_becomes_like_an_own_one),

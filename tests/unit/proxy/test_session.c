@@ -68,7 +68,7 @@ static char letter_of(const struct session *session)
 		struct net_addr own = {.len = sizeof(own.v4)};
 
 		if (getsockname(stage.clients[i], &own.any, &own.len) == 0 &&
-		    net_addr_port(&own) == net_addr_port(&session->peer))
+		    net_addr_port(&own) == net_addr_port(&session->from.addr))
 			letter = (char)('A' + i);
 	}
 	return letter;
