@@ -25,12 +25,21 @@ struct config_listen {
 	/* "*:8080", ":8080": `addr` is [::], and takes IPv4 as well; where the machine has no IPv6,
 	 * it is 0.0.0.0. */
 	bool dual_stack;
+	struct listener_options options;
+	/* Of a Unix socket. */
+	struct net_access access;
+	const char *owner, *group; /* as written; "": none */
 };
 
 /* It was meant for both families, and serves one. */
 static inline bool config_listen_lacks_ipv6(const struct config_listen *listen)
 {
 	return listen->dual_stack && listen->addr.any.sa_family == AF_INET;
+}
+
+static inline bool config_listen_has_access(const struct config_listen *listen)
+{
+	return listen->access.mode || listen->owner[0] || listen->group[0];
 }
 
 struct config_backend {

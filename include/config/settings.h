@@ -4,8 +4,8 @@
  * Each row has the name of a setting, its type, range and default, where its value is stored,
  * whether a reload applies it, and a help text. Reading a file, checking, -T, --explain, --set, the
  * example file and the list in the manual all use it. Other code names a setting only where it is
- * checked against others or replaced by the command line. A second, small table has the members of
- * a backend's group.
+ * checked against others or replaced by the command line. Two small tables have the members of the
+ * groups of a backend and of an address to listen on.
  */
 #ifndef RONDO_CONFIG_SETTINGS_H
 #define RONDO_CONFIG_SETTINGS_H
@@ -21,6 +21,7 @@ enum setting_type {
 	SETTING_FIELD,     /* name of a field, or "" */
 	SETTING_TARGET,    /* path of a request, or "" */
 	SETTING_TEXT,      /* any text without control bytes */
+	SETTING_MODE,      /* unsigned, the mode of a file: "0660"; 0 for "" */
 	SETTING_STATUSES,  /* unsigned[RULES_STATUSES] and their number */
 	SETTING_RANGES,    /* struct check_range[CHECK_RANGES] and their number */
 	SETTING_BLOCKS,    /* struct net_block * and their number */
@@ -54,6 +55,9 @@ struct settings settings_all(void);
 
 /* The members of a backend's group: offsets are into struct backend_options. */
 struct settings settings_of_backend(void);
+
+/* The members of the group of an address to listen on: offsets are into struct config_listen. */
+struct settings settings_of_listen(void);
 
 /* The row with this path, or NULL. */
 const struct setting *settings_find(struct settings settings, struct str path);

@@ -89,8 +89,8 @@ struct net_access {
 struct net_listen_options {
 	bool reuse_port; /* SO_REUSEPORT: several processes share the port */
 	int backlog;
-	bool dual_stack; /* for "::": take IPv4 as well */
-	bool is_private; /* nobody may connect to a Unix socket until net_set_access says who */
+	bool dual_stack;                 /* for "::": take IPv4 as well */
+	const struct net_access *access; /* of a Unix socket, before anybody can connect; or NULL */
 };
 
 /* Does the machine have IPv6? Where sockets of it cannot be made, "::" cannot be listened on. */

@@ -5,7 +5,6 @@
 #include "endpoints.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 
 enum {
 	HTTP_CLIENTS = 32,
@@ -18,6 +17,9 @@ enum {
 static const int64_t IDLE_US = 30 * 1000 * 1000;
 static const int64_t LINGER_US = 2 * 1000 * 1000;
 
+static const struct net_access owner_and_group = {
+    .mode = 0660, .owner = (uid_t)-1, .group = (gid_t)-1};
+
 /* ---- listening */
 
 /* A socket that is there already, or a new one; else `fd` is a negative errno. */
@@ -28,16 +30,14 @@ static struct admin_socket find_socket(
 	const struct net_listen_options options = {
 	    .backlog = BACKLOG,
 	    .dual_stack = listen->dual_stack,
+	    .access = &owner_and_group,
 	};
 	struct admin_socket socket =
 	    control->take_socket(control->context, listener->setting, &listen->addr);
 
 	if (socket.fd >= 0)
 		return socket;
-	/* Owner and group may open it, and there is no moment in which others may. */
-	mode_t mask = umask(0117);
 	socket.fd = net_listen(&listen->addr, &options);
-	umask(mask);
 	return socket;
 }
 

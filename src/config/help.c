@@ -51,17 +51,27 @@ static void list_one(const struct setting *setting, FILE *out)
 	arena_finish(&arena);
 }
 
+/* The row of "backends.weight" or "listen.scheme", or NULL. */
+static const struct setting *find_member(struct str path)
+{
+	struct str group = str_split(&path, '.');
+
+	if (str_equals(group, STR("backends")))
+		return settings_find(settings_of_backend(), path);
+	if (str_equals(group, STR("listen")))
+		return settings_find(settings_of_listen(), path);
+	return NULL;
+}
+
 bool help_explain(const char *key, FILE *out)
 {
 	struct settings all = settings_all();
 	struct str path = str_from(key);
-	struct str prefix = STR("backends.");
 	const struct setting *setting = settings_find(all, path);
 	bool is_all = str_equals(path, STR("all"));
 
-	if (!setting && str_starts_with(path, prefix))
-		setting = settings_find(settings_of_backend(),
-		    (struct str){path.data + prefix.len, path.len - prefix.len});
+	if (!setting)
+		setting = find_member(path);
 	if (setting) {
 		explain_one(key, setting, out);
 		return true;

@@ -2,6 +2,7 @@
 
 #include "backends.h"
 #include "check.h"
+#include "listen.h"
 
 #include <assert.h>
 #include <glob.h>
@@ -25,6 +26,10 @@ static void take_default(struct config_load *load, size_t i)
 	if (!setting->fallback ||
 	    !value_node(setting, str_from(setting->fallback), &node, &load->scratch))
 		return;
+	if (setting->type == SETTING_LISTEN) {
+		config_listen_read(load, &node);
+		return;
+	}
 	wrong = value_read(setting, &node, load->config, &load->config->arena);
 	assert(!wrong || load->config->arena.failed);
 }
@@ -39,6 +44,10 @@ static void take_setting(struct config_load *load, size_t i, const struct config
 	    (struct config_value){.origin = config_line_origin(node->line, &load->config->arena)};
 	if (setting->type == SETTING_BACKENDS) {
 		config_backends_read(load, node);
+		return;
+	}
+	if (setting->type == SETTING_LISTEN) {
+		config_listen_read(load, node);
 		return;
 	}
 	if (config_node_is_faulty(node, load->errors))

@@ -18,7 +18,15 @@
 	.offset = offsetof(struct backend_options, member),                                        \
 	.width = sizeof(((struct backend_options *)NULL)->member)
 
-static const char *const silence_words[] = {"auto", "off", NULL}; /* SILENCE_AUTO, SILENCE_OFF */
+#define LISTEN(member)                                                                             \
+	.offset = offsetof(struct config_listen, member),                                          \
+	.width = sizeof(((struct config_listen *)NULL)->member)
+#define LISTEN_LIST(member, number)                                                                \
+	.offset = offsetof(struct config_listen, member),                                          \
+	.count_offset = offsetof(struct config_listen, number)
+
+static const char *const scheme_words[] = {"http", "https", NULL}; /* is_https */
+static const char *const silence_words[] = {"auto", "off", NULL};  /* SILENCE_AUTO, SILENCE_OFF */
 static const char *const method_words[] = {"idempotent", "all", "none", NULL};
 static const char *const forwarded_words[] = {"x-forwarded", "rfc7239", "none", NULL};
 static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
@@ -30,10 +38,12 @@ static const struct setting config_rows[] = {
 	.type = SETTING_LISTEN,
 	CONFIG_LIST(listen, listen_count),
 	.fallback = "*:8080",
-	.help = "Where clients connect: an address or a list of them. \"*:8080\" and \":8080\" "
-		"take IPv4 and IPv6 (where the machine has no IPv6, IPv4 alone), "
-		"\"127.0.0.1:8080\" and \"[::1]:8080\" one address, "
-		"\"unix:/run/r.sock\" a Unix socket."},
+	.help =
+	    "Where clients connect: an address or a list of them. \"*:8080\" and \":8080\" "
+	    "take IPv4 and IPv6 (where the machine has no IPv6, IPv4 alone), "
+	    "\"127.0.0.1:8080\" and \"[::1]:8080\" one address, "
+	    "\"unix:/run/r.sock\" a Unix socket. Or a group, or a list of them, with the members "
+	    "address, proxy_from, scheme, mode, owner and group."},
     {.path = "backends",
 	.type = SETTING_BACKENDS,
 	CONFIG_LIST(backends, backend_count),
@@ -452,6 +462,51 @@ static const struct setting backend_rows[] = {
 	.help = "Used only when no other backend is usable."},
 };
 
+static const struct setting listen_rows[] = {
+    {.path = "address",
+	.type = SETTING_TEXT,
+	LISTEN(text),
+	.help = "Where clients connect, as in `listen`."},
+    {.path = "proxy_from",
+	.type = SETTING_BLOCKS,
+	LISTEN_LIST(options.proxy_from, options.proxy_from_count),
+	.fallback = "",
+	.help = "Proxies that begin each connection with a PROXY header, version 1 or 2: address "
+		"blocks, or \"unix:\" for every peer on a Unix socket. The client that the header "
+		"names is the client everywhere: in X-Forwarded-For, in the log, and for "
+		"headers.trusted_proxies. Connections of all others, and those that begin "
+		"otherwise or whose header is not there within timeouts.request_head, are closed. "
+		"A header that names nobody (LOCAL, UNKNOWN) means the proxy itself. Where it says "
+		"that the client came over TLS, the scheme is https. [ ]: no header is expected."},
+    {.path = "scheme",
+	.type = SETTING_CHOICE,
+	LISTEN(options.is_https),
+	.words = scheme_words,
+	.fallback = "http",
+	.help = "What X-Forwarded-Proto says where the proxy in front does not say it itself: "
+		"https for an address that only a proxy uses that ends TLS."},
+    {.path = "mode",
+	.type = SETTING_MODE,
+	LISTEN(access.mode),
+	.fallback = "",
+	.help = "The mode of a Unix socket, \"0660\": who can write to it can connect. \"\": as "
+		"the umask has it. A socket that systemd made keeps what its unit says, also of "
+		"the next two."},
+    {.path = "owner",
+	.type = SETTING_TEXT,
+	LISTEN(owner),
+	.fallback = "",
+	.help =
+	    "The user who owns a Unix socket: a name or a number. \"\": the one that rondo runs "
+	    "as; another one needs the right to give files away."},
+    {.path = "group",
+	.type = SETTING_TEXT,
+	LISTEN(group),
+	.fallback = "",
+	.help = "The group of a Unix socket: a name or a number. \"\": the one that rondo runs as; "
+		"another one has to be one of its groups."},
+};
+
 struct settings settings_all(void)
 {
 	return (struct settings){config_rows, COUNT(config_rows)};
@@ -460,6 +515,11 @@ struct settings settings_all(void)
 struct settings settings_of_backend(void)
 {
 	return (struct settings){backend_rows, COUNT(backend_rows)};
+}
+
+struct settings settings_of_listen(void)
+{
+	return (struct settings){listen_rows, COUNT(listen_rows)};
 }
 
 const struct setting *settings_find(struct settings settings, struct str path)
@@ -512,6 +572,7 @@ const char *setting_type_text(enum setting_type type)
 	    [SETTING_FIELD] = "field name",
 	    [SETTING_TARGET] = "path",
 	    [SETTING_TEXT] = "string",
+	    [SETTING_MODE] = "mode of a file",
 	    [SETTING_STATUSES] = "list of statuses",
 	    [SETTING_RANGES] = "ranges of statuses",
 	    [SETTING_BLOCKS] = "list of address blocks",

@@ -172,7 +172,8 @@ static const char *read_blocks(const struct list *list)
 			return "expected a list of address blocks, [ \"10.0.0.0/8\" ]";
 		if (!net_block_parse(&blocks[i], str_from(item->text)))
 			return arena_printf(list->arena,
-			    "\"%s\" is not an address block; write \"10.0.0.0/8\" or \"::1\"",
+			    "\"%s\" is not an address block; write \"10.0.0.0/8\", \"::1\" or "
+			    "\"unix:\"",
 			    item->text);
 	}
 	store_pointer(list, blocks);
@@ -186,6 +187,8 @@ static const char *format_block(const struct net_block *block, struct arena *are
 	bool is_v4 = block->bits >= 96 && IN6_IS_ADDR_V4MAPPED(prefix);
 	char ip[INET6_ADDRSTRLEN];
 
+	if (block->is_unix)
+		return "unix:";
 	if (is_v4)
 		inet_ntop(AF_INET, &prefix->s6_addr[12], ip, sizeof(ip));
 	else
@@ -280,44 +283,43 @@ static bool parse_listen(struct config_listen *listen, struct str text)
 	       net_addr_from_ip(&listen->addr, net_has_ipv6() ? STR("::") : STR("0.0.0.0"), port);
 }
 
-static const char *read_listen_item(
-    struct config_listen *listen, const struct config_node *node, struct arena *arena)
+const char *value_parse_listen(struct config_listen *listen, struct arena *arena)
 {
-	if (node->kind != NODE_STRING)
-		return "expected addresses in quotes, \"*:8080\"";
-	if (!parse_listen(listen, str_from(node->text)))
-		return arena_printf(arena,
-		    "\"%s\" is not an address; write \"*:8080\", \"127.0.0.1:8080\", "
-		    "\"[::1]:8080\" or "
-		    "\"unix:/path\"",
-		    node->text);
-	listen->text = arena_copy(arena, str_from(node->text));
-	return listen->text ? NULL : out_of_memory;
+	if (parse_listen(listen, str_from(listen->text)))
+		return NULL;
+	return arena_printf(arena,
+	    "\"%s\" is not an address; write \"*:8080\", \"127.0.0.1:8080\", \"[::1]:8080\" or "
+	    "\"unix:/path\"",
+	    listen->text);
 }
 
-static const char *read_listen(const struct list *list)
+/* Adds ` name = value;` where there is a value. */
+static const char *add_member(
+    const char *text, const char *name, const char *value, struct arena *arena)
 {
-	struct config_listen *all = arena_take(list->arena, (list->count + 1) * sizeof(*all));
+	return text && value ? arena_printf(arena, "%s %s = %s;", text, name, value) : text;
+}
 
-	if (!all)
-		return out_of_memory;
-	if (list->count == 0)
-		return "at least one address is needed";
-	for (size_t i = 0; i < list->count; i++) {
-		const char *wrong = read_listen_item(&all[i], &list->items[i], list->arena);
+/* As a group where more than the address was written. */
+static const char *format_listen_item(const struct config_listen *listen, struct arena *arena)
+{
+	const struct setting *blocks = settings_find(settings_of_listen(), STR("proxy_from"));
+	const char *address = value_quote(listen->text, arena);
+	const char *text = add_member("{", "address", address, arena);
+	const char *bare = text;
 
-		if (wrong)
-			return wrong;
-		/* Port 0 means another port each time. */
-		for (size_t k = 0; k < i; k++)
-			if (net_addr_equals(&all[k].addr, &all[i].addr) &&
-			    (all[i].addr.any.sa_family == AF_UNIX || net_addr_port(&all[i].addr)))
-				return arena_printf(
-				    list->arena, "\"%s\" is listed twice", list->items[i].text);
-	}
-	store_pointer(list, all);
-	store_count(list, list->count);
-	return NULL;
+	if (listen->options.proxy_from_count)
+		text = add_member(text, "proxy_from", format_blocks(blocks, listen, arena), arena);
+	if (listen->options.is_https)
+		text = add_member(text, "scheme", "\"https\"", arena);
+	if (listen->access.mode)
+		text = add_member(
+		    text, "mode", arena_printf(arena, "\"%04o\"", listen->access.mode), arena);
+	if (listen->owner[0])
+		text = add_member(text, "owner", value_quote(listen->owner, arena), arena);
+	if (listen->group[0])
+		text = add_member(text, "group", value_quote(listen->group, arena), arena);
+	return text == bare ? address : arena_printf(arena, "%s }", text);
 }
 
 static const char *format_listen(
@@ -328,11 +330,10 @@ static const char *format_listen(
 	const char *text = count == 1 ? "" : "( ";
 
 	for (size_t i = 0; text && i < count; i++) {
-		const char *quoted = value_quote(all[i].text, arena);
+		const char *item = format_listen_item(&all[i], arena);
 
-		text = quoted
-			   ? arena_printf(arena, "%s%s%s", text, quoted, i + 1 < count ? ", " : "")
-			   : NULL;
+		text = item ? arena_printf(arena, "%s%s%s", text, item, i + 1 < count ? ", " : "")
+			    : NULL;
 	}
 	return count == 1 || !text ? text : arena_printf(arena, "%s )", text);
 }
@@ -342,12 +343,15 @@ static const char *read_address(const struct list *list)
 	struct config_listen *listen = NULL;
 	const char *wrong;
 
-	if (list->count != 1)
+	if (list->count != 1 || list->items[0].kind != NODE_STRING)
 		return "expected one address in quotes";
-	if (list->items[0].kind != NODE_STRING || list->items[0].text[0]) {
+	if (list->items[0].text[0]) {
 		if (!(listen = arena_take(list->arena, sizeof(*listen))))
 			return out_of_memory;
-		wrong = read_listen_item(listen, &list->items[0], list->arena);
+		listen->text = arena_copy(list->arena, str_from(list->items[0].text));
+		if (!listen->text)
+			return out_of_memory;
+		wrong = value_parse_listen(listen, list->arena);
 		if (wrong)
 			return wrong;
 	}
@@ -375,7 +379,7 @@ static const struct list_type types[SETTING_TYPES] = {
     [SETTING_RANGES] = {read_ranges, format_ranges},
     [SETTING_BLOCKS] = {read_blocks, format_blocks},
     [SETTING_PROTOCOLS] = {read_protocols, format_protocols},
-    [SETTING_LISTEN] = {read_listen, format_listen},
+    [SETTING_LISTEN] = {NULL, format_listen},
     [SETTING_ADDRESS] = {read_address, format_address},
 };
 

@@ -17,6 +17,9 @@ const char *value_list_read(
 /* The value in the syntax of a file. NULL without memory. */
 const char *value_list_format(const struct setting *setting, const void *base, struct arena *arena);
 
+/* Reads listen->text, an address to listen on. NULL on success, else a message. */
+const char *value_parse_listen(struct config_listen *listen, struct arena *arena);
+
 /* A string in the syntax of a file, in quotes. */
 const char *value_quote(const char *text, struct arena *arena);
 

@@ -17,6 +17,8 @@ static const struct unit size_units[] = {{"g", 1 << 30}, {"m", 1 << 20}, {"k", 1
 
 enum { UNITS = 4 };
 
+enum { MODE_LIMIT = 01000 };
+
 struct reading {
 	const struct setting *setting;
 	void *base;
@@ -342,6 +344,29 @@ static const char *read_choice(const struct reading *reading, const struct confi
 		   : out_of_memory;
 }
 
+/* ---- modes of files */
+
+static const char *read_mode(const struct reading *reading, const struct config_node *node)
+{
+	int64_t mode = 0;
+
+	if (node->kind == NODE_INTEGER)
+		return "a mode is written in quotes: \"0660\"";
+	if (node->kind != NODE_STRING)
+		return wrong_type(reading, node, "a mode in quotes, \"0660\"");
+	for (const char *c = node->text; *c; c++) {
+		mode = *c >= '0' && *c <= '7' ? mode * 8 + *c - '0' : MODE_LIMIT;
+		if (mode >= MODE_LIMIT)
+			return arena_printf(
+			    reading->arena, "\"%s\" is not a mode; write \"0660\"", node->text);
+	}
+	if (mode == 0 && node->text[0])
+		return arena_printf(
+		    reading->arena, "with the mode \"%s\" nobody could connect", node->text);
+	store_number(reading, mode);
+	return NULL;
+}
+
 /* ---- all types */
 
 static bool holds_control_bytes(const struct config_node *node)
@@ -402,13 +427,20 @@ static const char *format_choice(
 	return value_quote(setting->words[load_number(setting, base)], arena);
 }
 
+static const char *format_mode(const struct setting *setting, const void *base, struct arena *arena)
+{
+	int64_t mode = load_number(setting, base);
+
+	return mode ? arena_printf(arena, "\"%04o\"", (unsigned)mode) : "\"\"";
+}
+
 static const char *format_string(
     const struct setting *setting, const void *base, struct arena *arena)
 {
 	return quote(load_string(setting, base), arena);
 }
 
-/* Backends have their own reader. */
+/* Backends and addresses to listen on have their own readers. */
 static const struct {
 	const char *(*read)(const struct reading *reading, const struct config_node *node);
 	const char *(*format)(const struct setting *setting, const void *base, struct arena *arena);
@@ -421,11 +453,12 @@ static const struct {
     [SETTING_FIELD] = {read_string, format_string},
     [SETTING_TARGET] = {read_string, format_string},
     [SETTING_TEXT] = {read_string, format_string},
+    [SETTING_MODE] = {read_mode, format_mode},
     [SETTING_STATUSES] = {read_list, value_list_format},
     [SETTING_RANGES] = {read_list, value_list_format},
     [SETTING_BLOCKS] = {read_list, value_list_format},
     [SETTING_PROTOCOLS] = {read_list, value_list_format},
-    [SETTING_LISTEN] = {read_list, value_list_format},
+    [SETTING_LISTEN] = {NULL, value_list_format},
     [SETTING_ADDRESS] = {read_list, value_list_format},
 };
 
@@ -517,15 +550,17 @@ const char *value_type_text(const struct setting *setting, struct arena *arena)
 
 const char *value_default_text(const struct setting *setting, struct arena *arena)
 {
-	struct config config = {0};
-	struct backend_options backend = {0};
-	struct settings all = settings_all();
-	bool is_general = setting >= all.items && setting < all.items + all.count;
-	void *base = is_general ? (void *)&config : (void *)&backend;
+	union {
+		struct config config;
+		struct backend_options backend;
+		struct config_listen listen;
+	} base = {0};
 	struct config_node node = {0};
 
+	if (setting->type == SETTING_LISTEN)
+		return value_quote(setting->fallback, arena);
 	if (!setting->fallback || !value_node(setting, str_from(setting->fallback), &node, arena) ||
-	    value_read(setting, &node, base, arena))
+	    value_read(setting, &node, &base, arena))
 		return NULL;
-	return value_format(setting, base, arena);
+	return value_format(setting, &base, arena);
 }

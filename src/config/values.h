@@ -2,8 +2,8 @@
  * values - converts text into values of settings, and back.
  *
  * A value is stored in the struct `base`, at the offset of its setting; lists and strings are taken
- * from the arena. A formatted value can be read again as the same value. Backends have their own
- * reader.
+ * from the arena. A formatted value can be read again as the same value. Backends and addresses to
+ * listen on have their own readers.
  */
 #ifndef RONDO_CONFIG_VALUES_H
 #define RONDO_CONFIG_VALUES_H

@@ -131,7 +131,7 @@ static bool apply(struct daemon *daemon, struct config *config)
 	}
 	if (!listeners_prepare(&daemon->listeners, config))
 		return false;
-	listeners_commit(&daemon->listeners);
+	listeners_commit(&daemon->listeners, config);
 	int error = access_log_configure(daemon->access_log, &config->access_log);
 	if (error)
 		log_error(
@@ -568,7 +568,7 @@ static void on_names_settled(void *context)
 		loop_stop(daemon->loop);
 		return;
 	}
-	listeners_commit(&daemon->listeners);
+	listeners_commit(&daemon->listeners, daemon->config);
 	passed_sockets_close_rest(&daemon->passed);
 	daemon->is_ready = true;
 	say_ready(daemon);

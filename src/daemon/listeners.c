@@ -1,6 +1,7 @@
 #include "listeners.h"
 
 #include "base/log.h"
+#include "config/load.h"
 #include "config/settings.h"
 
 #include <errno.h>
@@ -14,9 +15,13 @@ struct listeners_entry {
 	struct listener listener;
 	struct listeners *listeners;
 	struct net_addr addr; /* as configured; of an adopted one, as bound */
-	const char *adopted;  /* the name of a supervisor's socket; NULL: rondo opened it */
-	bool is_wanted;       /* by the configuration being applied */
-	bool is_new;          /* opened for it */
+	/* Of the configuration that its options come from, which it holds, and of the one being
+	 * applied; NULL: it does not name it. */
+	const struct config_listen *listen, *coming;
+	struct config *config;
+	const char *adopted; /* the name of a supervisor's socket; NULL: rondo opened it */
+	bool is_wanted;      /* by the configuration being applied */
+	bool is_new;         /* opened for it */
 	struct listeners_entry *next;
 };
 
@@ -54,13 +59,36 @@ static int add(
 	return 0;
 }
 
+static void free_entry(struct listeners_entry *entry)
+{
+	if (entry->config)
+		config_drop(entry->config);
+	free(entry);
+}
+
+/* From now on, new connections are treated as `listen` says; NULL: like those of an address that
+ * stands alone. */
+static void follow(
+    struct listeners_entry *entry, struct config *config, const struct config_listen *listen)
+{
+	struct config *former = entry->config;
+
+	if (listen)
+		proxy_options_hold(&config->rules);
+	entry->config = listen ? config : NULL;
+	entry->listen = listen;
+	entry->listener.options = listen ? listen->options : (struct listener_options){0};
+	if (former)
+		config_drop(former);
+}
+
 static void on_end(struct listener *listener)
 {
 	struct listeners_entry *entry = container_of(listener, struct listeners_entry, listener);
 	struct listeners *listeners = entry->listeners;
 
 	LL_DELETE(listeners->ending, entry);
-	free(entry);
+	free_entry(entry);
 	if (!listeners->ending)
 		listeners->on_ended(listeners);
 }
@@ -72,7 +100,7 @@ static void end_entry(struct listeners *listeners, struct listeners_entry *entry
 	 * lost with the socket. */
 	if (entry->adopted || listeners->is_handed_over) {
 		listener_close(&entry->listener);
-		free(entry);
+		free_entry(entry);
 		return;
 	}
 	LL_APPEND(listeners->ending, entry);
@@ -176,15 +204,51 @@ static size_t share_unwanted(struct listeners *listeners, const struct net_addr 
 	return count;
 }
 
+static bool is_same_access(const struct config_listen *a, const struct config_listen *b)
+{
+	return a->access.mode == b->access.mode && a->access.owner == b->access.owner &&
+	       a->access.group == b->access.group;
+}
+
+static bool set_access(const struct config_listen *listen)
+{
+	int error = net_set_access(&listen->addr, &listen->access);
+
+	if (error)
+		log_error(
+		    "cannot set mode, owner and group of %s: %s", listen->text, strerror(-error));
+	return error == 0;
+}
+
+/* Lets those connect to the sockets that stay that the coming configuration wants, or, when it is
+ * given up, those that the running one wants. */
+static bool change_access(struct listeners *listeners, bool is_given_up)
+{
+	struct listeners_entry *entry;
+	bool good = true;
+
+	LL_FOREACH (listeners->first, entry) {
+		if (entry->adopted || !entry->listen || !entry->coming || entry->is_new ||
+		    entry->addr.any.sa_family != AF_UNIX ||
+		    is_same_access(entry->listen, entry->coming))
+			continue;
+		good &= set_access(is_given_up ? entry->listen : entry->coming);
+	}
+	return good;
+}
+
 static int listen_on(struct listeners *listeners, const struct config_listen *listen)
 {
 	struct net_listen_options options = {
 	    .backlog = BACKLOG,
+	    .access = config_listen_has_access(listen) ? &listen->access : NULL,
 	    .dual_stack = listen->dual_stack,
 	    .reuse_port = listeners->share_port,
 	};
 	int fd = passed_sockets_take_own(listeners->passed, &listen->addr);
 
+	if (fd >= 0 && options.access)
+		set_access(listen);
 	if (fd < 0)
 		fd = net_listen(&listen->addr, &options);
 	if (fd != -EADDRINUSE || listeners->share_port)
@@ -201,7 +265,7 @@ static int listen_on(struct listeners *listeners, const struct config_listen *li
 	return fd;
 }
 
-static bool open_missing(struct listeners *listeners, const struct config *config)
+static bool open_missing(struct listeners *listeners, struct config *config)
 {
 	for (size_t i = 0; i < config->listen_count; i++) {
 		const struct config_listen *listen = &config->listen[i];
@@ -211,9 +275,14 @@ static bool open_missing(struct listeners *listeners, const struct config *confi
 		int fd = listen_on(listeners, listen);
 		int error = fd < 0 ? fd : add(listeners, fd, &listen->addr, NULL);
 		if (error < 0) {
-			log_error("cannot listen on %s: %s", listen->text, strerror(-error));
+			log_error("cannot listen on %s%s: %s", listen->text,
+			    error == -EPERM && config_listen_has_access(listen)
+				? " as its owner and group want"
+				: "",
+			    strerror(-error));
 			return false;
 		}
+		follow(find(listeners, &listen->addr), config, listen);
 		if (config_listen_lacks_ipv6(listen))
 			log_info("%s is IPv4 alone: this machine has no IPv6", listen->text);
 	}
@@ -243,35 +312,51 @@ static void close_new(struct listeners *listeners)
 			end_entry(listeners, entry);
 }
 
-bool listeners_prepare(struct listeners *listeners, const struct config *config)
+/* Which of the open sockets the configuration wants, and as what. */
+static void find_wanted(struct listeners *listeners, const struct config *config, bool superseded)
 {
 	struct listeners_entry *entry;
+
+	LL_FOREACH (listeners->first, entry) {
+		entry->is_wanted = entry->is_new = false;
+		entry->coming = NULL;
+	}
+	for (size_t i = 0; i < config->listen_count && !superseded; i++) {
+		entry = find(listeners, &config->listen[i].addr);
+		if (!entry)
+			continue;
+		entry->is_wanted = true;
+		entry->coming = &config->listen[i];
+	}
+}
+
+bool listeners_prepare(struct listeners *listeners, struct config *config)
+{
 	bool good = listeners->has_adopted || adopt(listeners);
 	bool superseded = is_superseded(listeners, config);
 
-	LL_FOREACH (listeners->first, entry)
-		entry->is_wanted = entry->is_new = false;
-	for (size_t i = 0; i < config->listen_count && !superseded; i++) {
-		entry = find(listeners, &config->listen[i].addr);
-		if (entry)
-			entry->is_wanted = true;
-	}
+	find_wanted(listeners, config, superseded);
 	if (good && !superseded)
-		good = open_missing(listeners, config);
-	if (!good)
-		close_new(listeners);
-	else
+		good = open_missing(listeners, config) && change_access(listeners, false);
+	if (good) {
 		say_adopted(listeners, superseded);
-	return good;
+		return true;
+	}
+	change_access(listeners, true);
+	close_new(listeners);
+	return false;
 }
 
-void listeners_commit(struct listeners *listeners)
+void listeners_commit(struct listeners *listeners, struct config *config)
 {
 	struct listeners_entry *entry, *next;
 
-	LL_FOREACH_SAFE (listeners->first, entry, next)
-		if (!entry->is_wanted && !entry->adopted)
+	LL_FOREACH_SAFE (listeners->first, entry, next) {
+		if (entry->coming || entry->adopted)
+			follow(entry, config, entry->coming);
+		else if (!entry->is_wanted)
 			end_entry(listeners, entry);
+	}
 }
 
 /* ---- all of them */
@@ -299,7 +384,7 @@ void listeners_close(struct listeners *listeners)
 	listeners_end(listeners);
 	LL_FOREACH_SAFE (listeners->ending, entry, next) {
 		listener_close(&entry->listener);
-		free(entry);
+		free_entry(entry);
 	}
 	listeners->ending = NULL;
 }

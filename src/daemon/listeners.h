@@ -38,10 +38,11 @@ void listeners_init(
 
 /* Opens the sockets that `config` adds. On failure it logs, changes nothing and returns false. Call
  * one of the next two functions in the same turn of the loop. */
-bool listeners_prepare(struct listeners *listeners, const struct config *config);
+bool listeners_prepare(struct listeners *listeners, struct config *config);
 
-/* Closes the sockets that `config` does not list. */
-void listeners_commit(struct listeners *listeners);
+/* Closes the sockets that `config` does not list, and treats new connections of the others as it
+ * says. */
+void listeners_commit(struct listeners *listeners, struct config *config);
 
 /* There is room for connections again. */
 void listeners_resume(struct listeners *listeners);

@@ -67,15 +67,6 @@ static int bind_addr(int fd, const struct net_addr *addr)
 	return -errno;
 }
 
-static int bind_private(int fd, const struct net_addr *addr)
-{
-	mode_t mask = umask(0777);
-	int error = bind_addr(fd, addr);
-
-	umask(mask);
-	return error;
-}
-
 int net_set_access(const struct net_addr *addr, const struct net_access *access)
 {
 	mode_t mask = umask(0);
@@ -86,6 +77,20 @@ int net_set_access(const struct net_addr *addr, const struct net_access *access)
 	    lchown(path, access->owner, access->group))
 		return -errno;
 	return chmod(path, access->mode ? access->mode : 0777 & ~mask) ? -errno : 0;
+}
+
+static int bind_with_access(int fd, const struct net_addr *addr, const struct net_access *access)
+{
+	mode_t mask = umask(0177);
+	int error = bind_addr(fd, addr);
+
+	umask(mask);
+	if (error)
+		return error;
+	error = net_set_access(addr, access);
+	if (error)
+		unlink(addr->path.sun_path);
+	return error;
 }
 
 bool net_has_ipv6(void)
@@ -108,7 +113,9 @@ int net_listen(const struct net_addr *addr, const struct net_listen_options *opt
 		return -errno;
 	error = set_listener_options(fd, family, options);
 	if (!error)
-		error = options->is_private ? bind_private(fd, addr) : bind_addr(fd, addr);
+		error = options->access && family == AF_UNIX
+			    ? bind_with_access(fd, addr, options->access)
+			    : bind_addr(fd, addr);
 	if (!error && listen(fd, options->backlog))
 		error = -errno;
 	if (error) {

@@ -25,7 +25,7 @@ FLOORS = {
     "upstream": "outcome latency record budget silence backend backend_describe backend_silence backend_bound ring verdict check checker names pool",
     "proxy": """access_line access_log queue options retry content binding session listener proxy attempt straggler rescue answer exchange""",
     "config": """config settings settings_suggest errors node text tokens syntax files value_lists values load_state
-        backends check load show changes help""",
+        backends listen check load show changes help""",
     "admin": "history metrics figures status page control request endpoints commands admin",
     "daemon": "options probe_table modes passed_sockets listeners upgrade notify fd_limit daemon",
 }

@@ -111,7 +111,7 @@ def serve(peer, _number):
 
 class EchoBackend(Backend):
     """Answers with the content of the request, or with its first line where there is none. A request for /hold is
-    not answered before release(). An upgrade makes a tunnel that echoes."""
+    not answered before release(), one for /head is answered with its head. An upgrade makes a tunnel that echoes."""
 
     def __init__(self):
         self.released = threading.Event()
@@ -125,8 +125,11 @@ class EchoBackend(Backend):
                 self._answer(peer)
 
     def _answer(self, peer):
-        first, fields = parse_head(peer.read_head())
+        head = peer.read_head()
+        first, fields = parse_head(head)
         content = peer.read(int(fields.get("content-length", 0)))
+        if " /head " in first:
+            content = head
         if "upgrade" in fields:
             peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
             while data := peer.recv(65536):

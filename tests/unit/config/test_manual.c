@@ -119,6 +119,7 @@ static void write_manual_list(FILE *out)
 {
 	struct settings all = settings_all();
 	struct settings members = settings_of_backend();
+	struct settings listens = settings_of_listen();
 	struct str group = {NULL, 0};
 
 	fputs(".Bl -tag -width Ds\n", out);
@@ -133,6 +134,9 @@ static void write_manual_list(FILE *out)
 	fputs(".El\n.Ss Members of a backend\n.Bl -tag -width Ds\n", out);
 	for (size_t i = 0; i < members.count; i++)
 		write_manual_item(&members.items[i], out);
+	fputs(".El\n.Ss Members of an address to listen on\n.Bl -tag -width Ds\n", out);
+	for (size_t i = 0; i < listens.count; i++)
+		write_manual_item(&listens.items[i], out);
 	fputs(".El\n", out);
 }
 
