@@ -32,6 +32,7 @@ const char *access_end_word(enum access_end end);
 /* All that is known of a finished request. Slices are good for the length of the call. */
 struct access_record {
 	const struct net_addr *client;
+	struct str peer; /* the address of the connection's other end; shown where it differs */
 	const struct http_head *request; /* NULL or without method when no head was understood */
 	unsigned status;                 /* sent to the client; 0 = none */
 	uint64_t content_bytes;          /* of content sent to the client */

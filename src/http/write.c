@@ -185,6 +185,11 @@ static void put_rfc7239(struct text *text, const struct write_request *request)
 	bool is_empty;
 
 	put_chain(text, request, &is_empty);
+	/* A trusted peer without an address adds nothing to what it said itself. */
+	if (!is_empty && !ip.len) {
+		put_end(text);
+		return;
+	}
 	if (is_empty)
 		put_name(text, STR("Forwarded"));
 	else

@@ -62,6 +62,14 @@ static void put_client(struct text *line, const struct access_record *record)
 	put_text(line, str_from(net_addr_format_ip(record->client, text)), TEXT_WORD);
 }
 
+static bool peer_differs(const struct access_record *record)
+{
+	char text[NET_ADDR_TEXT_SIZE];
+
+	return record->peer.len > 0 &&
+	       !str_equals(record->peer, str_from(net_addr_format_ip(record->client, text)));
+}
+
 static unsigned status_of(const struct access_record *record)
 {
 	return record->status ? record->status : STATUS_NO_ANSWER;
@@ -154,6 +162,10 @@ static void compose_plus(struct text *line, const struct access_record *record)
 		text_put(line, STR(" qt="));
 		put_seconds(line, record->queued_us, STR("-"));
 	}
+	if (peer_differs(record)) {
+		text_put(line, STR(" peer="));
+		put_text(line, record->peer, TEXT_WORD);
+	}
 	text_put(line, STR(" end="));
 	text_put(line, str_from(access_end_word(record->end)));
 	text_put(line, STR(" id="));
@@ -222,6 +234,8 @@ static void compose_json(
 		text_put(line, STR(",\"qt\":"));
 		put_seconds(line, record->queued_us, STR("null"));
 	}
+	if (peer_differs(record))
+		put_member(line, STR(",\"peer\":"), record->peer);
 	put_member(line, STR(",\"end\":"), str_from(access_end_word(record->end)));
 	put_member(line, STR(",\"id\":"), record->request_id);
 	text_put(line, STR("}"));

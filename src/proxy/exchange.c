@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "http/auth.h"
+#include "http/forwarded.h"
 #include "http/via.h"
 #include "proxy/rescue.h"
 #include "proxy/straggler.h"
@@ -135,11 +136,26 @@ static void count_end(const struct exchange *exchange)
 	    now_us(exchange) - exchange->began_us, now_us(exchange));
 }
 
+/* Who the client is: the one that trusted proxies in front name. */
+static struct net_addr find_client(const struct exchange *exchange)
+{
+	const struct proxy_headers_options *headers = &exchange->with.rules->headers;
+	const struct forwarded_trust trust = {headers->trusted, headers->trusted_count,
+	    headers->forwarded == WRITE_FORWARDED_RFC7239};
+	struct net_addr client = exchange->with.from->addr;
+
+	if (exchange->request.length > 0 && net_blocks_contain(trust.blocks, trust.count, &client))
+		forwarded_client(&client, &exchange->request, &trust);
+	return client;
+}
+
 static void log_end(const struct exchange *exchange)
 {
 	const struct attempt *last = exchange->attempt;
+	const struct net_addr client = find_client(exchange);
 	struct access_record record = {
-	    .client = &exchange->with.from->addr,
+	    .client = &client,
+	    .peer = str_from(exchange->with.from->peer_ip),
 	    .request = exchange->request.length > 0 ? &exchange->request : NULL,
 	    .status = exchange->status,
 	    .content_bytes = sent_bytes(exchange),
@@ -173,19 +189,24 @@ static void log_failure(const struct exchange *exchange)
 	char text[RETRY_ATTEMPTS_SIZE];
 	struct str tries = retry_attempts(exchange->tries, exchange->try_count, text);
 	struct str target = shown_target(exchange);
+	const struct net_addr client = find_client(exchange);
+	char ip[NET_IP_TEXT_SIZE];
 
 	log_warning("%.*s %.*s from %s failed (%s, status %u): %.*s",
-	    STR_ARGS(exchange->request.method_text), STR_ARGS(target), exchange->with.from->ip,
-	    access_end_word(exchange->end), exchange->status, STR_ARGS(tries));
+	    STR_ARGS(exchange->request.method_text), STR_ARGS(target),
+	    net_addr_format_ip(&client, ip), access_end_word(exchange->end), exchange->status,
+	    STR_ARGS(tries));
 }
 
 /* One line for a request that could not be tried. */
 static void log_refusal(const struct exchange *exchange, const char *why)
 {
 	struct str target = shown_target(exchange);
+	const struct net_addr client = find_client(exchange);
+	char ip[NET_IP_TEXT_SIZE];
 
 	log_warning("%.*s %.*s from %s refused: %s", STR_ARGS(exchange->request.method_text),
-	    STR_ARGS(target), exchange->with.from->ip, why);
+	    STR_ARGS(target), net_addr_format_ip(&client, ip), why);
 }
 
 static void consume_request(struct exchange *exchange)

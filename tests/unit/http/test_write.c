@@ -237,6 +237,8 @@ static void the_client_is_told_to_the_backend(void **state)
 		"X-Forwarded-Host: o\r\nX_Forwarded_For: 5.5.5.5\r\nX-Forwarded-Port: 1\r\n"
 		"Via: 1.1 rondo\r\nForwarded: for=2.2.2.2, for=4.4.4.4, "
 		"for=192.0.2.1;host=\"h\";proto=http\r\n"},
+	    {WRITE_FORWARDED_RFC7239, true, "", "Host: h\nForwarded: for=1.1.1.1",
+		"Via: 1.1 rondo\r\nForwarded: for=1.1.1.1\r\n"},
 	    {WRITE_FORWARDED_RFC7239, false, "", "Host: h",
 		"Via: 1.1 rondo\r\nForwarded: for=unknown;host=\"h\";proto=http\r\n"},
 	    {WRITE_FORWARDED_NONE, false, "192.0.2.1", claims, "Via: 1.1 rondo\r\n"},

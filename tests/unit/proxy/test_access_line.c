@@ -94,6 +94,29 @@ static void a_plain_request_in_every_format(void **state)
 	    "\"end\":\"ok\",\"id\":\"7f3c\"}");
 }
 
+static void a_peer_that_is_not_the_client_is_named(void **state)
+{
+	struct net_addr client = address_of("192.0.2.7:4711");
+	struct access_record record = {
+	    .client = &client, .status = 400, .end = ACCESS_LIMIT, .peer = STR("10.0.0.1")};
+	char line[ROOM];
+
+	(void)state;
+	assert_line(&record, ACCESS_COMBINED,
+	    "192.0.2.7 - - [22/Nov/2026:12:00:01 +0100] \"-\" 400 0 \"-\" \"-\"");
+	assert_line(&record, ACCESS_COMBINED_PLUS,
+	    "192.0.2.7 - - [22/Nov/2026:12:00:01 +0100] \"-\" 400 0 \"-\" \"-\" rt=0.000 b=- "
+	    "uct=0.000 uht=0.000 try=0 peer=10.0.0.1 end=limit id=-");
+	line[access_line_compose(line, ROOM, ACCESS_JSON, &record, &noon)] = '\0';
+	assert_non_null(strstr(line, "\"peer\":\"10.0.0.1\",\"end\":\"limit\""));
+	record.peer = STR("unix:");
+	line[access_line_compose(line, ROOM, ACCESS_COMBINED_PLUS, &record, &noon)] = '\0';
+	assert_non_null(strstr(line, " peer=unix: end="));
+	record.peer = STR("192.0.2.7");
+	line[access_line_compose(line, ROOM, ACCESS_JSON, &record, &noon)] = '\0';
+	assert_null(strstr(line, "peer"));
+}
+
 static void what_is_not_known_has_a_mark(void **state)
 {
 	struct net_addr client = address_of("unix:/run/client");
@@ -334,6 +357,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_plain_request_in_every_format),
+	    cmocka_unit_test(a_peer_that_is_not_the_client_is_named),
 	    cmocka_unit_test(what_is_not_known_has_a_mark),
 	    cmocka_unit_test(a_head_that_was_not_understood_is_not_looked_into),
 	    cmocka_unit_test(every_try_is_told),
