@@ -7,8 +7,8 @@
  * The request belongs to the exchange and outlives the attempt.
  *
  * An attempt decides nothing: it never asks the ring, the verdict, the budget or the options of
- * retrying. It reports, and the exchange decides what follows. An answer that was reported stays in
- * the attempt until the exchange passes it on or destroys the attempt, so one attempt can be kept
+ * retrying. It reports, and the dispatch decides what follows. An answer that was reported stays in
+ * the attempt until it is passed on or the attempt is destroyed, so one attempt can be kept
  * while another is made.
  */
 #ifndef RONDO_PROXY_ATTEMPT_H
@@ -71,7 +71,7 @@ enum attempt_client_fault {
 struct attempt {
 	struct attempt_request *request;
 	struct try_record
-	    *record; /* of this attempt; the exchange's, and the backend is held there */
+	    *record; /* of this attempt; the dispatch's, and the backend is held there */
 	enum attempt_state state;
 	enum attempt_upload upload;
 	struct backend_conn *link; /* to the backend; NULL once the attempt has failed */

@@ -1,7 +1,7 @@
 /*
  * retry - decides what may be tried again, and the answer when nothing is left to try.
  *
- * Pure decisions over a request, its options and the tries made so far; exchange asks for them and
+ * Pure decisions over a request, its options and the tries made so far; dispatch asks for them and
  * acts.
  */
 #ifndef RONDO_PROXY_RETRY_H

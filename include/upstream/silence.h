@@ -7,7 +7,7 @@
  * percentile of the gaps between such first bytes, of all backends. A backend that has been quiet
  * for longer is silent if another one has answered since; that one must not have just woken from
  * such a quiet itself. A silent backend is passed over (ring), and requests that are stuck on it
- * may be sent to a second one (exchange), within the tokens counted here.
+ * may be sent to a second one (dispatch), within the tokens counted here.
  *
  * Pure: state, event and now. No system call, no clock, no memory of its own. The owner of a
  * `pending` embeds it and takes it off before its memory goes. Judgements take the time until

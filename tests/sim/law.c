@@ -79,7 +79,7 @@ static struct given *find_owner(const struct try_record *tries)
 	for (size_t i = 0; i < law.given_count; i++) {
 		const struct exchange *exchange = law.given[i].exchange;
 
-		if (tries >= exchange->tries && tries < exchange->tries + TRIES)
+		if (tries >= exchange->dispatch.tries && tries < exchange->dispatch.tries + TRIES)
 			return &law.given[i];
 	}
 	return NULL;
@@ -104,9 +104,9 @@ bool law_was_rescued(const struct access_record *record)
 {
 	const struct exchange *exchange =
 	    (const struct exchange *)(const void *)((const char *)record->tries -
-						    offsetof(struct exchange, tries));
+						    offsetof(struct exchange, dispatch.tries));
 
-	return exchange->rescues > 0;
+	return exchange->dispatch.rescues > 0;
 }
 
 /* ---- who may be asked */
@@ -410,7 +410,7 @@ enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_requ
 	int64_t now_us = request->now_us;
 	const struct exchange *exchange =
 	    (const struct exchange *)(const void *)((const char *)tries -
-						    offsetof(struct exchange, tries));
+						    offsetof(struct exchange, dispatch.tries));
 	struct given *given = find_owner(tries);
 	const struct backend *picked = NULL, *better;
 
@@ -438,8 +438,8 @@ enum ring_pick_result __wrap_ring_pick(struct ring *ring, const struct ring_requ
 	if (count > 0) {
 		check_deadline(given, now_us);
 		/* An answer that falls through is kept in its attempt. */
-		const struct attempt *last =
-		    exchange->attempt ? exchange->attempt : exchange->other;
+		const struct attempt *last = exchange->dispatch.attempt ? exchange->dispatch.attempt
+									: exchange->dispatch.other;
 		int64_t ended_us = last ? last->began_us + last->record->took_us : now_us;
 		check("the next try begins at once",
 		    now_us == ended_us || tries[count - 1].outcome == OUTCOME_GIVEN_UP,
@@ -650,7 +650,7 @@ void law_check_ending(const struct try_record *try, bool is_repeatable)
 	if (!given)
 		return;
 	check("what has failed is judged once",
-	    given->is_settled && given->was_good[try - given->exchange->tries], "as %s",
+	    given->is_settled && given->was_good[try - given->exchange->dispatch.tries], "as %s",
 	    outcome_word(try->outcome));
 	check("what has failed is judged once", !given->is_heard, "as %s",
 	    outcome_word(try->outcome));
@@ -666,7 +666,7 @@ void law_trial_ends(const struct server *server)
 
 bool law_is_trial(const struct server *server, const struct try_record *tries)
 {
-	return law.trial[server->index] && law.trial[server->index]->tries == tries;
+	return law.trial[server->index] && law.trial[server->index]->dispatch.tries == tries;
 }
 
 void __real_verdict_pass_trial_on(struct ring *ring, struct try_record *try);
@@ -685,7 +685,7 @@ void __wrap_verdict_pass_trial_on(struct ring *ring, struct try_record *try)
 	check("a trial is passed on by whoever has it, while it waits for its client or connects",
 	    law.trial[server->index] == given->exchange &&
 		(!request || is_being_sent(given->exchange, request) ||
-		    given->exchange->attempt->state == ATTEMPT_CONNECTING),
+		    given->exchange->dispatch.attempt->state == ATTEMPT_CONNECTING),
 	    "that of %s", try->backend->name);
 	law_trial_ends(server);
 }
