@@ -12,15 +12,28 @@
 #define RONDO_ADMIN_ADMIN_H
 
 #include "admin/control.h"
+#include "config/errors.h"
 
 struct admin;
 
 /* Opens no socket yet. NULL without memory. */
 struct admin *admin_create(const struct admin_start *start);
 
-/* Opens and closes sockets so that admin.http and admin.socket are as configured. If a socket
- * cannot be opened, that is logged, the old one stays, and the result is false. */
-bool admin_apply(struct admin *admin, const struct config *config);
+/* Appends the sockets that are open now and will not be with `config`; there is room for
+ * ADMIN_SOCKETS. */
+void admin_list_leaving(
+    const struct admin *admin, const struct config *config, struct net_leaving *leaving);
+
+/* Opens what admin.http and admin.socket name, beside the sockets that leave. On failure it changes
+ * nothing and returns false. Call one of the next two functions in the same turn of the loop. */
+bool admin_prepare(struct admin *admin, const struct config *config,
+    const struct net_leaving *leaving, struct config_refusal *refusal);
+
+/* The sockets are as configured from now on. */
+void admin_commit(struct admin *admin, const struct config *config);
+
+/* Closes the sockets that were opened for it. */
+void admin_cancel(struct admin *admin);
 
 /* Lists the listening sockets for a successor. Returns their number. */
 size_t admin_list(const struct admin *admin, struct admin_socket sockets[static ADMIN_SOCKETS]);

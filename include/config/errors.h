@@ -46,6 +46,15 @@ struct config_fault {
 void config_errors_add(struct config_errors *errors, struct config_fault fault, const char *format,
     ...) __attribute__((format(printf, 3, 4)));
 
+/* Why a configuration without faults cannot take effect. */
+struct config_refusal {
+	char text[512];
+};
+
+/* Writes the reason, as much as fits, and returns false. */
+bool config_refuse(struct config_refusal *refusal, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* "FILE:LINE", or "command line". */
 const char *config_line_origin(const struct config_line *line, struct arena *arena);
 

@@ -64,6 +64,9 @@ const char *net_addr_format(const struct net_addr *addr, char text[static NET_AD
 const char *net_addr_format_ip(const struct net_addr *addr, char text[static NET_IP_TEXT_SIZE]);
 
 bool net_addr_equals(const struct net_addr *a, const struct net_addr *b);
+
+/* Would a socket on one of them prevent a socket on the other? */
+bool net_addr_overlaps(const struct net_addr *a, const struct net_addr *b);
 uint16_t net_addr_port(const struct net_addr *addr);
 void net_addr_set_port(struct net_addr *addr, uint16_t port);
 
@@ -101,6 +104,23 @@ int net_listen(const struct net_addr *addr, const struct net_listen_options *opt
 
 /* Sets who may connect to the Unix socket at `addr`. 0 or a negative errno. */
 int net_set_access(const struct net_addr *addr, const struct net_access *access);
+
+/* Listening sockets that are about to be closed, with their addresses. */
+struct net_leaving {
+	struct net_leaving_socket {
+		int fd;
+		struct net_addr addr;
+	} * sockets;
+	size_t count;
+};
+
+/*
+ * net_listen for a socket that takes the place of others: where one of those prevents `addr`
+ * ("*:80" becomes "127.0.0.1:80"), both have the port for a moment, and no client is refused
+ * meanwhile.
+ */
+int net_listen_instead(const struct net_addr *addr, const struct net_listen_options *options,
+    const struct net_leaving *leaving);
 
 /*
  * Sets the options of net_listen on a listening socket that came from another process. Negative

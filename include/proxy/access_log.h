@@ -28,9 +28,11 @@ struct access_log *access_log_create(struct loop *loop, const struct access_log_
  * loop. */
 void access_log_destroy(struct access_log *log);
 
-/* Takes over other options (a reload); negative errno, and nothing changed, when the new file
- * cannot be opened. */
-int access_log_configure(struct access_log *log, const struct access_log_options *options);
+/* Opens what other options name (a reload): negative errno when that is impossible. Nothing changes
+ * before the commit; call one of the next two functions in the same turn of the loop. */
+int access_log_prepare(struct access_log *log, const struct access_log_options *options);
+void access_log_commit(struct access_log *log);
+void access_log_cancel(struct access_log *log);
 
 /* Opens the file again (after it was rotated). Negative errno when the old one stays. */
 int access_log_reopen(struct access_log *log);

@@ -23,8 +23,8 @@ static const struct net_access owner_and_group = {
 /* ---- listening */
 
 /* A socket that is there already, or a new one; else `fd` is a negative errno. */
-static struct admin_socket find_socket(
-    const struct admin_listener *listener, const struct config_listen *listen)
+static struct admin_socket find_socket(const struct admin_listener *listener,
+    const struct config_listen *listen, const struct net_leaving *leaving)
 {
 	const struct admin_control *control = &listener->admin->with.control;
 	const struct net_listen_options options = {
@@ -35,70 +35,78 @@ static struct admin_socket find_socket(
 	struct admin_socket socket =
 	    control->take_socket(control->context, listener->setting, &listen->addr);
 
-	if (socket.fd >= 0)
-		return socket;
-	socket.fd = net_listen(&listen->addr, &options);
+	if (socket.fd < 0)
+		socket.fd = net_listen_instead(&listen->addr, &options, leaving);
 	return socket;
 }
 
-/* Accepts clients from the socket, which it owns from here on. Negative errno when it cannot be
- * watched: it is closed then. */
-static int take_socket(
-    struct admin_listener *listener, struct admin_socket socket, const struct net_addr *addr)
-{
-	int error = listener_open(&listener->listener, &listener->sessions, socket.fd);
-
-	if (error < 0) {
-		net_close(socket.fd, false);
-		return error;
-	}
-	listener->addr = *addr;
-	listener->is_passed = socket.is_passed;
-	return 0;
-}
-
 /* Its clients go on. */
-static void close_socket(struct admin_listener *listener)
+static void close_place(const struct admin *admin, struct admin_place *place)
 {
-	bool has_file = listener->addr.any.sa_family == AF_UNIX && !listener->is_passed &&
-			!listener->admin->is_handed_over;
+	bool has_file =
+	    place->addr.any.sa_family == AF_UNIX && !place->is_passed && !admin->is_handed_over;
 
-	if (!listener_is_open(&listener->listener))
+	if (!listener_is_open(&place->listener))
 		return;
 	if (has_file)
-		net_listen_end(listener->listener.watch.fd, false);
-	listener_close(&listener->listener);
+		net_listen_end(place->listener.watch.fd, false);
+	listener_close(&place->listener);
 	/* The path may be another process's by now. */
 	if (has_file)
-		net_remove_stale(&listener->addr);
+		net_remove_stale(&place->addr);
 }
 
-/* Opens, closes or leaves it, so that it is as `listen` says (NULL: closed). */
-static bool apply(struct admin_listener *listener, const struct config_listen *listen)
+static struct admin_place *other_place(struct admin_listener *listener)
 {
-	if (!listen) {
-		close_socket(listener);
+	return &listener->places[listener->place == &listener->places[0]];
+}
+
+/* Is it as `listen` says (NULL: closed)? */
+static bool is_as(const struct admin_listener *listener, const struct config_listen *listen)
+{
+	bool is_open = listener_is_open(&listener->place->listener);
+
+	return listen ? is_open && net_addr_equals(&listener->place->addr, &listen->addr)
+		      : !is_open;
+}
+
+static bool prepare(struct admin_listener *listener, const struct config_listen *listen,
+    const struct net_leaving *leaving, struct config_refusal *refusal)
+{
+	struct admin_place *place = other_place(listener);
+
+	if (!listen || is_as(listener, listen))
 		return true;
-	}
-	if (listener_is_open(&listener->listener) &&
-	    net_addr_equals(&listener->addr, &listen->addr))
-		return true;
-	struct admin_socket socket = find_socket(listener, listen);
+	struct admin_socket socket = find_socket(listener, listen, leaving);
 	int error = socket.fd;
 	if (error >= 0) {
-		close_socket(listener);
-		error = take_socket(listener, socket, &listen->addr);
+		error = listener_open(&place->listener, &listener->sessions, socket.fd);
+		if (error < 0)
+			net_close(socket.fd, false);
 	}
-	if (error < 0) {
-		log_error("%s: cannot listen on %s: %s", listener->setting, listen->text,
-		    strerror(-error));
-		return false;
-	}
-	char text[NET_ADDR_TEXT_SIZE];
-	log_info("%s: listening on %s%s", listener->setting,
-	    net_addr_format(&listener->listener.addr, text),
-	    config_listen_lacks_ipv6(listen) ? ": this machine has no IPv6" : "");
+	if (error < 0)
+		return config_refuse(refusal, "%s: cannot listen on %s: %s", listener->setting,
+		    listen->text, strerror(-error));
+	place->addr = listen->addr;
+	place->is_passed = socket.is_passed;
+	listener->has_prepared = true;
 	return true;
+}
+
+static void commit(struct admin_listener *listener, const struct config_listen *listen)
+{
+	char text[NET_ADDR_TEXT_SIZE];
+
+	if (is_as(listener, listen))
+		return;
+	close_place(listener->admin, listener->place);
+	if (!listen)
+		return;
+	listener->place = other_place(listener);
+	listener->has_prepared = false;
+	log_info("%s: listening on %s%s", listener->setting,
+	    net_addr_format(&listener->place->listener.addr, text),
+	    config_listen_lacks_ipv6(listen) ? ": this machine has no IPv6" : "");
 }
 
 /* A client that is silent between requests is not kept for long: there are few places. */
@@ -110,14 +118,70 @@ static void limit_idleness(struct admin *admin, const struct proxy_timeouts_opti
 		admin->listeners[i].sessions.idle_us = idle_us;
 }
 
-bool admin_apply(struct admin *admin, const struct config *config)
-{
-	struct config_listen socket = {.text = config->admin_socket};
-	bool has_socket = net_addr_from_path(&socket.addr, str_from(config->admin_socket));
+/* What a configuration says about both; an address is NULL where it wants no socket. */
+struct wanted {
+	const struct config_listen *listens[ADMIN_LISTENERS];
+	struct config_listen socket;
+};
 
+static void find_wanted(struct wanted *wanted, const struct config *config)
+{
+	*wanted = (struct wanted){.socket = {.text = config->admin_socket}};
+	wanted->listens[ADMIN_HTTP] = config->admin_http;
+	if (net_addr_from_path(&wanted->socket.addr, str_from(config->admin_socket)))
+		wanted->listens[ADMIN_SOCKET] = &wanted->socket;
+}
+
+void admin_list_leaving(
+    const struct admin *admin, const struct config *config, struct net_leaving *leaving)
+{
+	struct wanted wanted;
+
+	find_wanted(&wanted, config);
+	for (size_t i = 0; i < ADMIN_LISTENERS; i++) {
+		const struct admin_place *place = admin->listeners[i].place;
+
+		if (listener_is_open(&place->listener) &&
+		    !is_as(&admin->listeners[i], wanted.listens[i]))
+			leaving->sockets[leaving->count++] =
+			    (struct net_leaving_socket){place->listener.watch.fd, place->addr};
+	}
+}
+
+bool admin_prepare(struct admin *admin, const struct config *config,
+    const struct net_leaving *leaving, struct config_refusal *refusal)
+{
+	struct wanted wanted;
+
+	find_wanted(&wanted, config);
+	for (size_t i = 0; i < ADMIN_LISTENERS; i++) {
+		if (!prepare(&admin->listeners[i], wanted.listens[i], leaving, refusal)) {
+			admin_cancel(admin);
+			return false;
+		}
+	}
+	return true;
+}
+
+void admin_commit(struct admin *admin, const struct config *config)
+{
+	struct wanted wanted;
+
+	find_wanted(&wanted, config);
 	limit_idleness(admin, &config->rules.timeouts);
-	bool good = apply(&admin->listeners[ADMIN_HTTP], config->admin_http);
-	return apply(&admin->listeners[ADMIN_SOCKET], has_socket ? &socket : NULL) && good;
+	for (size_t i = 0; i < ADMIN_LISTENERS; i++)
+		commit(&admin->listeners[i], wanted.listens[i]);
+}
+
+void admin_cancel(struct admin *admin)
+{
+	for (size_t i = 0; i < ADMIN_LISTENERS; i++) {
+		struct admin_listener *listener = &admin->listeners[i];
+
+		if (listener->has_prepared)
+			close_place(admin, other_place(listener));
+		listener->has_prepared = false;
+	}
 }
 
 size_t admin_list(const struct admin *admin, struct admin_socket sockets[static ADMIN_SOCKETS])
@@ -125,11 +189,11 @@ size_t admin_list(const struct admin *admin, struct admin_socket sockets[static 
 	size_t count = 0;
 
 	for (size_t i = 0; i < ADMIN_LISTENERS; i++) {
-		const struct admin_listener *listener = &admin->listeners[i];
+		const struct admin_place *place = admin->listeners[i].place;
 
-		if (listener_is_open(&listener->listener))
-			sockets[count++] = (struct admin_socket){
-			    listener->listener.watch.fd, listener->setting, listener->is_passed};
+		if (listener_is_open(&place->listener))
+			sockets[count++] = (struct admin_socket){place->listener.watch.fd,
+			    admin->listeners[i].setting, place->is_passed};
 	}
 	return count;
 }
@@ -147,7 +211,7 @@ static const struct kind {
 
 static void on_room(struct sessions *sessions)
 {
-	listener_resume(&container_of(sessions, struct admin_listener, sessions)->listener);
+	listener_resume(&container_of(sessions, struct admin_listener, sessions)->place->listener);
 }
 
 static void init_listener(
@@ -156,7 +220,9 @@ static void init_listener(
 	listener->admin = admin;
 	listener->setting = kind->setting;
 	listener->answer = kind->answer;
-	listener->listener.watch.fd = -1;
+	listener->place = &listener->places[0];
+	for (size_t i = 0; i < 2; i++)
+		listener->places[i].listener.watch.fd = -1;
 	sessions_init(&listener->sessions, &request_handler, admin->loop, &admin->blocks);
 	listener->sessions.slab.limit = kind->clients;
 	listener->sessions.linger_us = LINGER_US;
@@ -191,13 +257,13 @@ void admin_hand_over(struct admin *admin)
 {
 	admin->is_handed_over = true;
 	for (size_t i = 0; i < ADMIN_LISTENERS; i++)
-		close_socket(&admin->listeners[i]);
+		close_place(admin, admin->listeners[i].place);
 }
 
 void admin_close(struct admin *admin)
 {
 	for (size_t i = 0; i < ADMIN_LISTENERS; i++) {
-		close_socket(&admin->listeners[i]);
+		close_place(admin, admin->listeners[i].place);
 		sessions_abort(&admin->listeners[i].sessions);
 	}
 }

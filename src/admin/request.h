@@ -45,14 +45,21 @@ struct admin_request {
 	enum session_next next; /* ADMIN_ENDED */
 };
 
-/* A listening socket of the admin, and the sessions of its clients. */
-struct admin_listener {
-	struct sessions sessions;
+/* A listening socket of the admin. */
+struct admin_place {
 	struct listener listener;
-	struct admin *admin;
-	const char *setting;  /* "admin.http" or "admin.socket" */
 	struct net_addr addr; /* as configured */
 	bool is_passed;       /* the path is not the admin's to remove */
+};
+
+/* One setting for a socket, and the sessions of its clients. */
+struct admin_listener {
+	struct sessions sessions;
+	struct admin_place places[2]; /* a reload prepares the one that is closed */
+	struct admin_place *place;    /* where clients connect */
+	bool has_prepared;            /* the other place is open too */
+	struct admin *admin;
+	const char *setting; /* "admin.http" or "admin.socket" */
 	/* Answers the request that `in` of its client begins with, if it is complete. */
 	void (*answer)(struct admin_request *request);
 };

@@ -1,6 +1,7 @@
 #include "config/errors.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { SOURCE_SHOWN = 160 };
@@ -101,4 +102,14 @@ const char *config_line_origin(const struct config_line *line, struct arena *are
 	if (line->number == 0)
 		return "command line";
 	return arena_printf(arena, "%s:%u", line->file, line->number);
+}
+
+bool config_refuse(struct config_refusal *refusal, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(refusal->text, sizeof(refusal->text), format, arguments);
+	va_end(arguments);
+	return false;
 }

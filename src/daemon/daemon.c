@@ -120,31 +120,60 @@ static enum pool_preparation prepare_backends(struct daemon *daemon, const struc
 	return preparation;
 }
 
-/* Makes `config` the running configuration. The steps that can fail come first; if one fails,
- * nothing has changed. */
-static bool apply(struct daemon *daemon, struct config *config)
+/* Opens the sockets that `config` adds; if one cannot be opened, nothing has changed. */
+static bool prepare_sockets(
+    struct daemon *daemon, struct config *config, struct config_refusal *refusal)
 {
-	if (!reserve_timers(daemon, config)) {
-		log_error(
-		    "no memory for the timers of %u connections", config->rules.limits.connections);
+	struct net_leaving leaving = {
+	    .sockets = calloc(
+		listeners_count(&daemon->listeners) + ADMIN_SOCKETS, sizeof(*leaving.sockets))};
+
+	if (!leaving.sockets)
+		return config_refuse(refusal, "no memory");
+	listeners_list_leaving(&daemon->listeners, config, &leaving);
+	admin_list_leaving(daemon->admin, config, &leaving);
+	bool good = listeners_prepare(&daemon->listeners, config, &leaving, refusal);
+	if (good && !admin_prepare(daemon->admin, config, &leaving, refusal)) {
+		listeners_cancel(&daemon->listeners);
+		good = false;
+	}
+	free(leaving.sockets);
+	return good;
+}
+
+static void commit_sockets(struct daemon *daemon, struct config *config)
+{
+	listeners_commit(&daemon->listeners, config);
+	admin_commit(daemon->admin, config);
+}
+
+/* All that can fail; if one thing fails, nothing has changed. */
+static bool prepare(struct daemon *daemon, struct config *config, struct config_refusal *refusal)
+{
+	if (!reserve_timers(daemon, config))
+		return config_refuse(refusal, "no memory for the timers of %u connections",
+		    config->rules.limits.connections);
+	int error = access_log_prepare(daemon->access_log, &config->access_log);
+	if (error)
+		return config_refuse(refusal, "cannot open the access log %s: %s",
+		    config->access_log.path, strerror(-error));
+	if (!prepare_sockets(daemon, config, refusal)) {
+		access_log_cancel(daemon->access_log);
 		return false;
 	}
-	if (!listeners_prepare(&daemon->listeners, config))
-		return false;
-	listeners_commit(&daemon->listeners, config);
-	int error = access_log_configure(daemon->access_log, &config->access_log);
-	if (error)
-		log_error(
-		    "access log %s stays as it was: %s", config->access_log.path, strerror(-error));
+	return true;
+}
+
+/* Makes `config` the running configuration. */
+static void commit(struct daemon *daemon, struct config *config)
+{
+	access_log_commit(daemon->access_log);
+	commit_sockets(daemon, config);
 	log_set_level(daemon->options->quiet ? LOG_LEVEL_WARNING : config->log_level);
 	proxy_set_options(&daemon->proxy, &config->rules);
 	config_drop(daemon->config);
 	daemon->config = config;
 	apply_options(daemon, config);
-	/* Like the access log: if a socket cannot be opened, that is logged and the old one
-	 * stays. */
-	admin_apply(daemon->admin, config);
-	return true;
 }
 
 static void say(struct daemon *daemon, const char *line)
@@ -213,28 +242,37 @@ static void tell_end(struct daemon *daemon, bool good, size_t changes)
 		request.end(request.context, good, changes);
 }
 
+static void note_reloaded(struct daemon *daemon, size_t changes)
+{
+	log_info("reloaded: %zu change%s", changes, changes == 1 ? "" : "s");
+	warn_unresolved(&daemon->pool.ring);
+	notify_say_reloaded(&daemon->notify);
+	metrics_note_reload(&daemon->metrics, NULL);
+	history_note(
+	    &daemon->history, NULL, "reloaded: %zu change%s", changes, changes == 1 ? "" : "s");
+}
+
 /* The look-ups of the new backends' names have ended, with or without addresses. */
 static void finish_reload(struct daemon *daemon)
 {
 	struct config *config = daemon->coming;
-	size_t changes = config_describe_changes(daemon->config, config, say_change, daemon);
+	struct config_refusal refusal;
+	size_t changes = 0;
 
 	daemon->coming = NULL;
-	config_keep_sizes(config, daemon->config);
-	fd_limit_apply(config);
-	bool good = apply(daemon, config);
+	bool good = prepare(daemon, config, &refusal);
 	if (good) {
-		log_info("reloaded: %zu change%s", changes, changes == 1 ? "" : "s");
-		warn_unresolved(&daemon->pool.ring);
-		notify_say_reloaded(&daemon->notify);
-		metrics_note_reload(&daemon->metrics, NULL);
-		history_note(&daemon->history, NULL, "reloaded: %zu change%s", changes,
-		    changes == 1 ? "" : "s");
+		changes = config_describe_changes(daemon->config, config, say_change, daemon);
+		config_keep_sizes(config, daemon->config);
+		fd_limit_apply(config);
+		commit(daemon, config);
+		note_reloaded(daemon, changes);
 	} else {
 		pool_cancel(&daemon->pool);
 		config_drop(config);
-		log_error("reload failed, the old configuration stays");
-		note_refused(daemon, "it could not be applied, see the log");
+		log_error("reload failed, the old configuration stays: %s", refusal.text);
+		say(daemon, refusal.text);
+		note_refused(daemon, refusal.text);
 	}
 	tell_end(daemon, good, changes);
 }
@@ -556,19 +594,20 @@ static void say_ready(struct daemon *daemon)
 static void on_names_settled(void *context)
 {
 	struct daemon *daemon = context;
+	struct config_refusal refusal;
 
 	if (daemon->coming)
 		finish_reload(daemon);
 	if (daemon->is_ready || daemon->proxy.draining)
 		return;
 	warn_unresolved(&daemon->pool.ring);
-	if (!listeners_prepare(&daemon->listeners, daemon->config) ||
-	    !admin_apply(daemon->admin, daemon->config)) {
+	if (!prepare_sockets(daemon, daemon->config, &refusal)) {
+		log_error("%s", refusal.text);
 		daemon->status = EXIT_CANNOT_RUN;
 		loop_stop(daemon->loop);
 		return;
 	}
-	listeners_commit(&daemon->listeners, daemon->config);
+	commit_sockets(daemon, daemon->config);
 	passed_sockets_close_rest(&daemon->passed);
 	daemon->is_ready = true;
 	say_ready(daemon);

@@ -111,25 +111,8 @@ static void end_entry(struct listeners *listeners, struct listeners_entry *entry
 
 /* ---- sockets of a supervisor */
 
-static bool is_any(const struct net_addr *addr)
-{
-	if (addr->any.sa_family == AF_INET)
-		return addr->v4.sin_addr.s_addr == htonl(INADDR_ANY);
-	return addr->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&addr->v6.sin6_addr);
-}
-
-/* Would a socket on one of them prevent a socket on the other? */
-static bool overlap(const struct net_addr *a, const struct net_addr *b)
-{
-	if (net_addr_equals(a, b))
-		return true;
-	if (a->any.sa_family == AF_UNIX || b->any.sa_family == AF_UNIX)
-		return false;
-	return net_addr_port(a) == net_addr_port(b) && (is_any(a) || is_any(b));
-}
-
 /* Opens a listener for each socket the supervisor passed for `listen`. */
-static bool adopt(struct listeners *listeners)
+static bool adopt(struct listeners *listeners, struct config_refusal *refusal)
 {
 	struct passed_sockets *passed = listeners->passed;
 
@@ -143,11 +126,10 @@ static bool adopt(struct listeners *listeners)
 			continue;
 		int error = add(listeners, item->fd, &item->addr, item->name);
 		item->fd = -1;
-		if (error) {
-			log_error("cannot listen on the supervisor's socket %s: %s", item->name,
+		if (error)
+			return config_refuse(refusal,
+			    "cannot listen on the supervisor's socket %s: %s", item->name,
 			    strerror(-error));
-			return false;
-		}
 	}
 	return true;
 }
@@ -172,36 +154,11 @@ static struct listeners_entry *find(const struct listeners *listeners, const str
 	struct listeners_entry *entry;
 
 	LL_FOREACH (listeners->first, entry) {
-		if (entry->adopted ? overlap(&entry->addr, addr)
+		if (entry->adopted ? net_addr_overlaps(&entry->addr, addr)
 				   : net_addr_equals(&entry->addr, addr))
 			return entry;
 	}
 	return NULL;
-}
-
-/* Lets other sockets bind to the port of this one, or no longer, if it prevents `addr`. */
-static size_t share_if_in_the_way(
-    const struct listeners_entry *entry, const struct net_addr *addr, bool on)
-{
-	if (!overlap(&entry->addr, addr))
-		return 0;
-	net_share_port(entry->listener.watch.fd, on);
-	return 1;
-}
-
-/* While `on`, the ports of sockets that are about to be closed, and that prevent `addr`, may be
- * bound again. Returns how many such sockets there are. */
-static size_t share_unwanted(struct listeners *listeners, const struct net_addr *addr, bool on)
-{
-	const struct listeners_entry *entry;
-	size_t count = 0;
-
-	LL_FOREACH (listeners->first, entry)
-		if (!entry->is_wanted)
-			count += share_if_in_the_way(entry, addr, on);
-	LL_FOREACH (listeners->ending, entry)
-		count += share_if_in_the_way(entry, addr, on);
-	return count;
 }
 
 static bool is_same_access(const struct config_listen *a, const struct config_listen *b)
@@ -210,36 +167,49 @@ static bool is_same_access(const struct config_listen *a, const struct config_li
 	       a->access.group == b->access.group;
 }
 
-static bool set_access(const struct config_listen *listen)
+static bool set_access(const struct config_listen *listen, struct config_refusal *refusal)
 {
 	int error = net_set_access(&listen->addr, &listen->access);
 
-	if (error)
-		log_error(
-		    "cannot set mode, owner and group of %s: %s", listen->text, strerror(-error));
-	return error == 0;
+	return error == 0 || config_refuse(refusal, "cannot set mode, owner and group of %s: %s",
+				 listen->text, strerror(-error));
 }
 
-/* Lets those connect to the sockets that stay that the coming configuration wants, or, when it is
- * given up, those that the running one wants. */
-static bool change_access(struct listeners *listeners, bool is_given_up)
+/* Must another configuration change who may connect to this socket? */
+static bool has_other_access(const struct listeners_entry *entry)
+{
+	return entry->addr.any.sa_family == AF_UNIX && !entry->adopted && !entry->is_new &&
+	       entry->listen && entry->coming && !is_same_access(entry->listen, entry->coming);
+}
+
+/* Lets those connect to the sockets that stay that the coming configuration wants. */
+static bool change_access(struct listeners *listeners, struct config_refusal *refusal)
 {
 	struct listeners_entry *entry;
 	bool good = true;
 
-	LL_FOREACH (listeners->first, entry) {
-		if (entry->adopted || !entry->listen || !entry->coming || entry->is_new ||
-		    entry->addr.any.sa_family != AF_UNIX ||
-		    is_same_access(entry->listen, entry->coming))
-			continue;
-		good &= set_access(is_given_up ? entry->listen : entry->coming);
-	}
+	LL_FOREACH (listeners->first, entry)
+		if (has_other_access(entry))
+			good &= set_access(entry->coming, refusal);
 	return good;
 }
 
-static int listen_on(struct listeners *listeners, const struct config_listen *listen)
+/* It is given up: lets those connect that the running one wants. */
+static void restore_access(struct listeners *listeners)
 {
-	struct net_listen_options options = {
+	struct listeners_entry *entry;
+	struct config_refusal refusal;
+
+	LL_FOREACH (listeners->first, entry)
+		if (has_other_access(entry) && !set_access(entry->listen, &refusal))
+			log_error("%s", refusal.text);
+}
+
+/* Opens a socket for it, or takes a predecessor's. */
+static bool listen_on(struct listeners *listeners, const struct config_listen *listen,
+    const struct net_leaving *leaving, struct config_refusal *refusal)
+{
+	const struct net_listen_options options = {
 	    .backlog = BACKLOG,
 	    .access = config_listen_has_access(listen) ? &listen->access : NULL,
 	    .dual_stack = listen->dual_stack,
@@ -247,41 +217,27 @@ static int listen_on(struct listeners *listeners, const struct config_listen *li
 	};
 	int fd = passed_sockets_take_own(listeners->passed, &listen->addr);
 
-	if (fd >= 0 && options.access)
-		set_access(listen);
+	if (fd >= 0 && options.access && !set_access(listen, refusal))
+		log_error("%s", refusal->text);
 	if (fd < 0)
-		fd = net_listen(&listen->addr, &options);
-	if (fd != -EADDRINUSE || listeners->share_port)
-		return fd;
-	/* An old socket may prevent a new one ("*:80" becomes "127.0.0.1:80"): for a moment both
-	 * have the port, so that no client is refused meanwhile. */
-	if (share_unwanted(listeners, &listen->addr, true) == 0)
-		return fd;
-	options.reuse_port = true;
-	fd = net_listen(&listen->addr, &options);
-	share_unwanted(listeners, &listen->addr, false);
-	if (fd >= 0)
-		net_share_port(fd, false);
-	return fd;
+		fd = net_listen_instead(&listen->addr, &options, leaving);
+	int error = fd < 0 ? fd : add(listeners, fd, &listen->addr, NULL);
+	bool lacks_rights = error == -EPERM && options.access;
+	return error == 0 ||
+	       config_refuse(refusal, "cannot listen on %s%s: %s", listen->text,
+		   lacks_rights ? " as its owner and group want" : "", strerror(-error));
 }
 
-static bool open_missing(struct listeners *listeners, struct config *config)
+static bool open_missing(struct listeners *listeners, struct config *config,
+    const struct net_leaving *leaving, struct config_refusal *refusal)
 {
 	for (size_t i = 0; i < config->listen_count; i++) {
 		const struct config_listen *listen = &config->listen[i];
 
 		if (find(listeners, &listen->addr))
 			continue;
-		int fd = listen_on(listeners, listen);
-		int error = fd < 0 ? fd : add(listeners, fd, &listen->addr, NULL);
-		if (error < 0) {
-			log_error("cannot listen on %s%s: %s", listen->text,
-			    error == -EPERM && config_listen_has_access(listen)
-				? " as its owner and group want"
-				: "",
-			    strerror(-error));
+		if (!listen_on(listeners, listen, leaving, refusal))
 			return false;
-		}
 		follow(find(listeners, &listen->addr), config, listen);
 		if (config_listen_lacks_ipv6(listen))
 			log_info("%s is IPv4 alone: this machine has no IPv6", listen->text);
@@ -290,7 +246,7 @@ static bool open_missing(struct listeners *listeners, struct config *config)
 }
 
 /* Logs which sockets are served although the configuration does not name them. */
-static void say_adopted(const struct listeners *listeners, bool superseded)
+static void say_adopted(const struct listeners *listeners)
 {
 	char text[NET_ADDR_TEXT_SIZE];
 	const struct listeners_entry *entry;
@@ -299,23 +255,15 @@ static void say_adopted(const struct listeners *listeners, bool superseded)
 		if (entry->adopted && !entry->is_wanted)
 			log_info("%s is served because the supervisor passed it (%s), %s",
 			    net_addr_format(&entry->addr, text), entry->adopted,
-			    superseded ? "instead of the default of `listen`"
-				       : "`listen` does not name it");
-}
-
-static void close_new(struct listeners *listeners)
-{
-	struct listeners_entry *entry, *next;
-
-	LL_FOREACH_SAFE (listeners->first, entry, next)
-		if (entry->is_new)
-			end_entry(listeners, entry);
+			    listeners->has_replaced_default ? "instead of the default of `listen`"
+							    : "`listen` does not name it");
 }
 
 /* Which of the open sockets the configuration wants, and as what. */
-static void find_wanted(struct listeners *listeners, const struct config *config, bool superseded)
+static void find_wanted(struct listeners *listeners, const struct config *config)
 {
 	struct listeners_entry *entry;
+	bool superseded = is_superseded(listeners, config);
 
 	LL_FOREACH (listeners->first, entry) {
 		entry->is_wanted = entry->is_new = false;
@@ -330,27 +278,67 @@ static void find_wanted(struct listeners *listeners, const struct config *config
 	}
 }
 
-bool listeners_prepare(struct listeners *listeners, struct config *config)
+size_t listeners_count(const struct listeners *listeners)
 {
-	bool good = listeners->has_adopted || adopt(listeners);
-	bool superseded = is_superseded(listeners, config);
+	const struct listeners_entry *entry;
+	size_t count = 0;
 
-	find_wanted(listeners, config, superseded);
-	if (good && !superseded)
-		good = open_missing(listeners, config) && change_access(listeners, false);
-	if (good) {
-		say_adopted(listeners, superseded);
-		return true;
-	}
-	change_access(listeners, true);
-	close_new(listeners);
-	return false;
+	LL_FOREACH (listeners->first, entry)
+		count++;
+	LL_FOREACH (listeners->ending, entry)
+		count++;
+	return count;
+}
+
+static void add_leaving(struct net_leaving *leaving, const struct listeners_entry *entry)
+{
+	leaving->sockets[leaving->count++] =
+	    (struct net_leaving_socket){entry->listener.watch.fd, entry->addr};
+}
+
+void listeners_list_leaving(
+    struct listeners *listeners, const struct config *config, struct net_leaving *leaving)
+{
+	const struct listeners_entry *entry;
+
+	find_wanted(listeners, config);
+	LL_FOREACH (listeners->first, entry)
+		if (!entry->is_wanted && !entry->adopted)
+			add_leaving(leaving, entry);
+	LL_FOREACH (listeners->ending, entry)
+		add_leaving(leaving, entry);
+}
+
+bool listeners_prepare(struct listeners *listeners, struct config *config,
+    const struct net_leaving *leaving, struct config_refusal *refusal)
+{
+	bool good = listeners->has_adopted || adopt(listeners, refusal);
+
+	find_wanted(listeners, config);
+	listeners->has_replaced_default = is_superseded(listeners, config);
+	if (good && !listeners->has_replaced_default)
+		good = open_missing(listeners, config, leaving, refusal) &&
+		       change_access(listeners, refusal);
+	if (!good)
+		listeners_cancel(listeners);
+	return good;
+}
+
+void listeners_cancel(struct listeners *listeners)
+{
+	struct listeners_entry *entry, *next;
+
+	restore_access(listeners);
+	LL_FOREACH_SAFE (listeners->first, entry, next)
+		if (entry->is_new)
+			end_entry(listeners, entry);
 }
 
 void listeners_commit(struct listeners *listeners, struct config *config)
 {
 	struct listeners_entry *entry, *next;
 
+	say_adopted(listeners);
 	LL_FOREACH_SAFE (listeners->first, entry, next) {
 		if (entry->coming || entry->adopted)
 			follow(entry, config, entry->coming);

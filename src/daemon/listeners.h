@@ -15,6 +15,7 @@
 #define RONDO_DAEMON_LISTENERS_H
 
 #include "config/config.h"
+#include "config/errors.h"
 #include "passed_sockets.h"
 #include "proxy/listener.h"
 
@@ -27,22 +28,34 @@ struct listeners {
 	struct listeners_entry *ending; /* closed as soon as their queues are empty */
 	/* The last one of those that were ending has closed. */
 	void (*on_ended)(struct listeners *listeners);
-	bool share_port;     /* other processes listen on the same ports (RONDO_REUSE_PORT=1) */
-	bool has_adopted;    /* the supervisor's sockets were taken over */
-	bool is_handed_over; /* a successor listens on the same sockets */
+	bool share_port;  /* other processes listen on the same ports (RONDO_REUSE_PORT=1) */
+	bool has_adopted; /* the supervisor's sockets were taken over */
+	bool has_replaced_default; /* these are served instead of the default of `listen` */
+	bool is_handed_over;       /* a successor listens on the same sockets */
 };
 
 /* Empty. Reads $RONDO_REUSE_PORT. */
 void listeners_init(
     struct listeners *listeners, struct sessions *sessions, struct passed_sockets *passed);
 
-/* Opens the sockets that `config` adds. On failure it logs, changes nothing and returns false. Call
- * one of the next two functions in the same turn of the loop. */
-bool listeners_prepare(struct listeners *listeners, struct config *config);
+/* How many sockets there are, those that are ending included. */
+size_t listeners_count(const struct listeners *listeners);
+
+/* Appends the sockets that are open now and will not be with `config`; there is room for all. */
+void listeners_list_leaving(
+    struct listeners *listeners, const struct config *config, struct net_leaving *leaving);
+
+/* Opens the sockets that `config` adds, beside those that leave. On failure it changes nothing and
+ * returns false. Call one of the next two functions in the same turn of the loop. */
+bool listeners_prepare(struct listeners *listeners, struct config *config,
+    const struct net_leaving *leaving, struct config_refusal *refusal);
 
 /* Closes the sockets that `config` does not list, and treats new connections of the others as it
  * says. */
 void listeners_commit(struct listeners *listeners, struct config *config);
+
+/* Closes the sockets that were opened for it. */
+void listeners_cancel(struct listeners *listeners);
 
 /* There is room for connections again. */
 void listeners_resume(struct listeners *listeners);

@@ -193,6 +193,38 @@ int net_share_port(int fd, bool on)
 	return set_option(fd, SOL_SOCKET, SO_REUSEPORT, on);
 }
 
+/* Turns the option on or off at those that prevent `addr`; returns how many these are. */
+static size_t share_overlapping(
+    const struct net_leaving *leaving, const struct net_addr *addr, bool on)
+{
+	size_t overlapping = 0;
+
+	for (size_t i = 0; i < leaving->count; i++) {
+		if (!net_addr_overlaps(&leaving->sockets[i].addr, addr))
+			continue;
+		net_share_port(leaving->sockets[i].fd, on);
+		overlapping++;
+	}
+	return overlapping;
+}
+
+int net_listen_instead(const struct net_addr *addr, const struct net_listen_options *options,
+    const struct net_leaving *leaving)
+{
+	struct net_listen_options sharing = *options;
+	int fd = net_listen(addr, options);
+
+	if (fd != -EADDRINUSE || options->reuse_port || addr->any.sa_family == AF_UNIX ||
+	    share_overlapping(leaving, addr, true) == 0)
+		return fd;
+	sharing.reuse_port = true;
+	fd = net_listen(addr, &sharing);
+	share_overlapping(leaving, addr, false);
+	if (fd >= 0)
+		net_share_port(fd, false);
+	return fd;
+}
+
 int net_local_addr(int fd, struct net_addr *addr)
 {
 	*addr = (struct net_addr){0};

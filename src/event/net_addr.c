@@ -167,6 +167,22 @@ bool net_addr_equals(const struct net_addr *a, const struct net_addr *b)
 	return str_equals(addr_path(a), addr_path(b));
 }
 
+static bool is_any(const struct net_addr *addr)
+{
+	if (addr->any.sa_family == AF_INET)
+		return addr->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+	return addr->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&addr->v6.sin6_addr);
+}
+
+bool net_addr_overlaps(const struct net_addr *a, const struct net_addr *b)
+{
+	if (net_addr_equals(a, b))
+		return true;
+	if (a->any.sa_family == AF_UNIX || b->any.sa_family == AF_UNIX)
+		return false;
+	return net_addr_port(a) == net_addr_port(b) && (is_any(a) || is_any(b));
+}
+
 uint16_t net_addr_port(const struct net_addr *addr)
 {
 	if (addr->any.sa_family == AF_INET)

@@ -16,10 +16,25 @@ enum {
 	WARNING_PAUSE_US = 60 * 1000 * 1000
 };
 
+/* An open place for lines. */
+struct target {
+	int fd;         /* -1: off */
+	bool is_shared; /* stdout: others hold it too, so it cannot be made non-blocking */
+	size_t write_max;
+};
+
+/* What a reload has prepared. */
+struct prepared {
+	struct target target;
+	char *path; /* NULL: nothing is prepared */
+	enum access_format format;
+};
+
 struct access_log {
 	struct loop *loop;
 	char *path;
 	enum access_format format;
+	struct prepared prepared;
 	int fd;           /* -1 when off */
 	bool is_shared;   /* stdout: others hold it too, so it cannot be made non-blocking */
 	size_t write_max; /* bytes of one write(2) that cannot block once poll(2) saw room */
@@ -206,13 +221,6 @@ uint64_t access_log_dropped(const struct access_log *log)
 	return log->dropped;
 }
 
-/* An open place for lines, before it is the log's. */
-struct target {
-	int fd;
-	bool is_shared;
-	size_t write_max;
-};
-
 static int open_target(struct target *target, const char *path)
 {
 	struct stat status;
@@ -272,35 +280,44 @@ int access_log_reopen(struct access_log *log)
 	return error;
 }
 
-int access_log_configure(struct access_log *log, const struct access_log_options *options)
+int access_log_prepare(struct access_log *log, const struct access_log_options *options)
 {
-	struct target target = {.fd = -1};
-	char *path = strdup(options->path);
-	char *bytes = log->bytes;
-	int error;
+	struct prepared *prepared = &log->prepared;
 
-	if (!path)
+	*prepared = (struct prepared){{.fd = -1}, strdup(options->path), options->format};
+	if (!prepared->path)
 		return -ENOMEM;
-	error = open_target(&target, path);
-	if (error)
-		goto fail;
-	if (target.fd >= 0 && !bytes)
-		bytes = malloc(BUFFER_SIZE);
-	if (target.fd >= 0 && !bytes) {
-		error = -ENOMEM;
-		goto fail;
+	int error = open_target(&prepared->target, prepared->path);
+	if (!error && prepared->target.fd >= 0 && !log->bytes) {
+		log->bytes = malloc(BUFFER_SIZE);
+		error = log->bytes ? 0 : -ENOMEM;
 	}
-	log->bytes = bytes;
-	change_target(log, &target);
-	free(log->path);
-	log->path = path;
-	log->format = options->format;
-	return 0;
-fail:
-	if (target.fd >= 0 && target.fd != STDOUT_FILENO)
-		close(target.fd);
-	free(path);
+	if (error)
+		access_log_cancel(log);
 	return error;
+}
+
+void access_log_commit(struct access_log *log)
+{
+	struct prepared *prepared = &log->prepared;
+
+	change_target(log, &prepared->target);
+	free(log->path);
+	log->path = prepared->path;
+	log->format = prepared->format;
+	prepared->path = NULL;
+}
+
+void access_log_cancel(struct access_log *log)
+{
+	struct prepared *prepared = &log->prepared;
+
+	if (!prepared->path)
+		return;
+	if (prepared->target.fd >= 0 && prepared->target.fd != STDOUT_FILENO)
+		close(prepared->target.fd);
+	free(prepared->path);
+	prepared->path = NULL;
 }
 
 static void on_free(struct loop_task *task)
@@ -326,12 +343,14 @@ struct access_log *access_log_create(struct loop *loop, const struct access_log_
 	log->watch.on_event = on_room;
 	log->task.run = on_end_of_turn;
 	log->free_task.run = on_free;
-	error = access_log_configure(log, options);
+	error = access_log_prepare(log, options);
 	if (error) {
+		free(log->bytes);
 		free(log);
 		errno = -error;
 		return NULL;
 	}
+	access_log_commit(log);
 	return log;
 }
 

@@ -6,6 +6,7 @@ Runs every test whose name contains one of NAME, or all.
 """
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -18,7 +19,7 @@ sys.dont_write_bytecode = True  # the source directory stays as it is
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 from clients import Client, ask, request  # noqa: E402
-from ports import free_port  # noqa: E402
+from ports import free_port, is_open  # noqa: E402
 from world import run_tests  # noqa: E402
 
 
@@ -129,6 +130,90 @@ def test_a_stop_leaves_an_admin_socket_that_is_another_processes(world):
     path = world.path("admin")
     with world.start(f'admin = {{ socket = "{path}"; }};\n') as daemon:
         check_leaves_alone(path, daemon)
+
+
+# ---- all or nothing
+
+
+def metric(port, name):
+    text = ask(port, "/metrics", host="127.0.0.1")[2].decode()
+    return float(text.split(f"\n{name} ")[1].split("\n")[0])
+
+
+def check_refused(world, daemon, admin, text, listen):
+    """A reload that cannot have one thing has none of the others, and says what it could not have."""
+    old = daemon.port
+    world.configure(text, listen=listen, backends=["http://127.0.0.1:1"])
+    reason = daemon.reload("reload failed, the old configuration stays: .*").group(0).split("stays: ")[1]
+    assert ask(old)[0] == 200
+    assert ask(admin, "/healthz", host="127.0.0.1")[0] == 200
+    assert metric(admin, "rondo_config_last_reload_successful") == 0
+    assert not any(is_open(int(one.split(":")[1])) for one in listen), "a socket of the refused one is open"
+    return reason
+
+
+def test_a_log_that_cannot_be_opened_fails_the_whole_reload(world):
+    admin, other = free_port(), free_port()
+    with world.start(admin_at(admin)) as daemon:
+        path = world.path("nowhere/access.log")
+        text = f'admin = {{ http = "127.0.0.1:{other}"; }};\nlog = {{ access = "{path}"; }};\n'
+        reason = check_refused(world, daemon, admin, text, [f"127.0.0.1:{free_port()}"])
+        assert reason == f"cannot open the access log {path}: No such file or directory", reason
+        assert not is_open(other)
+
+
+def test_an_admin_address_that_is_taken_fails_the_whole_reload(world):
+    admin = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as taken, world.start(admin_at(admin)) as daemon:
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        log = world.path("access.log")
+        text = f'admin = {{ http = "{address}"; }};\nlog = {{ access = "{log}"; }};\n'
+        reason = check_refused(world, daemon, admin, text, [f"127.0.0.1:{free_port()}"])
+        assert reason == f"admin.http: cannot listen on {address}: Address already in use", reason
+        ask(daemon)
+        assert os.path.getsize(log) == 0, "the log of the refused configuration is used"
+
+
+def test_an_admin_socket_that_cannot_be_opened_fails_the_whole_reload(world):
+    admin = free_port()
+    path = world.path("nowhere/socket")
+    with world.start(admin_at(admin)) as daemon:
+        text = admin_at(admin).replace('socket = ""', f'socket = "{path}"')
+        reason = check_refused(world, daemon, admin, text, [f"127.0.0.1:{free_port()}"])
+        assert reason == f"admin.socket: cannot listen on {path}: No such file or directory", reason
+
+
+def test_addresses_change_places_in_one_reload(world):
+    one, other = free_port(), free_port()
+    with world.start(admin_at(other), listen=f"127.0.0.1:{one}") as daemon:
+        for clients, admin in ((other, one), (one, other)):
+            world.configure(admin_at(admin), listen=f"127.0.0.1:{clients}")
+            daemon.reload()
+            assert ask(clients)[0] == 200
+            assert ask(admin, "/healthz", host="127.0.0.1")[0] == 200
+            assert ask(admin, "/healthz", host="127.0.0.1")[2] != ask(clients)[2]
+
+
+def test_the_admin_widens_its_address(world):
+    admin = free_port()
+    with world.start(admin_at(admin)) as daemon:
+        for host in ("*", "127.0.0.1", "0.0.0.0"):
+            world.configure(admin_at(admin).replace("127.0.0.1", host))
+            daemon.reload()
+            assert ask(admin, "/healthz", host="127.0.0.1")[0] == 200
+
+
+def test_who_asks_for_a_reload_hears_why_it_was_refused(world):
+    path = world.path("admin")
+    text = f'admin = {{ socket = "{path}"; }};\n'
+    with socket.create_server(("127.0.0.1", 0)) as taken, world.start(text):
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        world.configure(text, listen=address)
+        client = Client(path)
+        client.send(b"reload\n")
+        answer = json.loads(client.read_to_end())
+        assert answer["ok"] is False, answer
+        assert f"cannot listen on {address}: Address already in use" in answer["lines"], answer
 
 
 if __name__ == "__main__":

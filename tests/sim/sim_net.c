@@ -563,6 +563,13 @@ int net_listen(const struct net_addr *addr, const struct net_listen_options *opt
 	return net_listen_virtually((size_t)options->backlog);
 }
 
+int net_listen_instead(const struct net_addr *addr, const struct net_listen_options *options,
+    const struct net_leaving *leaving)
+{
+	(void)leaving;
+	return net_listen(addr, options);
+}
+
 int net_listen_inherited(int fd)
 {
 	return net_is_open(fd) ? 0 : -ENOTSOCK;
