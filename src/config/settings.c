@@ -387,8 +387,10 @@ static const struct setting config_rows[] = {
 	CONFIG_LIST(rules.headers.trusted, rules.headers.trusted_count),
 	.fallback = "",
 	.help = "Address blocks, [ \"10.0.0.0/8\", \"::1\" ], of proxies in front whose "
-		"forwarding fields are kept and extended. Those of all other clients are "
-		"replaced."},
+		"forwarding fields are kept and extended; \"unix:\" for every peer on a Unix "
+		"socket, which has no address to add. Those of all other clients are replaced. "
+		"Where a PROXY header names the client, that one is looked up here, not the proxy "
+		"that sent it."},
 
     {.path = "log.level",
 	.type = SETTING_CHOICE,

@@ -2,7 +2,8 @@
 """usage: run_real.py RONDO
 
 rondo between programs that people use: nginx, uvicorn with FastAPI and websockets behind it, curl,
-wrk, ab, Python's http.client and the docker client in front of it, curl also with NTLM. What is not installed is skipped. Ends with
+wrk, ab, Python's http.client and the docker client in front of it, curl also with NTLM; and hitch, HAProxy and nginx that
+end TLS in front of it, with the configurations of conf/examples. What is not installed is skipped. Ends with
 "N passed, N failed".
 """
 
@@ -19,6 +20,7 @@ import files  # noqa: E402
 import logins  # noqa: E402
 import ring  # noqa: E402
 import servers  # noqa: E402
+import terminators  # noqa: E402
 import tunnel  # noqa: E402
 from report import Report  # noqa: E402
 from rondo import Rondo, binary_from_arguments  # noqa: E402
@@ -102,6 +104,7 @@ def main():
         report.skip("websockets", "needs python3-websockets for " + sys.executable)
     if servers.find("curl"):
         logins.play(binary, report)
+    terminators.play(binary, report)
     if servers.find("docker"):
         containers.play(binary, report)
     else:
