@@ -67,18 +67,20 @@ for script in "$here"/*.vtc "$here"/test_*.py; do
 			;;
 		esac
 	done
-done | xargs -0 -r -P "$jobs" -I SCRIPT "$work/one" SCRIPT "$work/log" "$rondo"
+done >"$work/scripts"
+xargs -0 -r -a "$work/scripts" -P "$jobs" -I SCRIPT "$work/one" SCRIPT "$work/log" "$rondo"
 
+# One that has left no end behind has failed as well.
 passed=0
 failed=0
-for end in "$work"/log/*.end; do
-	[ -e "$end" ] || continue
-	if [ "$(cat "$end")" = passed ]; then
+for script in $(tr '\0' '\n' <"$work/scripts" | sed 's#.*/##'); do
+	log=$work/log/$script
+	if [ "$(cat "$log.end" 2>/dev/null)" = passed ]; then
 		passed=$((passed + 1))
 	else
 		failed=$((failed + 1))
-		echo "---- $(basename "$end" .end)"
-		tail -n 60 "${end%.end}"
+		echo "---- $script"
+		tail -n 60 "$log" 2>/dev/null
 	fi
 done
 echo "$passed passed, $failed failed"
