@@ -63,4 +63,7 @@ size_t str_find(struct str s, char byte);
  * than RFC 9110, 8.6, which allows leading zeros: some readers take them for octal. */
 bool str_to_number(struct str s, uint64_t *value);
 
+/* The value of a hexadecimal digit, or -1. */
+int str_hex_digit(char byte);
+
 #endif

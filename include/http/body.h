@@ -11,7 +11,7 @@
  * depend on how the bytes were cut into reads. Chunk lines are checked strictly: hexadecimal digits
  * without sign or prefix, at most 16 of them after leading zeros, well-formed extensions (ignored,
  * RFC 9112, 7.1.1), CRLF and nothing else; at most 256 bytes before the CRLF and 16 KiB of
- * extensions a message.
+ * extensions a message. Old backends pad their sizes to a fixed width with spaces: a response may.
  */
 #ifndef RONDO_HTTP_BODY_H
 #define RONDO_HTTP_BODY_H
@@ -21,7 +21,7 @@
 enum body_result {
 	BODY_MORE,     /* all bytes were decoded, the message goes on */
 	BODY_DONE,     /* the message is complete; raw bytes that are left do not belong to it */
-	BODY_BAD,      /* broken framing */
+	BODY_BAD,      /* broken framing: body->fault */
 	BODY_TOO_LARGE /* more payload than the limit given at the start */
 };
 
@@ -29,11 +29,13 @@ struct body {
 	enum http_framing framing;
 	unsigned char state;
 	bool done;
-	uint64_t left;      /* bytes still to come of counted content or the current chunk */
-	uint64_t received;  /* payload bytes so far */
-	uint64_t max_bytes; /* payload limit; 0 = none */
-	size_t line;        /* bytes of the current chunk line, its CRLF not counted */
-	size_t extensions;  /* bytes of extensions of this message */
+	bool may_pad;          /* spaces behind a chunk size */
+	enum http_fault fault; /* after BODY_BAD */
+	uint64_t left;         /* bytes still to come of counted content or the current chunk */
+	uint64_t received;     /* payload bytes so far */
+	uint64_t max_bytes;    /* payload limit; 0 = none */
+	size_t line;           /* bytes of the current chunk line, its CRLF not counted */
+	size_t extensions;     /* bytes of extensions of this message */
 	unsigned digits;
 	struct guard trailers;
 	size_t trailer_bytes; /* of the complete trailer section, its empty line included */
@@ -73,10 +75,6 @@ bool body_end(struct body *body);
  * that were spliced. */
 uint64_t body_spliceable(const struct body *body);
 void body_skip(struct body *body, uint64_t len);
-
-/* Iterates over the fields of a complete, checked trailer section: takes the first line off
- * *section and splits it. False when no line is left. */
-bool body_next_trailer(struct str *section, struct http_field *field);
 
 enum { BODY_CHUNK_HEAD_SIZE = 18 };
 

@@ -2,14 +2,15 @@
  * guard - checks the bytes of a head before the parser sees them, since parser versions differ.
  *
  * A resumable table-driven scan from the first byte of a message to the empty line that ends its
- * head. It accepts what RFC 9112 allows a sender to produce, and nothing that recipients are known
- * to read in different ways: no bare CR or LF, no NUL or control bytes, no folded lines, no space
- * before a colon, single spaces in the start line, HTTP/1.0 and HTTP/1.1 only. It counts bytes,
- * fields and the target against the limits. The result does not depend on how the bytes were cut
- * into reads.
+ * head. It accepts nothing that recipients are known to read in different ways: no bare CR or LF,
+ * no NUL, no folded lines, no space before a colon, single spaces in the start line, HTTP/1 only.
+ * What rondo composes afresh may be odd: control bytes in values (RFC 9110, 5.5), and lines of a
+ * response that end in LF alone (RFC 9112, 2.2). It counts bytes, fields and the target against the
+ * limits. The result does not depend on how the bytes were cut into reads.
  *
  * It also rewrites HTABs at the ends of field values into spaces: both are OWS, and all parser
- * versions strip spaces in the same way.
+ * versions strip spaces in the same way. And the version HTTP/1.2 to 1.9 into 1.1, which is how it
+ * is to be read. RFC 9110, 2.5.
  */
 #ifndef RONDO_HTTP_GUARD_H
 #define RONDO_HTTP_GUARD_H
@@ -29,10 +30,13 @@ enum guard_result { GUARD_MORE, GUARD_DONE, GUARD_BAD };
 struct guard {
 	enum guard_kind kind;
 	unsigned char state;
-	unsigned char empty_lines; /* skipped before a request line: two at most */
-	unsigned char matched;     /* bytes of the method seen, then of "HTTP/1." */
+	unsigned char empty_lines; /* skipped before the head: two at most */
+	unsigned char matched;     /* bytes of "HTTP/1." seen, or of another literal */
+	bool has_controls;         /* in values or the reason */
+	bool has_bare_lf;          /* of a response: a line ends in LF alone */
 	size_t skipped;            /* bytes of empty lines before the head */
 	size_t length;             /* bytes of the head so far */
+	size_t method_length;      /* bytes of the method and of the target that were seen */
 	size_t target_length;
 	size_t fields;
 	enum http_fault fault; /* after GUARD_BAD */

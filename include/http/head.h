@@ -10,6 +10,7 @@
 #define RONDO_HTTP_HEAD_H
 
 #include "base/str.h"
+#include "http/fault.h"
 
 struct http_field {
 	struct str name;
@@ -18,7 +19,7 @@ struct http_field {
 };
 
 enum http_method {
-	HTTP_METHOD_OTHER, /* known to the parser; rondo has no special rule for it */
+	HTTP_METHOD_OTHER, /* any other token; rondo has no special rule for it */
 	HTTP_METHOD_GET,
 	HTTP_METHOD_HEAD,
 	HTTP_METHOD_OPTIONS,
@@ -45,7 +46,7 @@ struct http_head {
 	unsigned status;
 	struct str reason;
 
-	unsigned minor; /* HTTP/1.minor: 0 or 1 */
+	unsigned minor; /* HTTP/1.minor: 0, or 1 for all that is higher. RFC 9110, 2.5 */
 	size_t length;  /* bytes of the whole head, its last empty line included */
 
 	/* Framing and connection, set by http_head_classify_*. */
@@ -56,8 +57,10 @@ struct http_head {
 	uint64_t content_length;
 	bool keep_alive; /* the connection may be used after this message. RFC 9112, 9.3 */
 
-	/* Request: the authority to forward, from the target or Host; may be empty in HTTP/1.0. */
+	/* Request: the authority to forward, from the target or Host; may be empty. In HTTP/1.0
+	 * there may be none. */
 	struct str host;
+	bool has_host;
 	/* Request: the target in origin-form or "*". A target "http://a?q" has no path; this begins
 	 * with the "?" then, and the writer puts the "/" before it. */
 	struct str path;
@@ -81,26 +84,14 @@ struct http_head {
  * fields; a head with more is refused. */
 enum { HTTP_OPTIONS_MAX = 100 };
 
-/* The faults of a head; each fault of a request maps to one status (http_fault_status). */
-enum http_fault {
-	HTTP_FAULT_NONE,
-	HTTP_FAULT_SYNTAX,            /* bytes that no rule allows: 400 */
-	HTTP_FAULT_VERSION,           /* HTTP/2.0 and up: 505 */
-	HTTP_FAULT_METHOD_UNKNOWN,    /* a token the parser does not know: 501 */
-	HTTP_FAULT_METHOD_FORBIDDEN,  /* CONNECT, TRACE: 405 */
-	HTTP_FAULT_TARGET_TOO_LONG,   /* 414 */
-	HTTP_FAULT_HEAD_TOO_LARGE,    /* bytes or number of fields: 431 */
-	HTTP_FAULT_CONTENT_TOO_LARGE, /* 413 */
-	HTTP_FAULT_FRAMING,           /* Content-Length and Transfer-Encoding rules: 400 */
-	HTTP_FAULT_HOST,              /* missing, repeated or not valid: 400 */
-	HTTP_FAULT_TARGET,            /* a form that the method does not allow: 400 */
-	HTTP_FAULT_EXPECTATION,       /* 417 */
-	HTTP_FAULT_DISAGREEMENT       /* the parser finds other framing: 400, and a log line */
-};
+/* Most interim responses (1xx) for one request. */
+enum { HTTP_INTERIMS_MAX = 100 };
 
-/* The status for a request with this fault, and a sentence for the detail of the answer. */
-unsigned http_fault_status(enum http_fault fault);
-const char *http_fault_text(enum http_fault fault);
+/* 2 for 2xx and so on; 600 and above count as 5xx. RFC 9110, 15. */
+static inline unsigned http_status_class(unsigned status)
+{
+	return status < 600 ? status / 100 : 5;
+}
 
 /* Clears the head but keeps `fields` and its room. */
 void http_head_reset(struct http_head *head);
@@ -115,6 +106,10 @@ bool http_head_hops_left(
 /* Is it an OPTIONS without hops left? The recipient answers it and does not forward it. */
 bool http_head_ends_here(const struct http_head *head);
 
+/* Takes the first of the field lines that the guard has accepted, and splits it. False when none is
+ * left, or the line is empty. */
+bool http_next_field(struct str *lines, struct http_field *field);
+
 /* Takes the next element that is not empty off a comma-separated list; false when none is left. RFC
  * 9110, 5.6.1. */
 bool http_list_next(struct str *list, struct str *element);
@@ -126,15 +121,13 @@ bool http_list_has(struct str list, struct str token);
 /* Is this byte allowed in a token? RFC 9110, 5.6.2. */
 bool http_is_token_byte(char byte);
 
-/* The value of a hexadecimal digit, or -1. */
-int http_hex_digit(char byte);
-
 /*
  * Extracts framing, connection, host and path of a request whose start line and fields are set, and
  * marks hop-by-hop fields. Sets all members that struct http_head says it sets. An Expect in
  * HTTP/1.0, which must be ignored, and the second of two equal ones are marked too, so that they
  * are not forwarded. Fields that Connection names are marked, except those that rondo itself sets
- * or extends; more than HTTP_OPTIONS_MAX options are HTTP_FAULT_HEAD_TOO_LARGE.
+ * or extends; more than HTTP_OPTIONS_MAX options are HTTP_FAULT_OPTIONS. What is left of Expect
+ * says "100-continue".
  */
 enum http_fault http_head_classify_request(struct http_head *head);
 

@@ -47,6 +47,10 @@ struct parse_response_rules {
 enum parse_result parse_response(struct parse *parse, const struct parse_response_rules *rules,
     struct buf *in, struct http_head *head);
 
+/* Sets the method and the target of a head that is not whole, or is refused, as far as the guard
+ * has read them. */
+void parse_peek(const struct parse *parse, const struct buf *in, struct http_head *head);
+
 /* "9.2.1": the version that was compiled in. */
 const char *parse_llhttp_version(void);
 

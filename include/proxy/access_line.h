@@ -33,17 +33,20 @@ const char *access_end_word(enum access_end end);
 struct access_record {
 	const struct net_addr *client;
 	struct str peer; /* the address of the connection's other end; shown where it differs */
-	const struct http_head *request; /* NULL or without method when no head was understood */
-	unsigned status;                 /* sent to the client; 0 = none */
-	uint64_t content_bytes;          /* of content sent to the client */
-	int64_t began_us;                /* loop clock: first byte of the head */
-	int64_t ended_us;                /* loop clock: last byte of the answer */
-	int64_t connect_us;    /* of the last try; -1 = it did not have to, or never did */
-	int64_t first_byte_us; /* of the last try, since it began; -1 = none came */
-	int64_t queued_us;     /* it waited for a backend so long; 0 = it did not */
+	/* NULL or without method when nothing was understood; without length when no more than the
+	 * method and the target was, or a part of them. */
+	const struct http_head *request;
+	unsigned status;        /* sent to the client; 0 = none */
+	uint64_t content_bytes; /* of content sent to the client */
+	int64_t began_us;       /* loop clock: first byte of the head */
+	int64_t ended_us;       /* loop clock: last byte of the answer */
+	int64_t connect_us;     /* of the last try; -1 = it did not have to, or never did */
+	int64_t first_byte_us;  /* of the last try, since it began; -1 = none came */
+	int64_t queued_us;      /* it waited for a backend so long; 0 = it did not */
 	const struct try_record *tries;
 	size_t try_count;
 	enum access_end end;
+	enum http_fault fault; /* the rule that the request, or the answer, broke */
 	struct str request_id;
 };
 

@@ -43,6 +43,7 @@ struct exchange {
 
 	unsigned status; /* of the answer the client gets; 0 = none begun */
 	enum access_end end;
+	enum http_fault fault;         /* the rule that the request, or an answer, broke */
 	enum session_next client_next; /* EXCHANGE_ENDED */
 
 	struct dispatch dispatch; /* of the request, to backends; the last that is cleared */

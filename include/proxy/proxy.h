@@ -15,7 +15,7 @@
 #include "proxy/session.h"
 #include "upstream/ring.h"
 
-enum { PROXY_STATUSES = 600 };
+enum { PROXY_STATUSES = 1000 };
 
 /* Upper bounds of the buckets of proxy_counters.duration; the last bucket has none. */
 extern const int64_t proxy_duration_bounds_us[HISTOGRAM_BUCKETS - 1];

@@ -43,6 +43,7 @@ struct retry_answer {
 	const char *proxy_error; /* RFC 9209, 2.3 */
 	unsigned retry_after_s;  /* with 503 */
 	enum access_end end;
+	enum http_fault fault; /* the rule that was broken; it becomes part of the detail */
 };
 
 /* By the most informative failure: 504 when a try ran into a time limit, 502 when there were tries,

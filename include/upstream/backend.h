@@ -84,9 +84,10 @@ struct backend_failure {
 	int64_t when_unix_us; /* 0: now, for backend_note_failure */
 	enum failure_source source;
 	enum outcome outcome;
-	unsigned status;   /* with OUTCOME_STATUS */
-	int64_t after_us;  /* how long the try had taken */
-	int64_t silent_us; /* how much of it the backend was waited for */
+	unsigned status;       /* with OUTCOME_STATUS */
+	enum http_fault fault; /* with OUTCOME_BAD_RESPONSE and OUTCOME_CUT_OFF */
+	int64_t after_us;      /* how long the try had taken */
+	int64_t silent_us;     /* how much of it the backend was waited for */
 };
 
 struct backend {
@@ -104,6 +105,7 @@ struct backend {
 	enum backend_state state;
 	enum outcome reason;          /* why it is down, or was before its trial */
 	unsigned reason_status;       /* with OUTCOME_STATUS */
+	enum http_fault reason_fault; /* with OUTCOME_BAD_RESPONSE and OUTCOME_CUT_OFF */
 	int64_t since_us;             /* of this state, loop clock; 0 = since it was created */
 	int64_t since_unix_us;        /* the same for people */
 	int64_t left_up_us;           /* when it was up last */
@@ -153,7 +155,8 @@ struct backend {
 struct try_record {
 	struct backend *backend; /* held */
 	enum outcome outcome;
-	unsigned status; /* of the answer, if there was one */
+	unsigned status;       /* of the answer, if there was one */
+	enum http_fault fault; /* the rule that the answer breaks, if it is known */
 	int64_t took_us;
 	/* Of the backend when it was picked. */
 	enum standing standing;
@@ -239,9 +242,10 @@ bool backend_set_addrs(struct backend *backend, const struct net_addr *addrs, si
 
 struct backend_change {
 	enum backend_state state;
-	enum outcome reason; /* of going down; of coming up OUTCOME_GOOD or OUTCOME_CHECK */
-	unsigned status;     /* with OUTCOME_STATUS */
-	int64_t window_us;   /* for BACKEND_DOWN */
+	enum outcome reason;   /* of going down; of coming up OUTCOME_GOOD or OUTCOME_CHECK */
+	unsigned status;       /* with OUTCOME_STATUS */
+	enum http_fault fault; /* with OUTCOME_BAD_RESPONSE and OUTCOME_CUT_OFF */
+	int64_t window_us;     /* for BACKEND_DOWN */
 	int64_t now_us;
 };
 

@@ -40,9 +40,10 @@ bool check_gets(const struct check_options *options);
 struct check;
 
 struct check_result {
-	enum outcome outcome; /* OUTCOME_GOOD, also where it only connected */
-	unsigned status;      /* of the answer; 0 = there was none */
-	int error;            /* errno of the last connect that failed, or 0 */
+	enum outcome outcome;  /* OUTCOME_GOOD, also where it only connected */
+	unsigned status;       /* of the answer; 0 = there was none */
+	enum http_fault fault; /* with OUTCOME_BAD_RESPONSE */
+	int error;             /* errno of the last connect that failed, or 0 */
 	int64_t took_us;
 };
 

@@ -6,6 +6,8 @@
 #ifndef RONDO_UPSTREAM_OUTCOME_H
 #define RONDO_UPSTREAM_OUTCOME_H
 
+#include "http/fault.h"
+
 enum outcome {
 	OUTCOME_GOOD,            /* an answer that is passed on */
 	OUTCOME_REFUSED,         /* connection refused */
@@ -16,7 +18,7 @@ enum outcome {
 	OUTCOME_LATE,            /* no first byte, or no whole head, within max_delay_response */
 	OUTCOME_STALLED,         /* took no bytes of the request for timeouts.send */
 	OUTCOME_RESET,           /* reset or ended before the head, on a fresh connection */
-	OUTCOME_BAD_RESPONSE,    /* a head that is not HTTP or breaks a limit */
+	OUTCOME_BAD_RESPONSE,    /* an answer that is not HTTP or breaks a limit */
 	OUTCOME_STATUS,          /* a status in retry.statuses */
 	OUTCOME_CUT_OFF,         /* ended, broke or fell silent in the content */
 	OUTCOME_STALE,           /* a reused connection had already ended */
@@ -34,12 +36,12 @@ enum outcome {
 const char *outcome_word(enum outcome outcome);
 const char *outcome_text(enum outcome outcome);
 
-enum { OUTCOME_TEXT_SIZE = 64 };
+enum { OUTCOME_TEXT_SIZE = 128 };
 
-/* Words for people, with the status of the answer if the status is the reason: "status 503".
- * Returns `text`. */
-const char *outcome_describe(
-    enum outcome outcome, unsigned status, char text[static OUTCOME_TEXT_SIZE]);
+/* Words for people, with the status if it is the reason, or the rule that the answer breaks:
+ * "status 503", "broken response: bare CR". Returns `text`. */
+const char *outcome_describe(enum outcome outcome, unsigned status, enum http_fault fault,
+    char text[static OUTCOME_TEXT_SIZE]);
 
 /* Whether an outcome is the backend's fault: hard and soft ones are. */
 enum blame { BLAME_NONE, BLAME_SOFT, BLAME_HARD };

@@ -222,9 +222,12 @@ static void answer(struct admin_request *request)
 
 static void refuse(struct admin_request *request, enum http_fault fault)
 {
+	char text[HTTP_FAULT_TEXT_SIZE];
+
 	begin_answer(request);
 	request->keep = false;
-	answer_error(request, http_fault_status(fault), http_fault_text(fault));
+	answer_error(request, http_fault_status(fault),
+	    http_fault_describe("The request is refused.", fault, text));
 }
 
 void endpoints_answer(struct admin_request *request)

@@ -93,7 +93,8 @@ static json_t *failure_json(const struct backend_failure *failure)
 	put_seconds(object, "time", failure->when_unix_us);
 	put_text(object, "by", sources[failure->source]);
 	put_text(object, "reason", outcome_word(failure->outcome));
-	put_text(object, "text", outcome_describe(failure->outcome, failure->status, text));
+	put_text(object, "text",
+	    outcome_describe(failure->outcome, failure->status, failure->fault, text));
 	put(object, "status", failure->status > 0 ? json_integer(failure->status) : json_null());
 	put_seconds(object, "after", failure->after_us);
 	return object;

@@ -77,3 +77,14 @@ bool str_to_number(struct str s, uint64_t *value)
 	*value = number;
 	return true;
 }
+
+int str_hex_digit(char byte)
+{
+	if (byte >= '0' && byte <= '9')
+		return byte - '0';
+	if (byte >= 'a' && byte <= 'f')
+		return byte - 'a' + 10;
+	if (byte >= 'A' && byte <= 'F')
+		return byte - 'A' + 10;
+	return -1;
+}

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { RESULT_SIZE = 120 };
+enum { RESULT_SIZE = 200 };
 
 /* One backend, while it is checked and afterwards: a line of the table. */
 struct row {
@@ -57,7 +57,7 @@ static void describe_fault(const struct check_result *result, char text[static R
 	char what[OUTCOME_TEXT_SIZE];
 	const char *detail = find_detail(result);
 
-	outcome_describe(result->outcome, result->status, what);
+	outcome_describe(result->outcome, result->status, result->fault, what);
 	if (result->outcome == OUTCOME_STATUS)
 		snprintf(text, RESULT_SIZE, "%s, which health.expect does not list", what);
 	else

@@ -90,7 +90,7 @@ static enum byte_class class_of(char byte)
 	default:
 		break;
 	}
-	if (http_hex_digit(byte) >= 0)
+	if (str_hex_digit(byte) >= 0)
 		return DIGIT;
 	if (http_is_token_byte(byte))
 		return TOKEN;
@@ -106,7 +106,8 @@ static void open_line(struct body *body)
 
 void body_init(struct body *body, const struct http_head *head, uint64_t max_bytes)
 {
-	*body = (struct body){.framing = head->framing, .max_bytes = max_bytes};
+	*body = (struct body){
+	    .framing = head->framing, .max_bytes = max_bytes, .may_pad = head->status > 0};
 	switch (head->framing) {
 	case HTTP_FRAMING_NONE:
 		body->done = true;
@@ -132,7 +133,7 @@ static bool exceeds(const struct body *body, uint64_t more)
 
 static bool take_digit(struct body *body, char byte)
 {
-	int digit = http_hex_digit(byte);
+	int digit = str_hex_digit(byte);
 
 	if (digit == 0 && body->digits == 0)
 		return true;
@@ -142,11 +143,17 @@ static bool take_digit(struct body *body, char byte)
 	return true;
 }
 
+static enum body_result bad(struct body *body, enum http_fault fault)
+{
+	body->fault = fault;
+	return BODY_BAD;
+}
+
 /* The chunk line is complete: body->left is the size of the chunk, or 0 before the trailers. */
 static enum body_result close_line(struct body *body)
 {
 	if (body->left > INT64_MAX - body->received)
-		return BODY_BAD;
+		return bad(body, HTTP_FAULT_CHUNK_RANGE);
 	if (exceeds(body, body->left))
 		return BODY_TOO_LARGE;
 	body->state = body->left ? DATA : TRAILERS;
@@ -155,30 +162,52 @@ static enum body_result close_line(struct body *body)
 	return BODY_MORE;
 }
 
+/* Padding belongs to no extension; the limit of the line bounds it. */
+static enum body_result count_in_line(struct body *body, char byte)
+{
+	bool is_padding = body->may_pad && body->state == LINE_END;
+
+	if (++body->line > LINE_MAX_BYTES)
+		return bad(body, HTTP_FAULT_CHUNK_LINE);
+	if (body->state == SIZE)
+		return take_digit(body, byte) ? BODY_MORE : bad(body, HTTP_FAULT_CHUNK_RANGE);
+	if (!is_padding && ++body->extensions > EXTENSIONS_MAX_BYTES)
+		return bad(body, HTTP_FAULT_CHUNK_EXTENSIONS);
+	return BODY_MORE;
+}
+
+/* Takes one byte of a chunk line. */
+static enum body_result take_in_line(struct body *body, char byte)
+{
+	unsigned char from = body->state;
+
+	body->state = next_state[from][class_of(byte)];
+	if (from == LINE_END && byte == '\r' && body->may_pad)
+		body->state = LINE_LF;
+	if (body->state == LINE_LF)
+		return BODY_MORE;
+	if (body->state != BROKEN)
+		return count_in_line(body, byte);
+	return bad(body, from == SIZE_START || from == SIZE || from == LINE_END
+			     ? HTTP_FAULT_CHUNK_SIZE
+			     : HTTP_FAULT_CHUNK_EXTENSION);
+}
+
 /* Takes one byte of framing: of a chunk line, or of the CRLF behind a chunk. */
 static enum body_result take_framing(struct body *body, char byte)
 {
 	switch (body->state) {
 	case DATA_CR:
 		body->state = DATA_LF;
-		return byte == '\r' ? BODY_MORE : BODY_BAD;
+		return byte == '\r' ? BODY_MORE : bad(body, HTTP_FAULT_CHUNK_END);
 	case DATA_LF:
 		open_line(body);
-		return byte == '\n' ? BODY_MORE : BODY_BAD;
+		return byte == '\n' ? BODY_MORE : bad(body, HTTP_FAULT_CHUNK_END);
 	case LINE_LF:
-		return byte == '\n' ? close_line(body) : BODY_BAD;
+		return byte == '\n' ? close_line(body) : bad(body, HTTP_FAULT_BARE_CR);
 	default:
-		break;
+		return take_in_line(body, byte);
 	}
-
-	body->state = next_state[body->state][class_of(byte)];
-	if (body->state == LINE_LF)
-		return BODY_MORE;
-	if (body->state == BROKEN || ++body->line > LINE_MAX_BYTES)
-		return BODY_BAD;
-	if (body->state == SIZE)
-		return take_digit(body, byte) ? BODY_MORE : BODY_BAD;
-	return ++body->extensions > EXTENSIONS_MAX_BYTES ? BODY_BAD : BODY_MORE;
 }
 
 /* Moves payload that begins at `from` to the end of the payload before it. */
@@ -213,7 +242,8 @@ static enum body_result take_trailers(
 	case GUARD_BAD:
 		break;
 	}
-	return BODY_BAD;
+	return bad(body, http_fault_status(body->trailers.fault) == 431 ? HTTP_FAULT_TRAILERS
+									: body->trailers.fault);
 }
 
 static enum body_result decode_chunked(struct body *body, const struct http_limits *limits,
@@ -301,20 +331,6 @@ void body_skip(struct body *body, uint64_t len)
 		body->state = DATA_CR;
 	else
 		body->done = true;
-}
-
-bool body_next_trailer(struct str *section, struct http_field *field)
-{
-	size_t end = str_find(*section, '\r');
-	struct str line = {section->data, end};
-
-	if (!end || section->len - end < 2)
-		return false;
-	section->data += end + 2;
-	section->len -= end + 2;
-	*field = (struct http_field){.name = str_split(&line, ':')};
-	field->value = str_trim(line);
-	return true;
 }
 
 size_t body_chunk_head(char text[static BODY_CHUNK_HEAD_SIZE], uint64_t len)

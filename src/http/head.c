@@ -1,70 +1,8 @@
 #include "http/head.h"
 
-#include "event/net.h"
+#include "http/host.h"
 
 #include <string.h>
-
-unsigned http_fault_status(enum http_fault fault)
-{
-	switch (fault) {
-	case HTTP_FAULT_NONE:
-		return 200;
-	case HTTP_FAULT_VERSION:
-		return 505;
-	case HTTP_FAULT_METHOD_UNKNOWN:
-		return 501;
-	case HTTP_FAULT_METHOD_FORBIDDEN:
-		return 405;
-	case HTTP_FAULT_TARGET_TOO_LONG:
-		return 414;
-	case HTTP_FAULT_HEAD_TOO_LARGE:
-		return 431;
-	case HTTP_FAULT_CONTENT_TOO_LARGE:
-		return 413;
-	case HTTP_FAULT_EXPECTATION:
-		return 417;
-	case HTTP_FAULT_SYNTAX:
-	case HTTP_FAULT_FRAMING:
-	case HTTP_FAULT_HOST:
-	case HTTP_FAULT_TARGET:
-	case HTTP_FAULT_DISAGREEMENT:
-		return 400;
-	}
-	return 400;
-}
-
-const char *http_fault_text(enum http_fault fault)
-{
-	switch (fault) {
-	case HTTP_FAULT_NONE:
-		return "Nothing is wrong with it.";
-	case HTTP_FAULT_SYNTAX:
-		return "The message head is not valid HTTP/1.1.";
-	case HTTP_FAULT_VERSION:
-		return "Only HTTP/1.0 and HTTP/1.1 are supported.";
-	case HTTP_FAULT_METHOD_UNKNOWN:
-		return "The request method is not supported.";
-	case HTTP_FAULT_METHOD_FORBIDDEN:
-		return "The request method is not allowed.";
-	case HTTP_FAULT_TARGET_TOO_LONG:
-		return "The request target is longer than allowed.";
-	case HTTP_FAULT_HEAD_TOO_LARGE:
-		return "The header fields are too large or too many.";
-	case HTTP_FAULT_CONTENT_TOO_LARGE:
-		return "The content is larger than allowed.";
-	case HTTP_FAULT_FRAMING:
-		return "Content-Length and Transfer-Encoding do not define the end of the message.";
-	case HTTP_FAULT_HOST:
-		return "The Host field is missing, repeated or not valid.";
-	case HTTP_FAULT_TARGET:
-		return "The request target has a form that the method does not allow.";
-	case HTTP_FAULT_EXPECTATION:
-		return "The only supported expectation is 100-continue.";
-	case HTTP_FAULT_DISAGREEMENT:
-		return "The message head can be read in more than one way.";
-	}
-	return "The message head is not valid HTTP/1.1.";
-}
 
 void http_head_reset(struct http_head *head)
 {
@@ -116,6 +54,24 @@ const struct http_field *http_head_find(const struct http_head *head, struct str
 	return NULL;
 }
 
+bool http_next_field(struct str *lines, struct http_field *field)
+{
+	size_t end = str_find(*lines, '\n');
+	struct str line = {lines->data, end};
+
+	if (end == lines->len)
+		return false;
+	lines->data += end + 1;
+	lines->len -= end + 1;
+	if (end > 0 && line.data[end - 1] == '\r')
+		line.len--;
+	if (!line.len)
+		return false;
+	*field = (struct http_field){.name = str_split(&line, ':')};
+	field->value = str_trim(line);
+	return true;
+}
+
 bool http_list_next(struct str *list, struct str *element)
 {
 	while (list->data) {
@@ -140,17 +96,6 @@ bool http_is_token_byte(char byte)
 {
 	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
 	       (byte >= '0' && byte <= '9') || (byte && strchr("!#$%&'*+-.^_`|~", byte));
-}
-
-int http_hex_digit(char byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	if (byte >= 'a' && byte <= 'f')
-		return byte - 'a' + 10;
-	if (byte >= 'A' && byte <= 'F')
-		return byte - 'A' + 10;
-	return -1;
 }
 
 /* The fields that control a message, and those that Connection can or cannot remove. */
@@ -207,25 +152,56 @@ static enum field_kind kind_of(struct str name)
 /* The results of one pass over the fields. */
 struct findings {
 	unsigned hosts, lengths, codings, upgrades, options;
-	struct str host, length, coding;
+	struct str host, coding;
+	uint64_t length;
+	bool lengths_differ, length_is_no_number;
 	bool closes, keeps_alive, names_upgrade;
 	bool names_fields; /* Connection has other options than the usual ones */
 	bool takes_trailers;
 	bool expects_continue, expects_other;
 };
 
+/* What goes on to the backend is "100-continue", once. */
 static void find_expectation(struct findings *found, struct http_field *field, unsigned minor)
 {
-	if (minor == 0) {
-		/* HTTP/1.0 ignores it, and the request to the backend is HTTP/1.1. RFC 9110,
-		 * 10.1.1. */
-		field->hop_by_hop = true;
-	} else if (!str_equals_nocase(field->value, STR("100-continue"))) {
-		found->expects_other = true;
-	} else {
-		field->hop_by_hop = found->expects_continue;
-		found->expects_continue = true;
+	struct str list = field->value;
+	struct str expectation;
+
+	field->hop_by_hop = true;
+	/* HTTP/1.0 ignores it, and the request to the backend is HTTP/1.1. RFC 9110, 10.1.1. */
+	while (minor > 0 && http_list_next(&list, &expectation)) {
+		if (!str_equals_nocase(expectation, STR("100-continue"))) {
+			found->expects_other = true;
+		} else if (!found->expects_continue) {
+			found->expects_continue = true;
+			field->hop_by_hop = false;
+			field->value = STR("100-continue");
+		}
 	}
+}
+
+/* Digits in any number, up to the largest length. RFC 9110, 8.6. */
+static bool read_length(struct str text, uint64_t *length)
+{
+	while (text.len > 1 && text.data[0] == '0') {
+		text.data++;
+		text.len--;
+	}
+	return str_to_number(text, length);
+}
+
+/* A list counts as often as it has elements, empty ones included. */
+static void find_length(struct findings *found, struct str list)
+{
+	do {
+		uint64_t length = 0;
+
+		if (!read_length(str_trim(str_split(&list, ',')), &length))
+			found->length_is_no_number = true;
+		found->lengths_differ |= found->lengths > 0 && length != found->length;
+		found->length = length;
+		found->lengths++;
+	} while (list.data);
 }
 
 static void find_options(struct findings *found, struct str options)
@@ -259,8 +235,7 @@ static void find_field(struct findings *found, struct http_field *field, unsigne
 		found->host = field->value;
 		return;
 	case FIELD_CONTENT_LENGTH:
-		found->lengths++;
-		found->length = field->value;
+		find_length(found, field->value);
 		return;
 	case FIELD_EXPECT:
 		find_expectation(found, field, minor);
@@ -320,111 +295,60 @@ static bool find_all(struct findings *found, struct http_head *head)
 	return true;
 }
 
-/* The rules for both directions: at most one of the two fields, once, and well-formed. HTTP/1.0 has
- * no codings: other recipients may have read on to the end of the stream. RFC 9112, 6 and 6.1. */
-static bool framing_is_sound(const struct findings *found, unsigned minor, uint64_t *length)
+/* The rules for both directions: at most one of the two fields, and well-formed. RFC 9112, 6. */
+static enum http_fault check_framing(const struct findings *found)
 {
-	if (found->lengths + found->codings > 1 || (found->codings && minor == 0))
-		return false;
-	if (found->lengths)
-		return str_to_number(found->length, length);
-	return !found->codings || str_equals_nocase(found->coding, STR("chunked"));
+	if (found->codings > 1)
+		return HTTP_FAULT_CODING_REPEATED;
+	if (found->lengths && found->codings)
+		return HTTP_FAULT_LENGTH_AND_CODING;
+	if (found->length_is_no_number)
+		return HTTP_FAULT_LENGTH;
+	if (found->lengths_differ)
+		return HTTP_FAULT_LENGTHS_DIFFER;
+	return found->codings && !str_equals_nocase(found->coding, STR("chunked"))
+		   ? HTTP_FAULT_CODING
+		   : HTTP_FAULT_NONE;
 }
 
-/* Up to five digits, leading zeros and none at all included. RFC 3986, 3.2.3. */
-static bool is_port(struct str text)
+/* HTTP/1.0 has no codings: others may have read a request on to the end of the stream. The lengths
+ * of a request are one, since others may have taken either of two. RFC 9112, 6.1 and 6.3. */
+static enum http_fault check_request_framing(const struct findings *found, unsigned minor)
 {
-	unsigned port = 0;
+	enum http_fault fault = check_framing(found);
 
-	if (text.len > 5)
-		return false;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.data[i] < '0' || text.data[i] > '9')
-			return false;
-		port = port * 10 + (unsigned)(text.data[i] - '0');
+	if (fault == HTTP_FAULT_NONE && found->codings && minor == 0)
+		return HTTP_FAULT_CODING_OLD;
+	return fault == HTTP_FAULT_NONE && found->lengths > 1 ? HTTP_FAULT_LENGTH_REPEATED : fault;
+}
+
+/* Takes the scheme off an absolute-form target; it says how the client reached whoever is in front
+ * of rondo, and nothing about the backend. */
+static bool skip_scheme(struct str *target)
+{
+	static const struct str schemes[] = {{"http://", 7}, {"https://", 8}};
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++) {
+		size_t len = schemes[i].len;
+
+		if (target->len < len ||
+		    !str_equals_nocase((struct str){target->data, len}, schemes[i]))
+			continue;
+		target->data += len;
+		target->len -= len;
+		return true;
 	}
-	return port <= 65535;
+	return false;
 }
 
-/* "%41" and the like; a name must not decode to a control byte or a space. */
-static bool is_percent_encoded(struct str s)
+/* RFC 9112, 3.2.2. */
+static enum http_fault split_absolute(struct http_head *head)
 {
-	if (s.len < 3 || http_hex_digit(s.data[1]) < 0 || http_hex_digit(s.data[2]) < 0)
-		return false;
-
-	int byte = http_hex_digit(s.data[1]) * 16 + http_hex_digit(s.data[2]);
-
-	return byte > 0x20 && byte != 0x7f;
-}
-
-/* clang-format off */
-/* The bytes of a label: unreserved and sub-delims without the comma. RFC 3986, 2. */
-static const bool is_label_byte[256] = {
-	['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true,
-	['-'] = true, ['_'] = true, ['~'] = true,
-	['!'] = true, ['$'] = true, ['&' ... '+'] = true, [';'] = true, ['='] = true,
-};
-/* clang-format on */
-
-/* The number of bytes at the front that belong to a label; "%41" counts as three. */
-static size_t label_length(struct str name)
-{
-	size_t n = 0;
-
-	for (;;) {
-		while (n < name.len && is_label_byte[(unsigned char)name.data[n]])
-			n++;
-		if (n == name.len || name.data[n] != '%' ||
-		    !is_percent_encoded((struct str){name.data + n, name.len - n}))
-			return n;
-		n += 3;
-	}
-}
-
-/* A name or IPv4 address as in RFC 3986, 3.2.2, but without commas and empty labels; one dot at the
- * end stands for the root of the domain names. */
-static bool is_name(struct str name)
-{
-	do {
-		size_t label = label_length(name);
-
-		if (label == 0)
-			return false;
-		if (label == name.len)
-			return true;
-		if (name.data[label] != '.')
-			return false;
-		name.data += label + 1;
-		name.len -= label + 1;
-	} while (name.len);
-	return true;
-}
-
-/* "host" or "host:port" and nothing else. RFC 9110, 7.2. */
-static bool is_authority(struct str text)
-{
-	struct net_authority authority;
-	struct net_addr addr;
-
-	if (!net_authority_split(&authority, text) || !is_port(authority.port))
-		return false;
-	if (!authority.is_bracketed)
-		return is_name(authority.host);
-	return net_addr_from_ip(&addr, authority.host, 0) && addr.any.sa_family == AF_INET6;
-}
-
-/* Splits an absolute-form target. RFC 9112, 3.2.2. */
-static bool split_absolute(struct http_head *head)
-{
-	static const char scheme[] = "http://";
 	struct str rest = head->target;
 	size_t end = 0;
 
-	if (rest.len < sizeof(scheme) - 1 ||
-	    !str_equals_nocase((struct str){rest.data, sizeof(scheme) - 1}, STR(scheme)))
-		return false;
-	rest.data += sizeof(scheme) - 1;
-	rest.len -= sizeof(scheme) - 1;
+	if (!skip_scheme(&rest))
+		return HTTP_FAULT_TARGET_FORM;
 	while (end < rest.len && rest.data[end] != '/' && rest.data[end] != '?')
 		end++;
 
@@ -432,50 +356,62 @@ static bool split_absolute(struct http_head *head)
 	head->path = (struct str){rest.data + end, rest.len - end};
 	if (!head->path.len) /* RFC 9112, 3.2.4 */
 		head->path = head->method == HTTP_METHOD_OPTIONS ? STR("*") : STR("/");
-	return is_authority(head->host);
+	return http_host_is_valid(head->host) ? HTTP_FAULT_NONE : HTTP_FAULT_TARGET_AUTHORITY;
 }
 
-static bool split_target(struct http_head *head)
+static enum http_fault split_target(struct http_head *head)
 {
 	struct str target = head->target;
 
-	if (!target.len || str_find(target, '#') < target.len)
-		return false;
+	if (!target.len)
+		return HTTP_FAULT_TARGET_FORM;
+	if (str_find(target, '#') < target.len)
+		return HTTP_FAULT_TARGET_FRAGMENT;
 	if (target.data[0] != '/' && !str_equals(target, STR("*")))
 		return split_absolute(head);
 	head->path = target;
-	return target.data[0] == '/' || head->method == HTTP_METHOD_OPTIONS;
+	return target.data[0] == '/' || head->method == HTTP_METHOD_OPTIONS
+		   ? HTTP_FAULT_NONE
+		   : HTTP_FAULT_TARGET_FORM;
 }
 
-/* The authority of an absolute-form target overrides Host, but Host must be valid too. */
+/* The authority of an absolute-form target overrides Host, but Host must be valid too. An empty one
+ * says that there is no name. RFC 9110, 7.2. */
 static enum http_fault settle_host(struct http_head *head, const struct findings *found)
 {
-	if (found->hosts > 1 || (found->hosts == 0 && head->minor == 1))
-		return HTTP_FAULT_HOST;
-	if (found->hosts && !is_authority(found->host))
+	enum http_fault fault;
+
+	if (found->hosts == 0 && head->minor == 1)
+		return HTTP_FAULT_HOST_MISSING;
+	if (found->hosts > 1)
+		return HTTP_FAULT_HOST_REPEATED;
+	if (found->host.len && !http_host_is_valid(found->host))
 		return HTTP_FAULT_HOST;
 	head->host = found->host;
-	return split_target(head) ? HTTP_FAULT_NONE : HTTP_FAULT_TARGET;
+	fault = split_target(head);
+	head->has_host = found->hosts > 0 || head->host.len > 0;
+	return fault;
 }
 
 enum http_fault http_head_classify_request(struct http_head *head)
 {
 	struct findings found;
+	enum http_fault fault;
 
 	if (!find_all(&found, head))
-		return HTTP_FAULT_HEAD_TOO_LARGE;
-	if (!framing_is_sound(&found, head->minor, &head->content_length))
-		return HTTP_FAULT_FRAMING;
+		return HTTP_FAULT_OPTIONS;
+	fault = check_request_framing(&found, head->minor);
+	if (fault != HTTP_FAULT_NONE)
+		return fault;
 	head->has_content_length = found.lengths > 0;
+	head->content_length = found.length;
 	head->framing = found.codings   ? HTTP_FRAMING_CHUNKED
 			: found.lengths ? HTTP_FRAMING_LENGTH
 					: HTTP_FRAMING_NONE;
 	/* Its target has another form. */
 	if (head->method == HTTP_METHOD_CONNECT)
 		return HTTP_FAULT_METHOD_FORBIDDEN;
-
-	enum http_fault fault = settle_host(head, &found);
-
+	fault = settle_host(head, &found);
 	if (fault != HTTP_FAULT_NONE)
 		return fault;
 	if (head->method == HTTP_METHOD_TRACE)
@@ -493,22 +429,26 @@ enum http_fault http_head_classify_request(struct http_head *head)
 enum http_fault http_head_classify_response(struct http_head *head, const struct http_head *request)
 {
 	struct findings found;
-	uint64_t length = 0;
+	enum http_fault fault;
 
 	if (!find_all(&found, head))
-		return HTTP_FAULT_HEAD_TOO_LARGE;
-	if (!framing_is_sound(&found, head->minor, &length))
-		return HTTP_FAULT_FRAMING;
+		return HTTP_FAULT_OPTIONS;
+	fault = check_framing(&found);
+	if (fault != HTTP_FAULT_NONE)
+		return fault;
 	head->offers_upgrade = head->minor == 1 && found.names_upgrade && found.upgrades == 1;
+	/* HTTP/1.0 has no codings, so what follows the last chunk is in doubt. RFC 9112, 6.1. */
+	if (found.codings && head->minor == 0)
+		head->keep_alive = false;
 
 	/* In this order: RFC 9112, 6.3. */
 	if (head->status < 200 || head->status == 204) {
 		head->framing = HTTP_FRAMING_NONE;
-		head->may_be_followed = found.codings > 0 || length > 0;
+		head->may_be_followed = found.codings > 0 || found.length > 0;
 		return HTTP_FAULT_NONE;
 	}
 	head->has_content_length = found.lengths > 0;
-	head->content_length = length;
+	head->content_length = found.length;
 	if (request->method == HTTP_METHOD_HEAD || head->status == 304) {
 		head->framing = HTTP_FRAMING_NONE;
 		head->may_be_followed = found.codings > 0;

@@ -38,11 +38,6 @@ static struct recorder *recorder_of(llhttp_t *parser)
 	return parser->data;
 }
 
-static int on_method(llhttp_t *parser, const char *at, size_t len)
-{
-	return join(&recorder_of(parser)->head->method_text, at, len);
-}
-
 static int on_target(llhttp_t *parser, const char *at, size_t len)
 {
 	return join(&recorder_of(parser)->head->target, at, len);
@@ -88,7 +83,6 @@ static int on_head_complete(llhttp_t *parser)
 }
 
 static const llhttp_settings_t settings = {
-    .on_method = on_method,
     .on_url = on_target,
     .on_status = on_reason,
     .on_header_field = on_name,
@@ -108,6 +102,20 @@ static enum parse_result bad(struct parse *parse, enum http_fault fault)
 {
 	parse->fault = fault;
 	return PARSE_BAD;
+}
+
+/* Version 1 of the PROXY protocol looks like a request line until the version is missing. */
+static bool is_proxy_header(const struct guard *guard, struct str bytes)
+{
+	static const struct str begins[] = {
+	    {"PROXY TCP4 ", 11}, {"PROXY TCP6 ", 11}, {"PROXY UNKNOWN", 13}};
+
+	if (guard->kind != GUARD_REQUEST)
+		return false;
+	for (size_t i = 0; i < sizeof(begins) / sizeof(*begins); i++)
+		if (str_starts_with(bytes, begins[i]))
+			return true;
+	return false;
 }
 
 /* Passes new bytes to the guard, and drops empty lines before the head. */
@@ -133,40 +141,100 @@ static enum parse_result scan(struct parse *parse, const struct http_limits *lim
 	case GUARD_BAD:
 		break;
 	}
-	return bad(parse, parse->guard.fault);
+	return bad(parse, is_proxy_header(&parse->guard, buf_content(in)) ? HTTP_FAULT_PROXY_HEADER
+									  : parse->guard.fault);
 }
 
-/* The fault for an error of llhttp in a head that the guard accepted. */
-static enum http_fault fault_of(llhttp_errno_t error)
+static enum http_method method_of(struct str text)
 {
-	/* Not all versions have the same errors. */
-	if (error == HPE_INVALID_METHOD)
-		return HTTP_FAULT_METHOD_UNKNOWN;
-	if (error == HPE_INVALID_CONSTANT) /* a method of another protocol */
-		return HTTP_FAULT_METHOD_UNKNOWN;
-	if (error == HPE_INVALID_URL)
-		return HTTP_FAULT_TARGET;
-	if (error == HPE_INVALID_CONTENT_LENGTH || error == HPE_UNEXPECTED_CONTENT_LENGTH ||
-	    error == HPE_INVALID_TRANSFER_ENCODING)
-		return HTTP_FAULT_FRAMING;
-	return HTTP_FAULT_SYNTAX;
+	static const struct {
+		struct str text;
+		enum http_method method;
+	} methods[] = {
+	    {{"GET", 3}, HTTP_METHOD_GET},
+	    {{"POST", 4}, HTTP_METHOD_POST},
+	    {{"HEAD", 4}, HTTP_METHOD_HEAD},
+	    {{"PUT", 3}, HTTP_METHOD_PUT},
+	    {{"DELETE", 6}, HTTP_METHOD_DELETE},
+	    {{"OPTIONS", 7}, HTTP_METHOD_OPTIONS},
+	    {{"CONNECT", 7}, HTTP_METHOD_CONNECT},
+	    {{"TRACE", 5}, HTTP_METHOD_TRACE},
+	};
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
+		if (str_equals(methods[i].text, text))
+			return methods[i].method;
+	return HTTP_METHOD_OTHER;
 }
 
-/* Runs llhttp over the head at the front of `in`. */
-static enum http_fault record(
+static struct str head_bytes(const struct parse *parse, const struct buf *in)
+{
+	return (struct str){in->data + in->begin, parse->guard.length};
+}
+
+/* Splits the head without llhttp. The guard has checked every byte. */
+static void split(const struct parse *parse, const struct buf *in, struct http_head *head)
+{
+	const struct guard *guard = &parse->guard;
+	struct str bytes = head_bytes(parse, in);
+	struct str line = str_split(&bytes, '\n');
+
+	if (line.data[line.len - 1] == '\r')
+		line.len--;
+	http_head_reset(head);
+	head->length = guard->length;
+	if (guard->kind == GUARD_REQUEST) {
+		head->method_text = (struct str){line.data, guard->method_length};
+		head->target =
+		    (struct str){line.data + guard->method_length + 1, guard->target_length};
+		head->minor = (unsigned)(line.data[line.len - 1] - '0');
+	} else {
+		head->minor = (unsigned)(line.data[7] - '0');
+		str_split(&line, ' ');
+		str_split(&line, ' ');
+		head->reason = line;
+	}
+	while (http_next_field(&bytes, &head->fields[head->field_count]))
+		head->field_count++;
+}
+
+/* The methods that llhttp knows depend on its version. Any other one is replaced for it: rondo has
+ * no special rule for them. */
+static llhttp_errno_t execute(llhttp_t *parser, const struct http_head *head, struct str bytes)
+{
+	static const struct str known = {"POST ", 5};
+	llhttp_errno_t error = HPE_OK;
+
+	if (parser->type == HTTP_REQUEST && head->method == HTTP_METHOD_OTHER) {
+		error = llhttp_execute(parser, known.data, known.len);
+		bytes.data += head->method_text.len + 1;
+		bytes.len -= head->method_text.len + 1;
+	}
+	return error == HPE_OK ? llhttp_execute(parser, bytes.data, bytes.len) : error;
+}
+
+/* What llhttp says of the head at the front of `in`; HPE_OK: it found the same lines as the
+ * guard. */
+static llhttp_errno_t record(
     const struct parse *parse, llhttp_t *parser, const struct buf *in, struct http_head *head)
 {
+	const struct guard *guard = &parse->guard;
 	struct recorder recorder = {.head = head};
-	struct str bytes = {in->data + in->begin, parse->guard.length};
+	struct str bytes = head_bytes(parse, in);
 	llhttp_errno_t error;
 
-	llhttp_init(
-	    parser, parse->guard.kind == GUARD_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
+	if (guard->kind == GUARD_REQUEST) {
+		head->method_text = (struct str){bytes.data, guard->method_length};
+		head->method = method_of(head->method_text);
+	}
+	llhttp_init(parser, guard->kind == GUARD_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
+	if (guard->has_controls)
+		llhttp_set_lenient_headers(parser, 1);
 	parser->data = &recorder;
-	error = llhttp_execute(parser, bytes.data, bytes.len);
+	error = execute(parser, head, bytes);
 	parser->data = NULL; /* it outlives the recorder */
 	if (!recorder.complete)
-		return error == HPE_OK ? HTTP_FAULT_DISAGREEMENT : fault_of(error);
+		return error == HPE_OK ? HPE_INTERNAL : error;
 
 	for (size_t i = 0; i < head->field_count; i++)
 		head->fields[i].value = str_trim(head->fields[i].value);
@@ -175,32 +243,10 @@ static enum http_fault record(
 
 	/* Both must have seen the same bytes as start line and fields. */
 	if (error != HPE_PAUSED || llhttp_get_error_pos(parser) != bytes.data + bytes.len ||
-	    parser->http_major != 1 || head->field_count != parse->guard.fields ||
-	    head->target.len != parse->guard.target_length)
-		return HTTP_FAULT_DISAGREEMENT;
-	return HTTP_FAULT_NONE;
-}
-
-static enum http_method method_of(const llhttp_t *parser)
-{
-	static const struct {
-		unsigned char theirs;
-		enum http_method ours;
-	} methods[] = {
-	    {HTTP_GET, HTTP_METHOD_GET},
-	    {HTTP_HEAD, HTTP_METHOD_HEAD},
-	    {HTTP_OPTIONS, HTTP_METHOD_OPTIONS},
-	    {HTTP_TRACE, HTTP_METHOD_TRACE},
-	    {HTTP_PUT, HTTP_METHOD_PUT},
-	    {HTTP_DELETE, HTTP_METHOD_DELETE},
-	    {HTTP_POST, HTTP_METHOD_POST},
-	    {HTTP_CONNECT, HTTP_METHOD_CONNECT},
-	};
-
-	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
-		if (methods[i].theirs == parser->method)
-			return methods[i].ours;
-	return HTTP_METHOD_OTHER;
+	    parser->http_major != 1 || head->field_count != guard->fields ||
+	    head->target.len != guard->target_length)
+		return HPE_INTERNAL;
+	return HPE_OK;
 }
 
 /* Does llhttp find the same framing? Without content there is nothing to compare. */
@@ -229,6 +275,7 @@ enum parse_result parse_request(
 {
 	enum parse_result result;
 	enum http_fault fault;
+	llhttp_errno_t error;
 	llhttp_t parser;
 
 	assert(parse->guard.kind == GUARD_REQUEST && head->field_limit >= limits->headers);
@@ -237,13 +284,18 @@ enum parse_result parse_request(
 	if (result != PARSE_DONE)
 		return result;
 
-	fault = record(parse, &parser, in, head);
-	if (fault == HTTP_FAULT_NONE) {
-		head->method = method_of(&parser);
-		fault = http_head_classify_request(head);
+	error = record(parse, &parser, in, head);
+	if (error != HPE_OK) {
+		split(parse, in, head);
+		head->method = method_of(head->method_text);
 	}
-	if (is_framed(fault, head) && !agrees(&parser, head))
-		fault = HTTP_FAULT_DISAGREEMENT;
+	fault = http_head_classify_request(head);
+	if (!is_framed(fault, head))
+		return bad(parse, fault);
+	if (error == HPE_INVALID_URL)
+		return bad(parse, HTTP_FAULT_TARGET_FORM);
+	if (error != HPE_OK || !agrees(&parser, head))
+		return bad(parse, HTTP_FAULT_DISAGREEMENT);
 	return fault == HTTP_FAULT_NONE ? PARSE_DONE : bad(parse, fault);
 }
 
@@ -254,31 +306,59 @@ static unsigned status_of(const char *line)
 	       (unsigned)(line[11] - '0');
 }
 
+/* llhttp is not asked about lines that end in LF, of which its versions think differently. It
+ * refuses a length that is there twice, which is sound where both are the same. */
+static enum http_fault read_response(const struct parse *parse, const struct buf *in,
+    const struct http_head *request, struct http_head *head)
+{
+	bool is_asked = !parse->guard.has_bare_lf;
+	llhttp_errno_t error = HPE_OK;
+	enum http_fault fault;
+	llhttp_t parser;
+
+	if (is_asked)
+		error = record(parse, &parser, in, head);
+	if (!is_asked || error != HPE_OK)
+		split(parse, in, head);
+	head->status = status_of(in->data + in->begin);
+	fault = http_head_classify_response(head, request);
+	if (fault != HTTP_FAULT_NONE || !is_asked || error == HPE_INVALID_CONTENT_LENGTH ||
+	    error == HPE_UNEXPECTED_CONTENT_LENGTH)
+		return fault;
+	return error == HPE_OK && parser.status_code == head->status && agrees(&parser, head)
+		   ? HTTP_FAULT_NONE
+		   : HTTP_FAULT_DISAGREEMENT;
+}
+
 enum parse_result parse_response(struct parse *parse, const struct parse_response_rules *rules,
     struct buf *in, struct http_head *head)
 {
 	enum parse_result result;
 	enum http_fault fault;
-	llhttp_t parser;
 
 	assert(parse->guard.kind == GUARD_RESPONSE && head->field_limit >= rules->limits.headers);
 	http_head_reset(head);
 	result = scan(parse, &rules->limits, in);
 	if (result != PARSE_DONE)
 		return result;
-
-	fault = record(parse, &parser, in, head);
-	if (fault == HTTP_FAULT_NONE) {
-		head->status = status_of(in->data + in->begin);
-		fault = http_head_classify_response(head, rules->request);
-	}
+	fault = read_response(parse, in, rules->request, head);
 	if (fault == HTTP_FAULT_NONE && head->status == 101 &&
 	    !http_upgrade_is_granted(head, rules->request))
-		fault = HTTP_FAULT_SYNTAX;
-	if (fault == HTTP_FAULT_NONE &&
-	    (parser.status_code != head->status || !agrees(&parser, head)))
-		fault = HTTP_FAULT_DISAGREEMENT;
+		fault = rules->request->upgrades ? HTTP_FAULT_UPGRADE_OTHER
+						 : HTTP_FAULT_UPGRADE_UNASKED;
 	return fault == HTTP_FAULT_NONE ? PARSE_DONE : bad(parse, fault);
+}
+
+void parse_peek(const struct parse *parse, const struct buf *in, struct http_head *head)
+{
+	const struct guard *guard = &parse->guard;
+	const char *line = in->data + in->begin;
+
+	if (!in->data || guard->kind != GUARD_REQUEST)
+		return;
+	head->method_text = (struct str){line, guard->method_length};
+	if (guard->target_length > 0)
+		head->target = (struct str){line + guard->method_length + 1, guard->target_length};
 }
 
 const char *parse_llhttp_version(void)

@@ -296,7 +296,7 @@ bool write_request_head(struct buf *out, const struct write_request *request)
 	struct text text = open_text(out);
 
 	put_request_line(&text, head);
-	put_field(&text, STR("Host"), head->host.len ? head->host : request->backend_host);
+	put_field(&text, STR("Host"), head->has_host ? head->host : request->backend_host);
 	for (size_t i = 0; i < head->field_count; i++)
 		if (passes(request, &head->fields[i]))
 			put_request_field(&text, head, &head->fields[i]);
@@ -353,7 +353,7 @@ static void collect_options(struct str lines, struct connection_options *options
 
 	options->count = 0;
 	/* The status line passes for a field of another name. */
-	while (body_next_trailer(&lines, &field)) {
+	while (http_next_field(&lines, &field)) {
 		if (!is_named(&field, STR("Connection")))
 			continue;
 		while (options->count < HTTP_OPTIONS_MAX && http_list_next(&field.value, &option))
@@ -650,7 +650,7 @@ bool write_last_chunk(struct buf *out, struct str section, const struct write_tr
 	text_put(&text, STR("0\r\n"));
 	if (trailers && section.len > 0) {
 		collect_options(trailers->head, &options);
-		while (body_next_trailer(&section, &trailer))
+		while (http_next_field(&section, &trailer))
 			if (trailer_passes(trailers, &options, &trailer))
 				put_field(&text, trailer.name, trailer.value);
 	}

@@ -107,6 +107,20 @@ static void put_milliseconds(struct text *line, int64_t us)
 	text_put_number(line, us > 0 ? (uint64_t)us / 1000 : 0);
 }
 
+/* As much of it as was read. */
+static void put_request_line(struct text *line, const struct http_head *request)
+{
+	put_text(line, request->method_text, TEXT_QUOTED);
+	if (request->target.len) {
+		text_put(line, STR(" "));
+		put_text(line, request->target, TEXT_QUOTED);
+	}
+	if (request->length > 0) {
+		text_put(line, STR(" "));
+		text_put(line, version_of(request));
+	}
+}
+
 static void compose_combined(
     struct text *line, const struct access_record *record, const struct access_time *time)
 {
@@ -115,11 +129,7 @@ static void compose_combined(
 	text_put(line, str_from(time->local));
 	text_put(line, STR("] \""));
 	if (has_request(record)) {
-		put_text(line, record->request->method_text, TEXT_QUOTED);
-		text_put(line, STR(" "));
-		put_text(line, record->request->target, TEXT_QUOTED);
-		text_put(line, STR(" "));
-		text_put(line, version_of(record->request));
+		put_request_line(line, record->request);
 	} else {
 		text_put(line, STR("-"));
 	}
@@ -168,6 +178,11 @@ static void compose_plus(struct text *line, const struct access_record *record)
 	}
 	text_put(line, STR(" end="));
 	text_put(line, str_from(access_end_word(record->end)));
+	if (record->fault != HTTP_FAULT_NONE) {
+		text_put(line, STR(" rule=\""));
+		text_put(line, str_from(http_fault_rule(record->fault)));
+		text_put(line, STR("\""));
+	}
 	text_put(line, STR(" id="));
 	put_text_or_dash(line, record->request_id, TEXT_WORD);
 }
@@ -216,7 +231,8 @@ static void compose_json(
 	text_put(line, STR("\""));
 	put_member(line, STR(",\"method\":"), request ? request->method_text : none);
 	put_member(line, STR(",\"target\":"), request ? request->target : none);
-	put_member(line, STR(",\"proto\":"), request ? version_of(request) : none);
+	put_member(
+	    line, STR(",\"proto\":"), request && request->length > 0 ? version_of(request) : none);
 	text_put(line, STR(",\"status\":"));
 	text_put_number(line, status_of(record));
 	text_put(line, STR(",\"bytes\":"));
@@ -237,6 +253,8 @@ static void compose_json(
 	if (peer_differs(record))
 		put_member(line, STR(",\"peer\":"), record->peer);
 	put_member(line, STR(",\"end\":"), str_from(access_end_word(record->end)));
+	if (record->fault != HTTP_FAULT_NONE)
+		put_member(line, STR(",\"rule\":"), str_from(http_fault_rule(record->fault)));
 	put_member(line, STR(",\"id\":"), record->request_id);
 	text_put(line, STR("}"));
 }

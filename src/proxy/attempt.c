@@ -5,9 +5,6 @@
 
 #include <assert.h>
 
-/* Most interim responses that a backend may send for a request. */
-enum { INTERIMS_MAX = 16 };
-
 /* A backend that waited for the client for so long, in all, may have given up; one that ends sooner
  * has another reason. */
 enum { IMPATIENCE_US = 1000 * 1000 };
@@ -528,6 +525,15 @@ static enum outcome outcome_of_no_head(const struct attempt *attempt)
 		   : OUTCOME_BAD_RESPONSE;
 }
 
+static enum attempt_result broken(struct attempt *attempt, enum http_fault fault)
+{
+	enum outcome outcome = outcome_of_no_head(attempt);
+
+	if (outcome == OUTCOME_BAD_RESPONSE)
+		attempt->record->fault = fault;
+	return failed(attempt, outcome);
+}
+
 static enum parse_result parse_head(struct attempt *attempt)
 {
 	struct attempt_request *request = attempt->request;
@@ -555,8 +561,9 @@ static enum attempt_result report_head(struct attempt *attempt)
 	const struct http_head *head = &attempt->request->proxy->response;
 
 	if (head->status < 200 && head->status != 101)
-		return ++attempt->interims > INTERIMS_MAX ? failed(attempt, OUTCOME_BAD_RESPONSE)
-							  : ATTEMPT_INTERIM;
+		return ++attempt->interims > HTTP_INTERIMS_MAX
+			   ? broken(attempt, HTTP_FAULT_INTERIMS)
+			   : ATTEMPT_INTERIM;
 	bool is_early = attempt->upload == UPLOAD_RUNNING;
 	int64_t came_us = attempt->state == ATTEMPT_HEADING ? attempt->heading_us : now_us(attempt);
 	attempt->first_byte_us = came_us - (is_early ? attempt->began_us : attempt->sent_us);
@@ -592,7 +599,7 @@ static enum attempt_result look_for_head(struct attempt *attempt)
 	case PARSE_DONE:
 		return report_head(attempt);
 	case PARSE_BAD:
-		return failed(attempt, outcome_of_no_head(attempt));
+		return broken(attempt, attempt->parse.fault);
 	case PARSE_MORE:
 		break;
 	}
@@ -618,7 +625,7 @@ static enum attempt_result step_heading(struct attempt *attempt)
 	case IO_AGAIN:
 		return ATTEMPT_WAITS;
 	case IO_FULL:
-		return failed(attempt, OUTCOME_BAD_RESPONSE);
+		return broken(attempt, HTTP_FAULT_HEADER_BYTES);
 	case IO_SHORTAGE:
 		return failed(attempt, OUTCOME_SHORTAGE);
 	case IO_END:

@@ -134,6 +134,7 @@ void dispatch_record(struct dispatch *dispatch, enum outcome outcome, int64_t si
 	struct backend_failure failure = {
 	    .outcome = outcome,
 	    .status = outcome == OUTCOME_STATUS ? try->status : 0,
+	    .fault = try->fault,
 	    .after_us = try->took_us,
 	    .silent_us = silent_us,
 	};
@@ -408,7 +409,7 @@ static enum dispatch_result answer_came(struct dispatch *dispatch)
 		return DISPATCH_SWITCHES;
 	if (has_crossed(dispatch))
 		return fail_attempt(dispatch, OUTCOME_STALE);
-	try->backend->counters.answers[try->status / 100]++;
+	try->backend->counters.answers[http_status_class(try->status)]++;
 	bool is_good = !retry_is_status(&dispatch->with->rules->retry, try->status);
 	if (!is_good && dispatch_has_two(dispatch)) {
 		record(dispatch, OUTCOME_STATUS);
@@ -420,8 +421,10 @@ static enum dispatch_result answer_came(struct dispatch *dispatch)
 		keep_answer(dispatch);
 		return dispatch->owes_retry ? wait_for_retry(dispatch) : pick(dispatch);
 	}
-	if (!answer_prepare(dispatch->answer, attempt))
+	if (!answer_prepare(dispatch->answer, attempt)) {
+		try->fault = dispatch->answer->down.body.fault;
 		return fail_attempt(dispatch, OUTCOME_BAD_RESPONSE);
+	}
 	record(dispatch, is_good ? OUTCOME_GOOD : OUTCOME_STATUS);
 	/* The time that the client took to send says nothing about the backend. */
 	if (is_good && attempt->upload != UPLOAD_RUNNING)

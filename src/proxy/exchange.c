@@ -8,9 +8,6 @@
 
 #include <assert.h>
 
-/* Most interim responses that a client gets for a request. */
-enum { INTERIMS_MAX = 16 };
-
 /* Status of a request whose client left before its answer began, for log and metrics. */
 enum { STATUS_CLIENT_GONE = 499 };
 
@@ -128,7 +125,7 @@ static void log_end(const struct exchange *exchange)
 	struct access_record record = {
 	    .client = &client,
 	    .peer = str_from(exchange->with.from->peer_ip),
-	    .request = exchange->request.length > 0 ? &exchange->request : NULL,
+	    .request = &exchange->request,
 	    .status = exchange->status,
 	    .content_bytes = sent_bytes(exchange),
 	    .began_us = exchange->began_us,
@@ -139,6 +136,7 @@ static void log_end(const struct exchange *exchange)
 	    .tries = exchange->dispatch.tries,
 	    .try_count = exchange->dispatch.try_count,
 	    .end = exchange->end,
+	    .fault = exchange->fault,
 	    .request_id = str_from(exchange->request_id),
 	};
 
@@ -164,11 +162,13 @@ static void log_failure(const struct exchange *exchange)
 	struct str target = shown_target(exchange);
 	const struct net_addr client = find_client(exchange);
 	char ip[NET_IP_TEXT_SIZE];
+	bool is_named = exchange->fault != HTTP_FAULT_NONE;
 
-	log_warning("%.*s %.*s from %s failed (%s, status %u): %.*s",
+	log_warning("%.*s %.*s from %s failed (%s, status %u): %.*s%s%s",
 	    STR_ARGS(exchange->request.method_text), STR_ARGS(target),
 	    net_addr_format_ip(&client, ip), access_end_word(exchange->end), exchange->status,
-	    STR_ARGS(tries));
+	    STR_ARGS(tries), is_named ? ": " : "",
+	    is_named ? http_fault_rule(exchange->fault) : "");
 }
 
 /* One line for a request that could not be tried. */
@@ -180,6 +180,18 @@ static void log_refusal(const struct exchange *exchange, const char *why)
 
 	log_warning("%.*s %.*s from %s refused: %s", STR_ARGS(exchange->request.method_text),
 	    STR_ARGS(target), net_addr_format_ip(&client, ip), why);
+}
+
+/* One line for a request that is refused for what it is. That is nobody's trouble but the
+ * client's. */
+static void log_refused_head(const struct exchange *exchange)
+{
+	struct str target = shown_target(exchange);
+	const struct net_addr client = find_client(exchange);
+	char ip[NET_IP_TEXT_SIZE];
+
+	log_info("%.*s %.*s from %s refused: %s", STR_ARGS(exchange->request.method_text),
+	    STR_ARGS(target), net_addr_format_ip(&client, ip), http_fault_rule(exchange->fault));
 }
 
 static void consume_request(struct exchange *exchange)
@@ -290,9 +302,10 @@ static bool compose_reply(struct exchange *exchange, const struct retry_answer *
 	struct conn *client = exchange->with.client;
 	const struct proxy_headers_options *headers = &exchange->with.rules->headers;
 	char attempts[RETRY_ATTEMPTS_SIZE];
+	char detail[HTTP_FAULT_TEXT_SIZE];
 	struct write_error error = {
 	    .status = answer->status,
-	    .detail = str_from(answer->detail),
+	    .detail = str_from(http_fault_describe(answer->detail, answer->fault, detail)),
 	    .proxy_error = str_from(answer->proxy_error),
 	    .retry_after_s = answer->retry_after_s,
 	    .keep_alive = exchange->keeps_client,
@@ -314,6 +327,9 @@ static enum step reply(struct exchange *exchange, const struct retry_answer *ans
 {
 	exchange->status = answer->status;
 	exchange->end = answer->end;
+	exchange->fault = answer->fault;
+	if (exchange->request.length == 0)
+		parse_peek(&exchange->parse, &exchange->with.client->in, &exchange->request);
 	exchange->reply_due_us = now_us(exchange) + exchange->with.rules->timeouts.send_us;
 	exchange->keeps_client = content_take_in(&exchange->up) && exchange->request.keep_alive &&
 				 !exchange->with.proxy->draining;
@@ -331,9 +347,6 @@ static enum step reply_fault(struct exchange *exchange, enum http_fault fault)
 {
 	unsigned status = http_fault_status(fault);
 
-	if (fault == HTTP_FAULT_DISAGREEMENT)
-		log_warning(
-		    "request from %s refused: %s", exchange->with.from->ip, http_fault_text(fault));
 	/* The framing is sound, so the next request follows. After CONNECT the client may already
 	 * send bytes of a tunnel. */
 	if (fault == HTTP_FAULT_EXPECTATION || (fault == HTTP_FAULT_METHOD_FORBIDDEN &&
@@ -341,11 +354,15 @@ static enum step reply_fault(struct exchange *exchange, enum http_fault fault)
 		start_up(exchange, 0);
 	struct retry_answer answer = {
 	    .status = status,
-	    .detail = http_fault_text(fault),
+	    .detail = "The request is refused.",
+	    .fault = fault,
 	    .proxy_error = status == 405 ? "http_request_denied" : "http_request_error",
 	    .end = ACCESS_LIMIT,
 	};
-	return reply(exchange, &answer);
+	enum step step = reply(exchange, &answer);
+
+	log_refused_head(exchange);
+	return step;
 }
 
 static enum step reply_timeout(struct exchange *exchange)
@@ -470,7 +487,7 @@ static enum step head_is_complete(struct exchange *exchange)
 	silence_request(&exchange->with.proxy->env->silence, now_us(exchange));
 	if (rules->limits.body_bytes > 0 &&
 	    exchange->request.content_length > rules->limits.body_bytes)
-		return reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
+		return reply_fault(exchange, HTTP_FAULT_CONTENT_BYTES);
 	if (http_via_count(&exchange->request, STR("rondo")) > ROUNDS_MAX)
 		return reply_loop(exchange);
 	if (http_head_ends_here(&exchange->request))
@@ -500,7 +517,7 @@ static enum step step_reading(struct exchange *exchange)
 	case IO_AGAIN:
 		return STEP_WAIT;
 	case IO_FULL:
-		return reply_fault(exchange, HTTP_FAULT_HEAD_TOO_LARGE);
+		return reply_fault(exchange, HTTP_FAULT_HEADER_BYTES);
 	case IO_END:
 		/* A client that ends in the middle of a request wants no answer to it, but may
 		 * still wait for an earlier answer. */
@@ -541,9 +558,9 @@ static enum step step_gathering(struct exchange *exchange)
 	case CONTENT_WAITS:
 		return STEP_WAIT;
 	case CONTENT_BAD:
-		return reply_fault(exchange, HTTP_FAULT_FRAMING);
+		return reply_fault(exchange, exchange->up.body.fault);
 	case CONTENT_TOO_LARGE:
-		return reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
+		return reply_fault(exchange, HTTP_FAULT_CONTENT_BYTES);
 	case CONTENT_SHORTAGE:
 		return reply_shortage(exchange);
 	case CONTENT_ENDED:
@@ -597,7 +614,7 @@ static enum step pass_interim(struct exchange *exchange)
 	struct attempt *attempt = exchange->dispatch.attempt;
 	struct conn *client = exchange->with.client;
 	bool passes = exchange->request.minor >= 1 && !dispatch_has_two(&exchange->dispatch) &&
-		      exchange->interims_passed < INTERIMS_MAX &&
+		      exchange->interims_passed < HTTP_INTERIMS_MAX &&
 		      (attempt_head(attempt)->status != 100 || exchange->request.expects_continue);
 
 	if (passes && !answer_pass_interim(attempt))
@@ -614,8 +631,10 @@ static enum step begin_tunnel(struct exchange *exchange)
 	struct attempt *attempt = exchange->dispatch.attempt;
 	char text[RETRY_ATTEMPTS_SIZE];
 
-	if (attempt->upload != UPLOAD_DONE)
+	if (attempt->upload != UPLOAD_DONE) {
+		attempt->record->fault = HTTP_FAULT_UPGRADE_EARLY;
 		return fail_attempt(attempt, OUTCOME_BAD_RESPONSE);
+	}
 	if (!answer_begin_tunnel(&exchange->answer, attempt, attempts_value(exchange, text)))
 		return fail_attempt(attempt, OUTCOME_SHORTAGE);
 	attempt->record->backend->counters.answers[1]++;
@@ -633,9 +652,9 @@ static enum step client_failed(struct exchange *exchange)
 {
 	switch (exchange->dispatch.attempt->client_fault) {
 	case CLIENT_BROKE:
-		return reply_fault(exchange, HTTP_FAULT_FRAMING);
+		return reply_fault(exchange, exchange->up.body.fault);
 	case CLIENT_TOO_LARGE:
-		return reply_fault(exchange, HTTP_FAULT_CONTENT_TOO_LARGE);
+		return reply_fault(exchange, HTTP_FAULT_CONTENT_BYTES);
 	case CLIENT_LATE:
 		return reply_timeout(exchange);
 	case CLIENT_LEFT:
@@ -704,6 +723,8 @@ static void cut_off(struct exchange *exchange, enum access_end how)
 		break_off(exchange, ACCESS_CLIENT_GONE);
 		return;
 	}
+	try->fault = exchange->answer.down.body.fault;
+	exchange->fault = try->fault;
 	dispatch_record(&exchange->dispatch,
 	    attempt_was_kept_waiting(attempt) ? OUTCOME_IMPATIENT : OUTCOME_CUT_OFF,
 	    now_us(exchange) - exchange->answer.down.moved_us);

@@ -101,16 +101,18 @@ static const struct final_answer final_answers[OUTCOMES] = {
 struct retry_answer retry_final_answer(
     const struct try_record *tries, size_t count, enum ring_pick_result picked)
 {
-	struct final_answer best = {
-	    0, {503, "No backend is available.", "destination_unavailable", 1, ACCESS_NO_BACKEND}};
+	struct final_answer best = {0, {503, "No backend is available.", "destination_unavailable",
+					   1, ACCESS_NO_BACKEND, HTTP_FAULT_NONE}};
 
 	if (picked == RING_ALL_FULL)
 		best.answer =
 		    (struct retry_answer){503, "All backends are at their connection limit.",
-			"connection_limit_reached", 1, ACCESS_LIMIT};
+			"connection_limit_reached", 1, ACCESS_LIMIT, HTTP_FAULT_NONE};
 	for (size_t i = 0; i < count; i++)
-		if (final_answers[tries[i].outcome].rank > best.rank)
+		if (final_answers[tries[i].outcome].rank > best.rank) {
 			best = final_answers[tries[i].outcome];
+			best.answer.fault = tries[i].fault;
+		}
 	return best.answer;
 }
 

@@ -64,6 +64,7 @@ static void record(struct straggler *straggler, enum outcome outcome)
 		struct backend_failure failure = {
 		    .outcome = outcome,
 		    .status = outcome == OUTCOME_STATUS ? try->status : 0,
+		    .fault = try->fault,
 		    .after_us = try->took_us,
 		    .silent_us = attempt_silent_us(straggler->attempt),
 		};
@@ -114,7 +115,7 @@ static void answered(struct straggler *straggler)
 	straggler->is_answered = true;
 	straggler->may_keep = head->keep_alive && !head->may_be_followed && !expects;
 	content_start(&straggler->down, &down);
-	try->backend->counters.answers[try->status / 100]++;
+	try->backend->counters.answers[http_status_class(try->status)]++;
 	backend_note_latency(try->backend, attempt->first_byte_us);
 	record(straggler, retry_is_status(rules, try->status) ? OUTCOME_STATUS : OUTCOME_GOOD);
 }

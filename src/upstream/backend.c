@@ -211,6 +211,7 @@ static void backend_go_down(struct backend *backend, const struct backend_change
 	assert(outcome_blame(change->reason) != BLAME_NONE);
 	backend->reason = change->reason;
 	backend->reason_status = change->status;
+	backend->reason_fault = change->fault;
 	backend->window_us = change->window_us;
 	backend->until_us = change->now_us + change->window_us;
 	backend_close_idle(backend);
@@ -228,6 +229,7 @@ static void backend_come_up(struct backend *backend, const struct backend_change
 	backend->returned = how_it_returned(backend->state, change->reason);
 	backend->reason = OUTCOME_GOOD;
 	backend->reason_status = 0;
+	backend->reason_fault = HTTP_FAULT_NONE;
 	memset(backend->records, 0, sizeof(backend->records));
 	backend->ramp_from_us = change->now_us;
 }

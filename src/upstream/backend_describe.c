@@ -35,7 +35,8 @@ const char *backend_describe_why(const struct backend *backend, char text[static
 	else if (backend->state == BACKEND_UP)
 		snprintf(text, BACKEND_TEXT_SIZE, "%s", why_up(backend));
 	else
-		outcome_describe(backend->reason, backend->reason_status, text);
+		outcome_describe(
+		    backend->reason, backend->reason_status, backend->reason_fault, text);
 	return text;
 }
 
@@ -43,7 +44,7 @@ static void describe_down(const struct backend *backend, char text[static BACKEN
 {
 	char why[OUTCOME_TEXT_SIZE], window[TEXT_DURATION_SIZE];
 
-	outcome_describe(backend->reason, backend->reason_status, why);
+	outcome_describe(backend->reason, backend->reason_status, backend->reason_fault, why);
 	/* A backend that failed its checks waits for good ones, not for a time. */
 	if (backend->reason == OUTCOME_CHECK)
 		snprintf(text, BACKEND_TEXT_SIZE, "%s", why);

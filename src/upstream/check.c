@@ -4,7 +4,6 @@
 #include <errno.h>
 
 /* The same number of interim answers as for a client. */
-enum { INTERIMS_MAX = 16 };
 
 enum step {
 	STEP_AGAIN, /* the state changed, or may go on at once */
@@ -216,6 +215,12 @@ static enum step answered(struct check *check, const struct http_head *head)
 	return STEP_AGAIN;
 }
 
+static enum step broken(struct check *check, enum http_fault fault)
+{
+	check->result.fault = fault;
+	return done(check, OUTCOME_BAD_RESPONSE);
+}
+
 /* PARSE_DONE when `head` is that of the final answer. */
 static enum parse_result look_for_head(struct check *check, struct http_head *head)
 {
@@ -232,8 +237,10 @@ static enum parse_result look_for_head(struct check *check, struct http_head *he
 
 		if (result != PARSE_DONE || head->status >= 200)
 			return result;
-		if (++check->interims > INTERIMS_MAX)
+		if (++check->interims > HTTP_INTERIMS_MAX) {
+			check->parse.fault = HTTP_FAULT_INTERIMS;
 			return PARSE_BAD;
+		}
 		buf_consume(in, head->length);
 		parse_init(&check->parse, GUARD_RESPONSE);
 	}
@@ -249,7 +256,7 @@ static enum step step_heading(struct check *check)
 	case PARSE_DONE:
 		return answered(check, &head);
 	case PARSE_BAD:
-		return done(check, OUTCOME_BAD_RESPONSE);
+		return broken(check, check->parse.fault);
 	case PARSE_MORE:
 		break;
 	}
@@ -260,7 +267,7 @@ static enum step step_heading(struct check *check)
 	case IO_AGAIN:
 		return STEP_WAIT;
 	case IO_FULL:
-		return done(check, OUTCOME_BAD_RESPONSE);
+		return broken(check, HTTP_FAULT_HEADER_BYTES);
 	case IO_SHORTAGE:
 		return done(check, OUTCOME_SHORTAGE);
 	case IO_END:

@@ -61,6 +61,7 @@ static void note_failure(struct checked *checked, const struct check_result *res
 	    .source = checked->purpose == PERIODIC ? FAILURE_OF_CHECK : FAILURE_OF_PROBE,
 	    .outcome = result->outcome,
 	    .status = result->status,
+	    .fault = result->fault,
 	    .after_us = result->took_us,
 	};
 
@@ -75,6 +76,7 @@ static void on_result(struct check *check, const struct check_result *result)
 	    .backend = checked->backend,
 	    .outcome = result->outcome,
 	    .status = result->status,
+	    .fault = result->fault,
 	    .took_us = result->took_us,
 	};
 	bool is_good = result->outcome == OUTCOME_GOOD;

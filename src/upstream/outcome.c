@@ -15,7 +15,7 @@ static const struct {
     [OUTCOME_LATE] = {BLAME_SOFT, "timeout", "no answer in time"},
     [OUTCOME_STALLED] = {BLAME_SOFT, "stalled", "took no more of the request"},
     [OUTCOME_RESET] = {BLAME_SOFT, "reset", "connection ended before the answer"},
-    [OUTCOME_BAD_RESPONSE] = {BLAME_SOFT, "bad_response", "broken response head"},
+    [OUTCOME_BAD_RESPONSE] = {BLAME_SOFT, "bad_response", "broken response"},
     [OUTCOME_STATUS] = {BLAME_SOFT, "status", "status"},
     [OUTCOME_CUT_OFF] = {BLAME_SOFT, "cut_off", "answer cut off"},
     [OUTCOME_BUSY] = {BLAME_NONE, "busy", "accept queue is full"},
@@ -39,11 +39,14 @@ const char *outcome_text(enum outcome outcome)
 	return outcomes[outcome].text;
 }
 
-const char *outcome_describe(
-    enum outcome outcome, unsigned status, char text[static OUTCOME_TEXT_SIZE])
+const char *outcome_describe(enum outcome outcome, unsigned status, enum http_fault fault,
+    char text[static OUTCOME_TEXT_SIZE])
 {
 	if (outcome == OUTCOME_STATUS)
 		snprintf(text, OUTCOME_TEXT_SIZE, "%s %u", outcome_text(outcome), status);
+	else if (fault != HTTP_FAULT_NONE)
+		snprintf(text, OUTCOME_TEXT_SIZE, "%s: %s", outcome_text(outcome),
+		    http_fault_rule(fault));
 	else
 		snprintf(text, OUTCOME_TEXT_SIZE, "%s", outcome_text(outcome));
 	return text;

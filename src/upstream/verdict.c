@@ -19,6 +19,7 @@ static void verdict_take_down(const struct try_record *try, int64_t window_us, i
 	    .state = BACKEND_DOWN,
 	    .reason = try->outcome,
 	    .status = try->status,
+	    .fault = try->fault,
 	    .window_us = window_us,
 	    .now_us = now_us,
 	};

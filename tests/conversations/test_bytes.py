@@ -123,7 +123,7 @@ class OwnAnswers(raw.Conversation):
         b"414": b"GET /" + b"y" * 9000 + HOST + b"\r\n",
         b"417": b"GET /" + HOST + b"Expect: x\r\n\r\n",
         b"431": b"GET /" + HOST + b"X: " + b"y" * 20000 + b"\r\n\r\n",
-        b"501": b"FOO /" + HOST + b"\r\n",
+        b"501": b"F" * 257 + b" /" + HOST + b"\r\n",
         b"505": b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
     }
 

@@ -25,7 +25,7 @@ import re
 
 import wire
 
-STATUS = re.compile(rb"HTTP/1\.[01] (\d\d\d)")
+STATUS = re.compile(rb"HTTP/1\.\d (\d\d\d)")
 FRAMED = re.compile(rb"\r\n(content-length:|transfer-encoding:)", re.I)
 
 

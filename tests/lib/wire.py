@@ -9,9 +9,10 @@ import re
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 REQUEST_LINE = re.compile(rb"(%s) ([\x21-\x7e]+) HTTP/1\.1" % TOKEN)
-STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)")
-TEXT = rb"[\x21-\x7e\x80-\xff]"
-FIELD = re.compile(rb"(%s): ?(%s(?:[\t\x20-\x7e\x80-\xff]*%s)?)?" % (TOKEN, TEXT, TEXT))
+STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-9][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)")
+# Control bytes in values may be kept, except the three that end or cut them. RFC 9110, 5.5.
+TEXT = rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x21-\xff]"
+FIELD = re.compile(rb"(%s): ?(%s(?:[\t ]|%s)*(?<![\t ]))?" % (TOKEN, TEXT, TEXT))
 CHUNK = re.compile(rb"(0|[1-9a-fA-F][0-9a-fA-F]{0,15})\r\n")
 
 

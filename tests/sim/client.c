@@ -315,7 +315,7 @@ static enum reader_result look_at_head(struct client *client)
 	}
 	if (answer->status < 200) {
 		check("interim answers pass to those who know them",
-		    request->minor == 1 && ++client->interims <= 16 &&
+		    request->minor == 1 && ++client->interims <= 100 &&
 			(answer->status != 100 || request->expects),
 		    "status %u for request %lld", answer->status, (long long)world_index(request));
 		reader_start(&client->reader);

@@ -165,7 +165,7 @@ static void put_request_line(struct text *wire, const struct request *request)
 		return;
 	}
 	text_put(
-	    wire, request->fault == FAULT_METHOD ? STR("BREW") : message_method(request->method));
+	    wire, request->fault == FAULT_METHOD ? STR("BR(W") : message_method(request->method));
 	text_put(wire, STR(" "));
 	put_target(wire, request);
 	if (request->fault == FAULT_VERSION)

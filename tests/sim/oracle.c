@@ -293,7 +293,7 @@ static bool is_allowed_own(const struct request *request, unsigned status)
 	    [FAULT_BARE_LF] = 400,
 	    [FAULT_NO_HOST] = 400,
 	    [FAULT_VERSION] = 505,
-	    [FAULT_METHOD] = 501,
+	    [FAULT_METHOD] = 400,
 	    [FAULT_CONNECT] = 405,
 	    [FAULT_LONG_HEAD] = 431,
 	    [FAULT_LONG_TARGET] = 414,

@@ -122,7 +122,7 @@ static void compose_garbage(struct server_conn *conn, struct visit *visit)
 {
 	static const struct str heads[] = {{"SSH-2.0-OpenSSH_9\r\n", 19},
 	    {"HTTP/1.1 2000 Much\r\n\r\n", 22}, {"HTTP/1.1 200 OK\r\nX-A : b\r\n\r\n", 28},
-	    {"HTTP/1.1 200 OK\nX-A: b\n\n", 24},
+	    {"HTTP/1.1 200 OK\nX-A : b\n\n", 25},
 	    {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 61},
 	    {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		72},
@@ -223,11 +223,11 @@ static void compose(struct server_conn *conn)
 	announce_too_much(conn, visit, request);
 	visit->interims = dice_chance(&world.dice, 200) ? 1 + dice_below(&world.dice, 3) : 0;
 	if (server_rolls(conn->server, VICE_INTERIMS))
-		visit->interims = 14 + dice_below(&world.dice, 6);
+		visit->interims = 98 + dice_below(&world.dice, 6);
 	visit->is_bad_content = visit->framing == FRAMING_CHUNKED && request->method != HEAD &&
 				visit->status != 204 && visit->status != 304 && !visit->switches &&
 				server_rolls(conn->server, VICE_FRAMING);
-	visit->is_bad |= visit->interims + conn->has_continued > 16;
+	visit->is_bad |= visit->interims + conn->has_continued > 100;
 	/* It knows no chunks, and closes where it does not say otherwise. */
 	if (!visit->switches && visit->interims == 0 && visit->framing != FRAMING_CHUNKED)
 		visit->is_old = dice_chance(&world.dice, 300);

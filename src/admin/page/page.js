@@ -79,7 +79,7 @@ const REASONS = {
 	timeout: "no answer in time",
 	stalled: "took no more of the request",
 	reset: "connection ended before the answer",
-	bad_response: "broken response head",
+	bad_response: "broken response",
 	status: "status that falls through",
 	cut_off: "answer cut off",
 	stale: "idle connection had ended",

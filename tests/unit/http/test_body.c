@@ -449,25 +449,25 @@ static void trailers_are_walked_in_order(void **state)
 	decode_every_way(&content);
 	section = (struct str){whole.trailers, whole.trailers_len};
 	assert_int_equal(section.len, 21);
-	for (; count < 3 && body_next_trailer(&section, &field); count++) {
+	for (; count < 3 && http_next_field(&section, &field); count++) {
 		assert_true(str_equals(field.name, str_from(expected[count][0])));
 		assert_true(str_equals(field.value, str_from(expected[count][1])));
 		assert_false(field.hop_by_hop);
 	}
 	assert_int_equal(count, 3);
-	assert_false(body_next_trailer(&section, &field));
+	assert_false(http_next_field(&section, &field));
 
 	section = STR("\r\n");
-	assert_false(body_next_trailer(&section, &field));
+	assert_false(http_next_field(&section, &field));
 
 	/* Nothing beyond the section is looked at. */
 	section = (struct str){"A: 1\r\nB: 2\r\n\r\n", 6};
-	assert_true(body_next_trailer(&section, &field));
-	assert_false(body_next_trailer(&section, &field));
+	assert_true(http_next_field(&section, &field));
+	assert_false(http_next_field(&section, &field));
 	section = (struct str){"A: 1\r\n", 5};
-	assert_false(body_next_trailer(&section, &field));
+	assert_false(http_next_field(&section, &field));
 	section = (struct str){NULL, 0};
-	assert_false(body_next_trailer(&section, &field));
+	assert_false(http_next_field(&section, &field));
 }
 
 static void chunk_heads_are_composed(void **state)

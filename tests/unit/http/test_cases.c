@@ -371,7 +371,7 @@ static const char *read_escape(struct notation *notation, const char *at)
 	const char *letter = strchr(letters, *at);
 
 	if (*at == 'x') {
-		append_byte(notation, (char)(http_hex_digit(at[1]) * 16 + http_hex_digit(at[2])));
+		append_byte(notation, (char)(str_hex_digit(at[1]) * 16 + str_hex_digit(at[2])));
 		return at + 3;
 	}
 	if (!letter || !*at)

@@ -48,33 +48,48 @@ static enum http_fault classify_request(
 	return http_head_classify_request(&sample->head);
 }
 
-static void every_fault_has_a_status_and_a_sentence(void **state)
+static void every_fault_has_a_status_and_a_rule(void **state)
 {
 	static const unsigned statuses[] = {
 	    [HTTP_FAULT_NONE] = 200,
-	    [HTTP_FAULT_SYNTAX] = 400,
-	    [HTTP_FAULT_VERSION] = 505,
-	    [HTTP_FAULT_METHOD_UNKNOWN] = 501,
+	    [HTTP_FAULT_TLS] = 400,
+	    [HTTP_FAULT_VERSION] = 400,
+	    [HTTP_FAULT_VERSION_AHEAD] = 505,
+	    [HTTP_FAULT_METHOD] = 400,
+	    [HTTP_FAULT_METHOD_LENGTH] = 501,
 	    [HTTP_FAULT_METHOD_FORBIDDEN] = 405,
-	    [HTTP_FAULT_TARGET_TOO_LONG] = 414,
-	    [HTTP_FAULT_HEAD_TOO_LARGE] = 431,
-	    [HTTP_FAULT_CONTENT_TOO_LARGE] = 413,
-	    [HTTP_FAULT_FRAMING] = 400,
+	    [HTTP_FAULT_TARGET_LENGTH] = 414,
+	    [HTTP_FAULT_HEADER_BYTES] = 431,
+	    [HTTP_FAULT_HEADERS] = 431,
+	    [HTTP_FAULT_OPTIONS] = 431,
+	    [HTTP_FAULT_CONTENT_BYTES] = 413,
+	    [HTTP_FAULT_LENGTH] = 400,
 	    [HTTP_FAULT_HOST] = 400,
-	    [HTTP_FAULT_TARGET] = 400,
+	    [HTTP_FAULT_TARGET_FORM] = 400,
 	    [HTTP_FAULT_EXPECTATION] = 417,
 	    [HTTP_FAULT_DISAGREEMENT] = 400,
+	    [HTTP_FAULT_CHUNK_END] = 400,
 	};
 
-	(void)state;
-	for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
-		const char *text = http_fault_text((enum http_fault)i);
+	char text[HTTP_FAULT_TEXT_SIZE];
 
-		assert_int_equal(http_fault_status((enum http_fault)i), statuses[i]);
-		assert_true(strlen(text) > 10 && text[strlen(text) - 1] == '.');
-		for (size_t other = 0; other < i; other++)
-			assert_string_not_equal(text, http_fault_text((enum http_fault)other));
+	(void)state;
+	for (enum http_fault i = 0; i < HTTP_FAULTS; i++) {
+		const char *rule = http_fault_rule(i);
+
+		/* It is the end of a sentence, and part of a line of the log. */
+		assert_true(strlen(rule) > 5 && rule[strlen(rule) - 1] != '.');
+		assert_null(strpbrk(rule, "\"\\\n"));
+		for (enum http_fault other = 0; other < i; other++)
+			assert_string_not_equal(rule, http_fault_rule(other));
 	}
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++)
+		if (statuses[i])
+			assert_int_equal(http_fault_status((enum http_fault)i), statuses[i]);
+	http_fault_describe("It is refused.", HTTP_FAULT_BARE_CR, text);
+	assert_string_equal(text, "It is refused: bare CR.");
+	http_fault_describe("It is refused.", HTTP_FAULT_NONE, text);
+	assert_string_equal(text, "It is refused.");
 }
 
 static void reset_keeps_the_room_for_fields(void **state)
@@ -144,7 +159,7 @@ static void bytes_are_known_as_token_and_digit(void **state)
 		const char *digit = byte ? strchr(digits, byte) : NULL;
 
 		assert_int_equal(http_is_token_byte((char)byte), byte && strchr(tokens, byte));
-		assert_int_equal(http_hex_digit((char)byte), digit ? values[digit - digits] : -1);
+		assert_int_equal(str_hex_digit((char)byte), digit ? values[digit - digits] : -1);
 	}
 }
 
@@ -227,10 +242,10 @@ static void options_have_a_limit(void **state)
 		enum http_fault fault;
 	} cases[] = {
 	    {100, 1, HTTP_FAULT_NONE},
-	    {101, 1, HTTP_FAULT_HEAD_TOO_LARGE},
+	    {101, 1, HTTP_FAULT_OPTIONS},
 	    {50, 2, HTTP_FAULT_NONE},
-	    {51, 2, HTTP_FAULT_HEAD_TOO_LARGE},
-	    {8000, 1, HTTP_FAULT_HEAD_TOO_LARGE},
+	    {51, 2, HTTP_FAULT_OPTIONS},
+	    {8000, 1, HTTP_FAULT_OPTIONS},
 	};
 	const struct http_head request = {.method = HTTP_METHOD_GET, .minor = 1};
 	static char options[2 * 8000];
@@ -269,20 +284,31 @@ static void requests_are_framed(void **state)
 	    {0, "Content-Length: 12", HTTP_FAULT_NONE, HTTP_FRAMING_LENGTH, 12},
 	    {1, "Host: a\nTransfer-Encoding: chunked", HTTP_FAULT_NONE, HTTP_FRAMING_CHUNKED, 0},
 	    {1, "Host: a\nTransfer-Encoding: ChunkeD", HTTP_FAULT_NONE, HTTP_FRAMING_CHUNKED, 0},
-	    {0, "Transfer-Encoding: chunked", HTTP_FAULT_FRAMING, 0, 0},
-	    {1, "Host: a\nTransfer-Encoding:", HTTP_FAULT_FRAMING, 0, 0},
-	    {1, "Host: a\nTransfer-Encoding: gzip, chunked", HTTP_FAULT_FRAMING, 0, 0},
-	    {1, "Host: a\nTransfer-Encoding: chunked, chunked", HTTP_FAULT_FRAMING, 0, 0},
+	    {0, "Transfer-Encoding: chunked", HTTP_FAULT_CODING_OLD, 0, 0},
+	    {1, "Host: a\nTransfer-Encoding:", HTTP_FAULT_CODING, 0, 0},
+	    {1, "Host: a\nTransfer-Encoding: gzip, chunked", HTTP_FAULT_CODING, 0, 0},
+	    {1, "Host: a\nTransfer-Encoding: chunked, chunked", HTTP_FAULT_CODING, 0, 0},
 	    {1, "Host: a\nTransfer-Encoding: chunked\nTransfer-Encoding: chunked",
-		HTTP_FAULT_FRAMING, 0, 0},
-	    {1, "Host: a\nTransfer-Encoding: chunked\nContent-Length: 1", HTTP_FAULT_FRAMING, 0, 0},
-	    {1, "Host: a\nContent-Length: 1\nTransfer-Encoding:", HTTP_FAULT_FRAMING, 0, 0},
-	    {1, "Host: a\nContent-Length: 1\nContent-Length: 1", HTTP_FAULT_FRAMING, 0, 0},
-	    {1, "Host: a\nContent-Length: 1, 1", HTTP_FAULT_FRAMING, 0, 0},
-	    {1, "Host: a\nContent-Length: 01", HTTP_FAULT_FRAMING, 0, 0},
-	    {1, "Host: a\nContent-Length: -1", HTTP_FAULT_FRAMING, 0, 0},
-	    {1, "Host: a\nContent-Length:", HTTP_FAULT_FRAMING, 0, 0},
-	    {1, "Host: a\nContent-Length: 1234567890123456789", HTTP_FAULT_FRAMING, 0, 0},
+		HTTP_FAULT_CODING_REPEATED, 0, 0},
+	    {1, "Host: a\nTransfer-Encoding: chunked\nContent-Length: 1",
+		HTTP_FAULT_LENGTH_AND_CODING, 0, 0},
+	    {1, "Host: a\nContent-Length: 1\nTransfer-Encoding:", HTTP_FAULT_LENGTH_AND_CODING, 0,
+		0},
+	    {1, "Host: a\nContent-Length: 1\nContent-Length: 1", HTTP_FAULT_LENGTH_REPEATED, 0, 0},
+	    {1, "Host: a\nContent-Length: 1, 1", HTTP_FAULT_LENGTH_REPEATED, 0, 0},
+	    {1, "Host: a\nContent-Length: 1, 2", HTTP_FAULT_LENGTHS_DIFFER, 0, 0},
+	    {1, "Host: a\nContent-Length: 1,", HTTP_FAULT_LENGTH, 0, 0},
+	    {1, "Host: a\nContent-Length: 01", HTTP_FAULT_NONE, HTTP_FRAMING_LENGTH, 1},
+	    {1, "Host: a\nContent-Length: 00", HTTP_FAULT_NONE, HTTP_FRAMING_LENGTH, 0},
+	    {1, "Host: a\nContent-Length: 00000000000000000000010", HTTP_FAULT_NONE,
+		HTTP_FRAMING_LENGTH, 10},
+	    {1, "Host: a\nContent-Length: 0x1", HTTP_FAULT_LENGTH, 0, 0},
+	    {1, "Host: a\nContent-Length: 1\x01", HTTP_FAULT_LENGTH, 0, 0},
+	    {1, "Host: a\nContent-Length: +1", HTTP_FAULT_LENGTH, 0, 0},
+	    {1, "Host: a\nTransfer-Encoding: chunked\x01", HTTP_FAULT_CODING, 0, 0},
+	    {1, "Host: a\nContent-Length: -1", HTTP_FAULT_LENGTH, 0, 0},
+	    {1, "Host: a\nContent-Length:", HTTP_FAULT_LENGTH, 0, 0},
+	    {1, "Host: a\nContent-Length: 1234567890123456789", HTTP_FAULT_LENGTH, 0, 0},
 	};
 	struct sample sample;
 
@@ -323,25 +349,32 @@ static void targets_and_hosts_are_settled(void **state)
 	    {HTTP_METHOD_OPTIONS, 1, "*", "Host: h", HTTP_FAULT_NONE, "h", "*"},
 	    {HTTP_METHOD_OPTIONS, 1, "http://t", "Host: h", HTTP_FAULT_NONE, "t", "*"},
 	    {HTTP_METHOD_OPTIONS, 1, "http://t/", "Host: h", HTTP_FAULT_NONE, "t", "/"},
-	    {HTTP_METHOD_GET, 1, "*", "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_OPTIONS, 1, "*a", "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, 1, "a", "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, 1, "", "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, 1, "/#", "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, 1, "http://t/#", "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, 1, "http://", "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, 1, "http:///a", "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, 1, "http://u@t/", "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, 1, "https://t/", "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, 1, "http", "Host: h", HTTP_FAULT_TARGET, "", ""},
-	    {HTTP_METHOD_GET, 1, "/", "X: y", HTTP_FAULT_HOST, "", ""},
-	    {HTTP_METHOD_GET, 1, "http://t/", "X: y", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, 1, "*", "Host: h", HTTP_FAULT_TARGET_FORM, "", ""},
+	    {HTTP_METHOD_OPTIONS, 1, "*a", "Host: h", HTTP_FAULT_TARGET_FORM, "", ""},
+	    {HTTP_METHOD_GET, 1, "a", "Host: h", HTTP_FAULT_TARGET_FORM, "", ""},
+	    {HTTP_METHOD_GET, 1, "", "Host: h", HTTP_FAULT_TARGET_FORM, "", ""},
+	    {HTTP_METHOD_GET, 1, "/#", "Host: h", HTTP_FAULT_TARGET_FRAGMENT, "", ""},
+	    {HTTP_METHOD_GET, 1, "http://t/#", "Host: h", HTTP_FAULT_TARGET_FRAGMENT, "", ""},
+	    {HTTP_METHOD_GET, 1, "http://", "Host: h", HTTP_FAULT_TARGET_AUTHORITY, "", ""},
+	    {HTTP_METHOD_GET, 1, "http:///a", "Host: h", HTTP_FAULT_TARGET_AUTHORITY, "", ""},
+	    {HTTP_METHOD_GET, 1, "http://u@t/", "Host: h", HTTP_FAULT_TARGET_AUTHORITY, "", ""},
+	    {HTTP_METHOD_GET, 1, "https://t/a", "Host: h", HTTP_FAULT_NONE, "t", "/a"},
+	    {HTTP_METHOD_GET, 1, "HTTPS://t:8443", "Host: h", HTTP_FAULT_NONE, "t:8443", "/"},
+	    {HTTP_METHOD_GET, 1, "https:///a", "Host: h", HTTP_FAULT_TARGET_AUTHORITY, "", ""},
+	    {HTTP_METHOD_GET, 1, "httpss://t/", "Host: h", HTTP_FAULT_TARGET_FORM, "", ""},
+	    {HTTP_METHOD_GET, 1, "ftp://t/", "Host: h", HTTP_FAULT_TARGET_FORM, "", ""},
+	    {HTTP_METHOD_GET, 1, "/", "Host:", HTTP_FAULT_NONE, "", "/"},
+	    {HTTP_METHOD_GET, 1, "http://t/", "Host:", HTTP_FAULT_NONE, "t", "/"},
+	    {HTTP_METHOD_GET, 1, "/", "Host:\nHost: h", HTTP_FAULT_HOST_REPEATED, "", ""},
+	    {HTTP_METHOD_GET, 1, "http", "Host: h", HTTP_FAULT_TARGET_FORM, "", ""},
+	    {HTTP_METHOD_GET, 1, "/", "X: y", HTTP_FAULT_HOST_MISSING, "", ""},
+	    {HTTP_METHOD_GET, 1, "http://t/", "X: y", HTTP_FAULT_HOST_MISSING, "", ""},
 	    {HTTP_METHOD_GET, 1, "http://t/", "Host: a b", HTTP_FAULT_HOST, "", ""},
-	    {HTTP_METHOD_GET, 1, "/", "Host: h\nHost: h", HTTP_FAULT_HOST, "", ""},
-	    {HTTP_METHOD_GET, 0, "/", "Host: h\nHost: h", HTTP_FAULT_HOST, "", ""},
-	    {HTTP_METHOD_GET, 0, "/", "Host:", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_GET, 1, "/", "Host: h\nHost: h", HTTP_FAULT_HOST_REPEATED, "", ""},
+	    {HTTP_METHOD_GET, 0, "/", "Host: h\nHost: h", HTTP_FAULT_HOST_REPEATED, "", ""},
+	    {HTTP_METHOD_GET, 0, "/", "Host:", HTTP_FAULT_NONE, "", "/"},
 	    {HTTP_METHOD_CONNECT, 1, "h:1", "Host: h:1", HTTP_FAULT_METHOD_FORBIDDEN, "", ""},
-	    {HTTP_METHOD_TRACE, 1, "/", "X: y", HTTP_FAULT_HOST, "", ""},
+	    {HTTP_METHOD_TRACE, 1, "/", "X: y", HTTP_FAULT_HOST_MISSING, "", ""},
 	    {HTTP_METHOD_TRACE, 1, "/", "Host: a", HTTP_FAULT_METHOD_FORBIDDEN, "a", "/"},
 	};
 	struct sample sample;
@@ -370,7 +403,8 @@ static void nothing_beyond_the_target_is_looked_at(void **state)
 		open_sample(&sample, 1, "Host: h");
 		sample.head.method = HTTP_METHOD_GET;
 		sample.head.target = (struct str){"http://a", len};
-		assert_int_equal(http_head_classify_request(&sample.head), HTTP_FAULT_TARGET);
+		assert_int_equal(http_head_classify_request(&sample.head),
+		    len < 7 ? HTTP_FAULT_TARGET_FORM : HTTP_FAULT_TARGET_AUTHORITY);
 	}
 }
 
@@ -401,7 +435,10 @@ static void hosts_are_taken_or_refused(void **state)
 	    {"[::]", true},
 	    {"[2001:db8::1]:80", true},
 	    {"[::ffff:127.0.0.1]", true},
-	    {"", false},
+	    {"", true},
+	    {"[fe80::1%25eth0]", true},
+	    {"[fe80::1%eth0]:80", true},
+	    {"[fe80::1%5]", true},
 	    {":80", false},
 	    {"a:65536", false},
 	    {"a:000001", false},
@@ -447,7 +484,14 @@ static void hosts_are_taken_or_refused(void **state)
 	    {"[::1]:65536", false},
 	    {"[:::1]", false},
 	    {"[127.0.0.1]", false},
-	    {"[::1%25lo]", false},
+	    {"[::1%25lo]", true},
+	    {"[fe80::1%]", false},
+	    {"[fe80::1%eth0", false},
+	    {"[fe80::1%eth 0]", false},
+	    {"[fe80::1%eth%0]", false},
+	    {"[%eth0]", false},
+	    {"[127.0.0.1%eth0]", false},
+	    {"fe80::1%eth0", false},
 	    {"[a]", false},
 	    {"[0000:0000:0000:0000:0000:ffff:255.255.255.2555]", false},
 	    {"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]", false},
@@ -488,7 +532,13 @@ static void wishes_of_a_request_are_told(void **state)
 	    {HTTP_METHOD_POST, 1, "Expect: 100-continue, x", HTTP_FAULT_EXPECTATION, false, false,
 		false},
 	    {HTTP_METHOD_POST, 1, "Expect: x", HTTP_FAULT_EXPECTATION, false, false, false},
-	    {HTTP_METHOD_POST, 1, "Expect:", HTTP_FAULT_EXPECTATION, false, false, false},
+	    {HTTP_METHOD_POST, 1, "Expect:", HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_POST, 1, "Expect: ,", HTTP_FAULT_NONE, false, false, false},
+	    {HTTP_METHOD_POST, 1, "Expect: , 100-continue ,", HTTP_FAULT_NONE, true, false, false},
+	    {HTTP_METHOD_POST, 1, "Expect:\nExpect: 100-continue, 100-Continue", HTTP_FAULT_NONE,
+		true, false, false},
+	    {HTTP_METHOD_POST, 1, "Expect: 100-continue\x01", HTTP_FAULT_EXPECTATION, false, false,
+		false},
 	    {HTTP_METHOD_POST, 0, "Expect: x", HTTP_FAULT_NONE, false, false, false},
 	    {HTTP_METHOD_POST, 0, "Expect: 100-continue", HTTP_FAULT_NONE, false, false, false},
 	    {HTTP_METHOD_GET, 1, "TE: trailers\nConnection: te", HTTP_FAULT_NONE, false, true,
@@ -550,12 +600,23 @@ static void responses_are_framed(void **state)
 		HTTP_FRAMING_LENGTH, false, true},
 	    {200, 1, "Transfer-Encoding: chunked", HTTP_METHOD_GET, 0, HTTP_FRAMING_CHUNKED, true,
 		false},
-	    {200, 0, "Transfer-Encoding: chunked\nConnection: keep-alive", HTTP_METHOD_GET,
-		HTTP_FAULT_FRAMING, 0, false, false},
-	    {200, 0, "Transfer-Encoding: chunked", HTTP_METHOD_HEAD, HTTP_FAULT_FRAMING, 0, false,
+	    {200, 0, "Transfer-Encoding: chunked\nConnection: keep-alive", HTTP_METHOD_GET, 0,
+		HTTP_FRAMING_CHUNKED, false, false},
+	    {200, 0, "Transfer-Encoding: chunked\nConnection: keep-alive", HTTP_METHOD_HEAD, 0,
+		HTTP_FRAMING_NONE, false, false},
+	    {304, 0, "Transfer-Encoding: chunked\nConnection: keep-alive", HTTP_METHOD_GET, 0,
+		HTTP_FRAMING_NONE, false, false},
+	    {200, 1, "Content-Length: 5\nX: y\ncontent-length: 05", HTTP_METHOD_GET, 0,
+		HTTP_FRAMING_LENGTH, true, true},
+	    {200, 1, "Content-Length: 5, 5,5", HTTP_METHOD_GET, 0, HTTP_FRAMING_LENGTH, true, true},
+	    {999, 1, "Content-Length: 5", HTTP_METHOD_GET, 0, HTTP_FRAMING_LENGTH, true, true},
+	    {200, 1, "Content-Length: 5, 6", HTTP_METHOD_GET, HTTP_FAULT_LENGTHS_DIFFER, 0, false,
 		false},
-	    {304, 0, "Transfer-Encoding: chunked", HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0, false,
-		false},
+	    {200, 1, "Content-Length: 6\nContent-Length: 5", HTTP_METHOD_GET,
+		HTTP_FAULT_LENGTHS_DIFFER, 0, false, false},
+	    {200, 1, "Content-Length: 5,", HTTP_METHOD_GET, HTTP_FAULT_LENGTH, 0, false, false},
+	    {200, 1, "Transfer-Encoding: chunked\nTransfer-Encoding: chunked", HTTP_METHOD_GET,
+		HTTP_FAULT_CODING_REPEATED, 0, false, false},
 	    {200, 1, "X: y", HTTP_METHOD_GET, 0, HTTP_FRAMING_CLOSE, false, false},
 	    {500, 1, "X: y", HTTP_METHOD_GET, 0, HTTP_FRAMING_CLOSE, false, false},
 	    {200, 1, "Content-Length: 5", HTTP_METHOD_HEAD, 0, HTTP_FRAMING_NONE, true, true},
@@ -570,15 +631,13 @@ static void responses_are_framed(void **state)
 	    {100, 1, "Content-Length: 5", HTTP_METHOD_GET, 0, HTTP_FRAMING_NONE, true, false},
 	    {103, 1, "Link: x", HTTP_METHOD_GET, 0, HTTP_FRAMING_NONE, true, false},
 	    {205, 1, "Content-Length: 0", HTTP_METHOD_GET, 0, HTTP_FRAMING_LENGTH, true, true},
-	    {200, 1, both, HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0, false, false},
-	    {200, 1, both, HTTP_METHOD_HEAD, HTTP_FAULT_FRAMING, 0, false, false},
-	    {204, 1, both, HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0, false, false},
-	    {200, 1, "Content-Length: 1\nContent-Length: 1", HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0,
-		false, false},
-	    {200, 1, "Content-Length: x", HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0, false, false},
-	    {200, 1, "Transfer-Encoding: gzip", HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0, false,
+	    {200, 1, both, HTTP_METHOD_GET, HTTP_FAULT_LENGTH_AND_CODING, 0, false, false},
+	    {200, 1, both, HTTP_METHOD_HEAD, HTTP_FAULT_LENGTH_AND_CODING, 0, false, false},
+	    {204, 1, both, HTTP_METHOD_GET, HTTP_FAULT_LENGTH_AND_CODING, 0, false, false},
+	    {200, 1, "Content-Length: x", HTTP_METHOD_GET, HTTP_FAULT_LENGTH, 0, false, false},
+	    {200, 1, "Transfer-Encoding: gzip", HTTP_METHOD_GET, HTTP_FAULT_CODING, 0, false,
 		false},
-	    {200, 0, "Transfer-Encoding: gzip", HTTP_METHOD_GET, HTTP_FAULT_FRAMING, 0, false,
+	    {200, 0, "Transfer-Encoding: gzip", HTTP_METHOD_GET, HTTP_FAULT_CODING, 0, false,
 		false},
 	};
 	struct sample sample;
@@ -662,7 +721,7 @@ static void hops_are_counted_for_options_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(every_fault_has_a_status_and_a_sentence),
+	    cmocka_unit_test(every_fault_has_a_status_and_a_rule),
 	    cmocka_unit_test(reset_keeps_the_room_for_fields),
 	    cmocka_unit_test(the_first_field_of_a_name_is_found),
 	    cmocka_unit_test(lists_are_searched_by_element),

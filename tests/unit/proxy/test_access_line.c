@@ -31,6 +31,7 @@ static void make_request(struct request *request, const char *method, const char
 	*request = (struct request){.head = {.method_text = str_from(method),
 					.target = str_from(target),
 					.minor = 1,
+					.length = 40,
 					.field_limit = 3}};
 	request->head.fields = request->fields;
 }
@@ -150,6 +151,36 @@ static void a_head_that_was_not_understood_is_not_looked_into(void **state)
 	add_field(&request, "User-Agent", STR("left over"));
 	assert_line(&record, ACCESS_COMBINED,
 	    "2001:db8::1 - - [22/Nov/2026:12:00:01 +0100] \"-\" 400 0 \"-\" \"-\"");
+}
+
+/* What was read of it, and the rule that it broke. */
+static void a_refused_head_is_told_as_far_as_it_was_read(void **state)
+{
+	struct net_addr client = address_of("192.0.2.7:80");
+	struct request request;
+	struct access_record record = {.client = &client,
+	    .request = &request.head,
+	    .status = 400,
+	    .connect_us = -1,
+	    .first_byte_us = -1,
+	    .end = ACCESS_LIMIT,
+	    .fault = HTTP_FAULT_SPACE_BEFORE_COLON};
+
+	(void)state;
+	make_request(&request, "GET", "/a");
+	request.head.length = 0;
+	assert_line(&record, ACCESS_COMBINED_PLUS,
+	    "192.0.2.7 - - [22/Nov/2026:12:00:01 +0100] \"GET /a\" 400 0 \"-\" \"-\" rt=0.000 b=- "
+	    "uct=- uht=- try=0 end=limit rule=\"space before the colon\" id=-");
+	assert_line(&record, ACCESS_JSON,
+	    "{\"ts\":\"2026-11-22T11:00:01.007Z\",\"client\":\"192.0.2.7\",\"method\":\"GET\","
+	    "\"target\":\"/a\",\"proto\":null,\"status\":400,\"bytes\":0,\"referer\":null,"
+	    "\"user_agent\":null,\"rt\":0.000,\"uct\":null,\"uht\":null,\"tries\":[],"
+	    "\"end\":\"limit\",\"rule\":\"space before the colon\",\"id\":null}");
+	request.head.target = (struct str){NULL, 0};
+	request.head.method_text = STR("G\"T");
+	assert_line(&record, ACCESS_COMBINED,
+	    "192.0.2.7 - - [22/Nov/2026:12:00:01 +0100] \"G\\x22T\" 400 0 \"-\" \"-\"");
 }
 
 static void every_try_is_told(void **state)
@@ -360,6 +391,7 @@ int main(void)
 	    cmocka_unit_test(a_peer_that_is_not_the_client_is_named),
 	    cmocka_unit_test(what_is_not_known_has_a_mark),
 	    cmocka_unit_test(a_head_that_was_not_understood_is_not_looked_into),
+	    cmocka_unit_test(a_refused_head_is_told_as_far_as_it_was_read),
 	    cmocka_unit_test(every_try_is_told),
 	    cmocka_unit_test(every_end_has_a_word),
 	    cmocka_unit_test(the_manual_explains_every_word),

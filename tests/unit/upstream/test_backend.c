@@ -233,27 +233,27 @@ static void each_change_is_logged_once_with_its_reason(void **state)
 		struct backend_change change;
 		const char *line;
 	} steps[] = {
-	    {{BACKEND_DOWN, OUTCOME_REFUSED, 0, 10000000, 1000000},
+	    {{BACKEND_DOWN, OUTCOME_REFUSED, 0, HTTP_FAULT_NONE, 10000000, 1000000},
 		"backend app is down: connection refused (10 s)"},
-	    {{BACKEND_DOWN, OUTCOME_REFUSED, 0, 20000000, 11000000}, ""},
-	    {{BACKEND_TRIAL, OUTCOME_GOOD, 0, 0, 12000000},
+	    {{BACKEND_DOWN, OUTCOME_REFUSED, 0, HTTP_FAULT_NONE, 20000000, 11000000}, ""},
+	    {{BACKEND_TRIAL, OUTCOME_GOOD, 0, HTTP_FAULT_NONE, 0, 12000000},
 		"backend app is on trial: a probe succeeded, the next request decides"},
-	    {{BACKEND_UP, OUTCOME_GOOD, 0, 0, 13000000},
+	    {{BACKEND_UP, OUTCOME_GOOD, 0, HTTP_FAULT_NONE, 0, 13000000},
 		"backend app is up: trial succeeded, after 12 s"},
-	    {{BACKEND_UP, OUTCOME_GOOD, 0, 0, 14000000}, ""},
-	    {{BACKEND_DOWN, OUTCOME_STATUS, 503, 250000, 20000000},
+	    {{BACKEND_UP, OUTCOME_GOOD, 0, HTTP_FAULT_NONE, 0, 14000000}, ""},
+	    {{BACKEND_DOWN, OUTCOME_STATUS, 503, HTTP_FAULT_NONE, 250000, 20000000},
 		"backend app is down: status 503 (250 ms)"},
-	    {{BACKEND_UP, OUTCOME_GOOD, 0, 0, 20400000},
+	    {{BACKEND_UP, OUTCOME_GOOD, 0, HTTP_FAULT_NONE, 0, 20400000},
 		"backend app is up: it answered, after 400 ms"},
-	    {{BACKEND_DOWN, OUTCOME_CHECK, 0, 10000000, 30000000},
+	    {{BACKEND_DOWN, OUTCOME_CHECK, 0, HTTP_FAULT_NONE, 10000000, 30000000},
 		"backend app is down: health checks failed"},
-	    {{BACKEND_UP, OUTCOME_CHECK, 0, 0, 180000000},
+	    {{BACKEND_UP, OUTCOME_CHECK, 0, HTTP_FAULT_NONE, 0, 180000000},
 		"backend app is up: checks succeeded, after 2 m 30 s"},
-	    {{BACKEND_DOWN, OUTCOME_LATE, 0, 120000000, 200000000},
+	    {{BACKEND_DOWN, OUTCOME_LATE, 0, HTTP_FAULT_NONE, 120000000, 200000000},
 		"backend app is down: no answer in time (2 m)"},
-	    {{BACKEND_TRIAL, OUTCOME_GOOD, 0, 0, 400000000},
+	    {{BACKEND_TRIAL, OUTCOME_GOOD, 0, HTTP_FAULT_NONE, 0, 400000000},
 		"backend app is on trial: a probe succeeded, the next request decides"},
-	    {{BACKEND_DOWN, OUTCOME_UNREACHABLE, 0, 7200000000, 400000000},
+	    {{BACKEND_DOWN, OUTCOME_UNREACHABLE, 0, HTTP_FAULT_NONE, 7200000000, 400000000},
 		"backend app is down: unreachable (2 h)"},
 	};
 	struct witness witness = {0};
@@ -307,7 +307,7 @@ static void a_window_is_logged_as_it_is(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct backend *backend = world_backend(&world, NULL);
 		const struct backend_change down = {
-		    BACKEND_DOWN, OUTCOME_REFUSED, 0, cases[i].window_us, 1000000};
+		    BACKEND_DOWN, OUTCOME_REFUSED, 0, HTTP_FAULT_NONE, cases[i].window_us, 1000000};
 		char text[256], expected[256];
 
 		snprintf(expected, sizeof(expected), "backend app is down: connection refused (%s)",
@@ -330,8 +330,8 @@ static void a_state_carries_its_times(void **state)
 	record_add(&backend->records[RECORD_ONCE], true, 1);
 	record_add(&backend->records[RECORD_ONCE], true, 1);
 	backend->checks_failed = 3;
-	backend_set_state(
-	    backend, &(struct backend_change){BACKEND_DOWN, OUTCOME_STATUS, 502, 10 * S, 100 * S});
+	backend_set_state(backend, &(struct backend_change){BACKEND_DOWN, OUTCOME_STATUS, 502,
+				       HTTP_FAULT_NONE, 10 * S, 100 * S});
 	assert_int_equal(backend->reason, OUTCOME_STATUS);
 	assert_int_equal(backend->reason_status, 502);
 	assert_int_equal(backend->since_us, 100 * S);
@@ -340,8 +340,8 @@ static void a_state_carries_its_times(void **state)
 	assert_int_equal(backend->checks_failed, 0);
 	assert_true(backend->since_unix_us > 0);
 	/* Down again: later, but since the same time. */
-	backend_set_state(
-	    backend, &(struct backend_change){BACKEND_DOWN, OUTCOME_REFUSED, 0, 20 * S, 110 * S});
+	backend_set_state(backend, &(struct backend_change){BACKEND_DOWN, OUTCOME_REFUSED, 0,
+				       HTTP_FAULT_NONE, 20 * S, 110 * S});
 	assert_int_equal(backend->since_us, 100 * S);
 	assert_int_equal(backend->until_us, 130 * S);
 	assert_int_equal(backend->reason, OUTCOME_REFUSED);

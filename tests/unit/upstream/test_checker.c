@@ -372,10 +372,10 @@ struct answer {
 	unsigned status;
 };
 
-#define HEAD_100   "HTTP/1.1 100 Continue\r\n\r\n"
-#define HEAD_103   "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
-#define HEAD_200   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
-#define FOUR(text) text text text text
+#define HEAD_100  "HTTP/1.1 100 Continue\r\n\r\n"
+#define HEAD_103  "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+#define HEAD_200  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+#define TEN(text) text text text text text text text text text text
 
 static const struct answer answers[] = {
     {HEAD_200, STAY, OUTCOME_GOOD, 0},
@@ -383,8 +383,8 @@ static const struct answer answers[] = {
     {"HTTP/1.0 204 No Content\r\n\r\n", CLOSE, OUTCOME_GOOD, 0},
     {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", STAY, OUTCOME_GOOD, 0},
     {HEAD_100 HEAD_103 HEAD_200, STAY, OUTCOME_GOOD, 0},
-    {FOUR(FOUR(HEAD_100)) HEAD_200, STAY, OUTCOME_GOOD, 0},
-    {FOUR(FOUR(HEAD_100)) HEAD_100 HEAD_200, STAY, OUTCOME_BAD_RESPONSE, 0},
+    {TEN(TEN(HEAD_100)) HEAD_200, STAY, OUTCOME_GOOD, 0},
+    {TEN(TEN(HEAD_100)) HEAD_100 HEAD_200, STAY, OUTCOME_BAD_RESPONSE, 0},
     {"HTTP/1.1 503 Service Unavailable\r\n\r\n", CLOSE, OUTCOME_STATUS, 503},
     {"HTTP/1.1 300 Multiple Choices\r\n\r\n", STAY, OUTCOME_STATUS, 300},
     {"HTTP/1.1 405 Method Not Allowed\r\n\r\n", STAY, OUTCOME_STATUS, 405},
