@@ -57,7 +57,7 @@ static bool is_welcome(const struct listener *listener, const struct net_addr *p
 	if (options->proxy_from_count == 0 ||
 	    net_blocks_contain(options->proxy_from, options->proxy_from_count, peer))
 		return true;
-	log_warning("connection from %s closed: it is not in proxy_from of %s",
+	log_info("connection from %s closed: it is not in proxy_from of %s",
 	    net_addr_format_ip(peer, ip), net_addr_format(&listener->addr, addr));
 	return false;
 }

@@ -141,7 +141,7 @@ static void limit_idleness(struct session *session)
 
 static void say_refused(const struct session *session, const char *why)
 {
-	log_warning("connection from %s closed: %s", session->from.peer_ip, why);
+	log_info("connection from %s closed: %s", session->from.peer_ip, why);
 }
 
 /* The header is whole: what follows it are requests. */

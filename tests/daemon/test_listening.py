@@ -171,6 +171,22 @@ def test_the_mode_of_a_unix_socket_is_as_configured_whatever_the_umask(world):
         assert seen_by(paths[1]) == (None, "http")
 
 
+def test_a_unix_socket_of_the_supervisor_keeps_its_mode(world):
+    path = world.path("sock")
+    with socket.socket(socket.AF_UNIX) as passed:
+        passed.bind(path)
+        passed.listen()
+        os.chmod(path, 0o640)
+        text = listens(f'{{ address = "unix:{path}"; mode = "0606"; proxy_from = [ "unix:" ]; }}')
+        with world.start(text, listen=None, sockets=[(passed, "rondo.socket")]) as daemon:
+            assert mode_of(path) == 0o640
+            assert seen_by(path, version_1()) == ("192.0.2.7", "http")
+            assert refuses(daemon, path, request()) == "no PROXY header"
+            daemon.reload()
+            assert mode_of(path) == 0o640
+    assert os.path.exists(path), "it is the supervisor's"
+
+
 def test_a_unix_socket_is_given_to_its_owner_and_group(world):
     if os.getuid() != 0:
         raise Skip("only root may give a socket away")

@@ -585,6 +585,23 @@ static void choose_ways(struct client *client)
 		client->leave_taken = (uint64_t)dice_skewed(&world.dice, 0, 3000);
 }
 
+/* What the proxy before this client says. */
+static void introduce(struct client *client)
+{
+	static const struct str headers[] = {
+	    {"PROXY TCP4 192.0.2.7 203.0.113.1 4711 80\r\n", 42},
+	    {"PROXY TCP4 192.0.2.7 203.0.113.1 65535 65535\r\n", 46},
+	    {"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xcb\0\x71\x01\x12\x67\0\x50", 28},
+	    {"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x13\xc0\0\x02\x07\xcb\0\x71\x01\x12\x67\0\x50\x01\0"
+	     "\x04h2\0\0",
+		35},
+	};
+
+	if (world.has_proxies)
+		text_put(&client->wire,
+		    headers[dice_below(&world.dice, sizeof(headers) / sizeof(*headers))]);
+}
+
 static void dial(struct client *client)
 {
 	size_t in_bytes = (size_t)dice_skewed(&world.dice, 64, QUEUE_BYTES);
@@ -613,6 +630,7 @@ static void dial(struct client *client)
 	client->dialled_us = trace_now_us();
 	client->shortages_before = net_world.shortages;
 	choose_ways(client);
+	introduce(client);
 	trace("client # connects", client - clients, 0, 0);
 	peer_wake(&client->peer, trace_now_us() + dice_skewed(&world.dice, 0, 200));
 }

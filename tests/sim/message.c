@@ -266,6 +266,11 @@ static void check_request_fields(
 		if (is_called(name, STR("Host")))
 			check("fields pass", str_equals(value, STR("sim.example")), "Host: %.*s",
 			    STR_ARGS(value));
+		if (is_called(name, STR("X-Forwarded-For")))
+			check("the client is the one that a proxy names",
+			    str_starts_with(
+				value, world.has_proxies ? STR("192.0.2.7") : STR("127.0.0.")),
+			    "%.*s", STR_ARGS(value));
 		if (!take_framing(framing, name, value) && !is_added(name))
 			hash = field_hash(hash, name, value);
 	}

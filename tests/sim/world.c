@@ -344,6 +344,9 @@ static void build_service(void)
 	world.listening_fd = net_listen_virtually((size_t)dice_between(&world.dice, 1, 100));
 	if (listener_open(&world.listener, &world.proxy.sessions, world.listening_fd) != 0)
 		abort();
+	if (world.has_proxies && net_block_parse(&world.proxies, STR("127.0.0.0/8")))
+		world.listener.options = (struct listener_options){
+		    .proxy_from = &world.proxies, .proxy_from_count = 1, .is_https = true};
 }
 
 static void build_proxy(void)
@@ -612,6 +615,7 @@ static void start(uint64_t seed)
 	size_t request_room = world.request_room, visit_room = world.visit_room;
 
 	world = (struct world){.seed = seed,
+	    .has_proxies = seed % 7 == 6,
 	    .dice = {seed},
 	    .requests = requests,
 	    .visits = visits,

@@ -217,7 +217,9 @@ struct world {
 	struct listener listener;
 	struct proxy_options rules[RULES];
 	size_t rules_now;
-	struct net_block trusted;
+	struct net_block
+	    proxies; /* where clients are behind one, which begins with a PROXY header */
+	bool has_proxies;
 	struct loop_task check_task;
 	bool check_is_due;
 	int64_t connect_most_us; /* longest that any connect may take */

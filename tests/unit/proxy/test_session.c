@@ -534,11 +534,121 @@ static void all_who_wait_are_accepted_before_a_listener_closes(void **state)
 		assert_int_equal(hear(i), KEEP);
 }
 
+/* ---- introduced by a proxy in front */
+
+static const char header[] = "PROXY TCP4 192.0.2.7 203.0.113.1 4711 80\r\n";
+
+static void expect_headers(const char *from)
+{
+	static struct net_block block;
+
+	assert_true(net_block_parse(&block, str_from(from)));
+	stage.listener.options = (struct listener_options){&block, 1, true};
+	stage.sessions.introduce_us = LONG_US;
+}
+
+static void a_header_names_the_client_before_its_first_request(void **state)
+{
+	size_t client = join();
+	char byte[2] = "";
+
+	(void)state;
+	expect_headers("127.0.0.1");
+	for (size_t i = 0; header[i]; i++) {
+		byte[0] = header[i];
+		say(client, byte);
+		turn();
+	}
+	UNTIL(stage.sessions.first && stage.sessions.first->state == SESSION_IDLE);
+	const struct session_client *from = &stage.sessions.first->from;
+	assert_int_equal(stage.blocks.in_use, 0);
+	assert_string_equal(from->ip, "192.0.2.7");
+	assert_int_equal(net_addr_port(&from->addr), 4711);
+	assert_string_equal(from->peer_ip, "127.0.0.1");
+	assert_true(from->is_https);
+	say(client, "k");
+	assert_int_equal(hear(client), KEEP);
+}
+
+static void bytes_behind_a_header_are_requests(void **state)
+{
+	size_t client = join();
+
+	(void)state;
+	expect_headers("127.0.0.0/8");
+	say(client, "PROXY UNKNOWN\r\nkc");
+	assert_int_equal(hear(client), KEEP);
+	assert_int_equal(hear(client), CLOSE);
+	assert_int_equal(hear(client), 0);
+}
+
+static void no_byte_of_a_request_is_served_without_a_header(void **state)
+{
+	size_t client = join(), other = join();
+
+	(void)state;
+	expect_headers("127.0.0.1");
+	say(client, "kkkk");
+	UNTIL(stage.sessions.accepted == 2 && stage.sessions.slab.in_use == 1);
+	assert_int_equal(stage.served_count, 0);
+	assert_true(is_open(other));
+	say(other, "PROXY ");
+	shutdown(stage.clients[other], SHUT_WR);
+	UNTIL(stage.sessions.slab.in_use == 0);
+	assert_int_equal(stage.served_count, 0);
+}
+
+static void a_header_has_its_time_from_the_accept(void **state)
+{
+	size_t client = join();
+
+	(void)state;
+	expect_headers("127.0.0.1");
+	stage.sessions.introduce_us = 30 * MS;
+	say(client, "PROXY ");
+	int64_t began_us = loop_refresh_us(stage.loop);
+	assert_int_equal(hear(client), 0);
+	assert_true(loop_now_us(stage.loop) - began_us >= 20 * MS);
+	assert_int_equal(stage.sessions.slab.in_use, 0);
+}
+
+static void no_other_peer_gets_a_session(void **state)
+{
+	size_t client = join();
+
+	(void)state;
+	expect_headers("192.0.2.0/24");
+	int next = hear(client);
+	assert_true(next == 0 || next == -ECONNRESET);
+	assert_int_equal(stage.sessions.accepted, 0);
+	assert_int_equal(stage.sessions.slab.in_use, 0);
+}
+
+static void draining_waits_for_no_header_longer_than_for_a_request(void **state)
+{
+	size_t client = join();
+
+	(void)state;
+	expect_headers("127.0.0.1");
+	UNTIL(stage.sessions.slab.in_use == 1);
+	sessions_drain(&stage.sessions);
+	assert_true(stage.sessions.first->due_us <= loop_now_us(stage.loop) + 1000 * MS);
+	say(client, header);
+	say(client, "k");
+	assert_int_equal(hear(client), KEEP);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(a_connection_is_kept_for_the_next_request),
+	    TEST(a_header_names_the_client_before_its_first_request),
+	    TEST(bytes_behind_a_header_are_requests),
+	    TEST(no_byte_of_a_request_is_served_without_a_header),
+	    TEST(a_header_has_its_time_from_the_accept),
+	    TEST(no_other_peer_gets_a_session),
+	    TEST(draining_waits_for_no_header_longer_than_for_a_request),
 	    TEST(one_that_closes_reads_on_until_the_client_has_ended),
 	    TEST(one_that_closes_waits_for_a_silent_client_only_so_long),
 	    TEST(a_client_that_has_ended_its_side_is_closed_at_once),
