@@ -61,7 +61,8 @@ struct session {
 	struct timer timer;
 	enum session_state state;
 	unsigned served; /* requests in this run */
-	int64_t due_us;  /* of all states but SESSION_SERVING */
+	int64_t began_us;
+	int64_t due_us; /* of all states but SESSION_SERVING */
 	int64_t
 	    linger_until_us; /* SESSION_LINGERING: and not later than then, even if bytes come */
 	/* SESSION_RESETTING: bytes of the answer that was cut off, all that have not arrived, and
@@ -99,10 +100,12 @@ struct sessions {
 	struct session *first; /* utlist DL, the oldest first */
 	int64_t idle_us;       /* how long a client may take to begin a request; may be changed */
 	int64_t
-	    introduce_us;    /* how long it may take from the accept to the end of a PROXY header */
-	int64_t linger_us;   /* how long it may go on sending after the last answer */
-	bool idle_gives_way; /* where there is no room, the oldest idle session ends */
-	uint64_t accepted;   /* since the start */
+	    introduce_us;  /* how long it may take from the accept to the end of a PROXY header */
+	int64_t linger_us; /* how long it may go on sending after the last answer */
+	/* Where there is no room, the oldest idle session ends; where none is idle, the oldest, if
+	 * it is older than this. 0 = they stay. */
+	int64_t gives_way_us;
+	uint64_t accepted;      /* since the start */
 	uint64_t accept_pauses; /* times accepting paused for want of descriptors or memory */
 	/* A session ended: there is room for another one. May be NULL. */
 	void (*on_room)(struct sessions *sessions);
@@ -120,7 +123,7 @@ static inline bool sessions_are_full(const struct sessions *sessions)
 	return sessions->slab.in_use >= sessions->slab.limit;
 }
 
-/* Ends the oldest idle session, where they give way; on_room tells when its place is free. */
+/* Ends a session, where they give way; on_room tells when its place is free. */
 void sessions_make_room(struct sessions *sessions);
 
 /* A connection that was accepted. */

@@ -16,6 +16,8 @@ enum {
 
 static const int64_t IDLE_US = 30 * 1000 * 1000;
 static const int64_t LINGER_US = 2 * 1000 * 1000;
+/* Where others wait for a place, a client has this long to be answered. */
+static const int64_t GIVES_WAY_US = 50 * 1000;
 
 static const struct net_access owner_and_group = {
     .mode = 0660, .owner = (uid_t)-1, .group = (gid_t)-1};
@@ -226,7 +228,7 @@ static void init_listener(
 	sessions_init(&listener->sessions, &request_handler, admin->loop, &admin->blocks);
 	listener->sessions.slab.limit = kind->clients;
 	listener->sessions.linger_us = LINGER_US;
-	listener->sessions.idle_gives_way = true;
+	listener->sessions.gives_way_us = GIVES_WAY_US;
 	listener->sessions.on_room = on_room;
 }
 

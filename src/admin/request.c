@@ -5,6 +5,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* The longest time for the head of a request, and between two moments in which a client takes bytes
+ * of its answer. */
+static const int64_t SLOW_US = 5 * 1000 * 1000;
+
 /* A reload takes no longer than a lookup of names, if the loop turns at all. */
 static const int64_t RELOAD_US = 60 * 1000 * 1000;
 
@@ -71,6 +75,11 @@ static const struct proxy_timeouts_options *timeouts(const struct admin_request 
 	return &request->admin->with.proxy->rules->timeouts;
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 void request_enter(struct admin_request *request, enum admin_state next)
 {
 	assert(states[request->state].next & (1U << next));
@@ -133,7 +142,7 @@ static enum step step_reading(struct admin_request *request)
 
 static int64_t due_reading(const struct admin_request *request)
 {
-	return request->since_us + timeouts(request)->request_head_us;
+	return request->since_us + least(timeouts(request)->request_head_us, SLOW_US);
 }
 
 static void late_reading(struct admin_request *request)
@@ -193,7 +202,7 @@ static enum step step_answering(struct admin_request *request)
 
 static int64_t due_answering(const struct admin_request *request)
 {
-	return request->since_us + timeouts(request)->send_us;
+	return request->since_us + least(timeouts(request)->send_us, SLOW_US);
 }
 
 /* ---- the request of a session */

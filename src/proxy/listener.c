@@ -5,7 +5,12 @@
 #include <errno.h>
 #include <string.h>
 
-enum { ACCEPTS_PER_EVENT = 64, PAUSE_US = 100 * 1000, WARN_US = 10 * 1000 * 1000 };
+enum {
+	ACCEPTS_PER_EVENT = 64,
+	PAUSE_US = 100 * 1000,
+	ROOM_US = 20 * 1000,
+	WARN_US = 10 * 1000 * 1000
+};
 
 /* How long a listener that ends waits for handshakes under way. */
 enum { HANDSHAKE_US = 50 * 1000 };
@@ -38,15 +43,16 @@ static void pause_for_shortage(struct listener *listener, int error)
 	pause_until(listener, after_pause_us(listener));
 }
 
-/* If idle sessions give way, a session that becomes idle makes room although none has ended. */
+/* If sessions give way, one that becomes idle or old makes room although none has ended. */
 static void pause_for_room(struct listener *listener)
 {
 	struct sessions *sessions = listener->sessions;
 
 	sessions_make_room(sessions);
-	pause_until(listener, sessions->idle_gives_way || listener->is_ending
-				  ? after_pause_us(listener)
-				  : TIMER_NEVER);
+	if (sessions->gives_way_us > 0)
+		pause_until(listener, loop_now_us(sessions->loop) + ROOM_US);
+	else
+		pause_until(listener, listener->is_ending ? after_pause_us(listener) : TIMER_NEVER);
 }
 
 static bool is_welcome(const struct listener *listener, const struct net_addr *peer)

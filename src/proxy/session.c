@@ -380,6 +380,7 @@ bool session_start(struct sessions *sessions, int fd, const struct session_origi
 		return false;
 	*session = (struct session){.sessions = sessions,
 	    .state = origin->is_introduced ? SESSION_INTRODUCED : SESSION_IDLE};
+	session->began_us = now_us(session);
 	session->client.on_event = on_event;
 	if (conn_open(&session->client, sessions->loop, sessions->blocks, fd,
 		states[session->state].wants) < 0) {
@@ -413,11 +414,21 @@ void sessions_finish(struct sessions *sessions)
 	slab_finish(&sessions->slab);
 }
 
+/* Whatever it is doing. */
+static void abort_session(struct session *session)
+{
+	bool is_serving = session->state == SESSION_SERVING;
+
+	if (is_serving)
+		session->sessions->handler->abort(session->request);
+	end(session, is_serving || session->state == SESSION_RESETTING);
+}
+
 void sessions_make_room(struct sessions *sessions)
 {
 	struct session *session;
 
-	if (!sessions->idle_gives_way)
+	if (sessions->gives_way_us == 0)
 		return;
 	DL_FOREACH (sessions->first, session) {
 		/* The request of a client that was accepted just now may wait to be read. */
@@ -427,6 +438,9 @@ void sessions_make_room(struct sessions *sessions)
 			return;
 		}
 	}
+	session = sessions->first;
+	if (session && now_us(session) - session->began_us > sessions->gives_way_us)
+		abort_session(session);
 }
 
 void sessions_drain(struct sessions *sessions)
@@ -453,11 +467,6 @@ void sessions_abort(struct sessions *sessions)
 {
 	struct session *session, *next;
 
-	DL_FOREACH_SAFE (sessions->first, session, next) {
-		bool is_serving = session->state == SESSION_SERVING;
-
-		if (is_serving)
-			sessions->handler->abort(session->request);
-		end(session, is_serving || session->state == SESSION_RESETTING);
-	}
+	DL_FOREACH_SAFE (sessions->first, session, next)
+		abort_session(session);
 }

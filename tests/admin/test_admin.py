@@ -6,6 +6,7 @@ page, in JSON, in the metrics, in both logs and in `rondoctl why`. promtool, goa
 what is theirs where they are installed.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -208,6 +209,30 @@ def requests_that_wait_are_seen():
             equal(place.metric("rondo_queue_total", result="full"), 1, "one found no place in the queue")
             equal(place.metric("rondo_queue_seconds_count"), 1, "waits")
             contains(place.rondoctl("status")[1], "1 had to wait, ", "rondoctl status")
+
+
+def nobody_can_lock_others_out():
+    """Each kind of client holds more places than there are, and none of them has been there for as long as the
+    shortest limit."""
+    good = [ModeBackend() for _ in range(12)]
+    kinds = {"says nothing": b"", "sends half a head": b"GET / HTTP/1.1\r\nHost: loc",
+             "reads no answer": b"GET /status.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200}
+    for kind, said in kinds.items():
+        with Place(BINARY, [one.url for one in good]) as place, contextlib.ExitStack() as held:
+            for at in [("127.0.0.1", place.admin_port), place.socket]:
+                for _ in range(60):
+                    client = held.enter_context(socket.socket(socket.AF_UNIX if isinstance(at, str) else socket.AF_INET))
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                    client.connect(at)
+                    client.setblocking(False)
+                    with contextlib.suppress(BlockingIOError, ConnectionError):
+                        client.send(said)
+            began = time.monotonic()
+            for _ in range(3):
+                equal(place.admin("/healthz")[0], 200, kind)
+                equal(place.admin("/readyz")[0], 200, kind)
+                equal(place.rondoctl("status")[0], 0, kind)
+            assert time.monotonic() - began < 5, f"{kind}: {time.monotonic() - began} s"
 
 
 # ---- every state, every reason -----------------------------------------------------------------------
@@ -506,6 +531,7 @@ TESTS = [
     rondoctl_knows_its_commands,
     top_shows_a_backend_that_goes_down,
     requests_that_wait_are_seen,
+    nobody_can_lock_others_out,
     goaccess_reads_the_access_log,
     jq_reads_the_access_log,
 ]

@@ -462,7 +462,7 @@ static void the_oldest_idle_one_gives_way(void **state)
 	size_t waiting = join();
 
 	(void)state;
-	stage.sessions.idle_gives_way = true;
+	stage.sessions.gives_way_us = LONG_US;
 	say(waiting, "w");
 	UNTIL(stage.requests == 1);
 	size_t second = join();
@@ -478,13 +478,30 @@ static void the_oldest_idle_one_gives_way(void **state)
 	assert_true(is_open(third));
 }
 
+static void where_none_is_idle_the_oldest_gives_way_after_a_while(void **state)
+{
+	size_t first = join();
+
+	(void)state;
+	stage.sessions.gives_way_us = 50 * MS;
+	say(first, "w");
+	UNTIL(stage.requests == 1);
+	stage.sessions.slab.limit = 1;
+	size_t second = join();
+	say(second, "k");
+	UNTIL(stage.listener.paused);
+	assert_int_equal(hear(second), KEEP);
+	assert_int_equal(stage.aborted, 1);
+	assert_false(is_open(first));
+}
+
 /* Nobody ends, but somebody becomes idle. */
 static void one_that_becomes_idle_gives_way(void **state)
 {
 	size_t first = join();
 
 	(void)state;
-	stage.sessions.idle_gives_way = true;
+	stage.sessions.gives_way_us = LONG_US;
 	stage.sessions.idle_us = LONG_US;
 	say(first, "w");
 	UNTIL(stage.requests == 1);
@@ -665,6 +682,7 @@ int main(void)
 	    TEST(what_is_served_when_all_are_ended_is_aborted),
 	    TEST(a_full_set_lets_clients_wait),
 	    TEST(the_oldest_idle_one_gives_way),
+	    TEST(where_none_is_idle_the_oldest_gives_way_after_a_while),
 	    TEST(one_that_becomes_idle_gives_way),
 	    TEST(out_of_descriptors_accepting_pauses_and_goes_on),
 	    TEST(all_who_wait_are_accepted_before_a_listener_closes),
