@@ -54,7 +54,8 @@ struct proxy {
 	struct slab attempts;
 	struct slab stragglers;
 	struct straggler *first_straggler; /* utlist DL, the oldest first */
-	struct queue queue;                /* requests that wait for a backend */
+	struct reports reports;
+	struct queue queue; /* requests that wait for a backend */
 	struct timer rescue_timer;
 	uint64_t moves; /* requests that left a silent backend, or were sent to a second one */
 	bool draining;  /* no new connections; answers close theirs */

@@ -23,6 +23,7 @@
 
 #include "base/slab.h"
 #include "http/conn.h"
+#include "proxy/reports.h"
 #include "proxy/binding.h"
 
 /* How the connection goes on. */
@@ -95,10 +96,11 @@ struct session_handler {
 struct sessions {
 	const struct session_handler *handler;
 	struct loop *loop;
-	struct slab *blocks;   /* for the buffers of connections */
-	struct slab slab;      /* its limit is that of new sessions, and may be changed */
-	struct session *first; /* utlist DL, the oldest first */
-	int64_t idle_us;       /* how long a client may take to begin a request; may be changed */
+	struct reports *reports; /* of connections that are closed for what came; NULL: says all */
+	struct slab *blocks;     /* for the buffers of connections */
+	struct slab slab;        /* its limit is that of new sessions, and may be changed */
+	struct session *first;   /* utlist DL, the oldest first */
+	int64_t idle_us;         /* how long a client may take to begin a request; may be changed */
 	int64_t
 	    introduce_us;  /* how long it may take from the accept to the end of a PROXY header */
 	int64_t linger_us; /* how long it may go on sending after the last answer */
@@ -132,6 +134,9 @@ struct session_origin {
 	bool is_introduced; /* a PROXY header comes first */
 	bool is_https;
 };
+
+/* May the log say that a connection is closed for this reason? */
+bool sessions_may_say(struct sessions *sessions, const char *why);
 
 /* Takes over its descriptor. False, and it is still the caller's, when there is no room. */
 bool session_start(struct sessions *sessions, int fd, const struct session_origin *origin);

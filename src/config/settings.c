@@ -399,8 +399,9 @@ static const struct setting config_rows[] = {
 	.fallback = "info",
 	.help = "Messages on stderr, which under systemd is the journal. error: what rondo "
 		"cannot do. warning: also backends that go down and requests that fail. info: "
-		"also start, stop, reloads and backends that come back. debug: also details "
-		"for finding faults in rondo itself."},
+		"also start, stop, reloads, backends that come back and what clients do wrong. "
+		"debug: also details for finding faults in rondo itself. Of requests, each reason "
+		"is written ten times a second, and then how many more there were."},
     {.path = "log.access",
 	.type = SETTING_TEXT,
 	CONFIG(access_log.path),

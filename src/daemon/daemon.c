@@ -711,6 +711,7 @@ static void finish(struct daemon *daemon)
 	notify_close(&daemon->notify);
 	stragglers_abort(&daemon->proxy);
 	rescue_finish(&daemon->proxy);
+	reports_finish(&daemon->proxy.reports);
 	queue_finish(&daemon->proxy.queue);
 	pool_finish(&daemon->pool);
 	access_log_destroy(daemon->access_log);

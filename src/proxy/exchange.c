@@ -153,6 +153,11 @@ static struct str shown_target(const struct exchange *exchange)
 	return target;
 }
 
+static bool may_say(const struct exchange *exchange, enum log_level level, const char *reason)
+{
+	return reports_take(&exchange->with.proxy->reports, level, reason);
+}
+
 /* One line for a request that failed, naming every try. */
 static void log_failure(const struct exchange *exchange)
 {
@@ -162,13 +167,18 @@ static void log_failure(const struct exchange *exchange)
 	struct str target = shown_target(exchange);
 	const struct net_addr client = find_client(exchange);
 	char ip[NET_IP_TEXT_SIZE];
+	const char *end = access_end_word(exchange->end);
 	bool is_named = exchange->fault != HTTP_FAULT_NONE;
+	const char *rule = is_named ? http_fault_rule(exchange->fault) : "";
 
+	if (!may_say(exchange, LOG_LEVEL_WARNING, is_named ? rule : end))
+		return;
+	if (tries.len == 0)
+		tries = STR("no try");
 	log_warning("%.*s %.*s from %s failed (%s, status %u): %.*s%s%s",
 	    STR_ARGS(exchange->request.method_text), STR_ARGS(target),
-	    net_addr_format_ip(&client, ip), access_end_word(exchange->end), exchange->status,
-	    STR_ARGS(tries), is_named ? ": " : "",
-	    is_named ? http_fault_rule(exchange->fault) : "");
+	    net_addr_format_ip(&client, ip), end, exchange->status, STR_ARGS(tries),
+	    is_named ? ": " : "", rule);
 }
 
 /* One line for a request that could not be tried. */
@@ -178,6 +188,8 @@ static void log_refusal(const struct exchange *exchange, const char *why)
 	const struct net_addr client = find_client(exchange);
 	char ip[NET_IP_TEXT_SIZE];
 
+	if (!may_say(exchange, LOG_LEVEL_WARNING, why))
+		return;
 	log_warning("%.*s %.*s from %s refused: %s", STR_ARGS(exchange->request.method_text),
 	    STR_ARGS(target), net_addr_format_ip(&client, ip), why);
 }
@@ -190,6 +202,8 @@ static void log_refused_head(const struct exchange *exchange)
 	const struct net_addr client = find_client(exchange);
 	char ip[NET_IP_TEXT_SIZE];
 
+	if (!may_say(exchange, LOG_LEVEL_INFO, http_fault_rule(exchange->fault)))
+		return;
 	log_info("%.*s %.*s from %s refused: %s", STR_ARGS(exchange->request.method_text),
 	    STR_ARGS(target), net_addr_format_ip(&client, ip), http_fault_rule(exchange->fault));
 }
@@ -226,7 +240,8 @@ static void end(struct exchange *exchange, enum access_end how, enum session_nex
 	dispatch_end(&exchange->dispatch);
 	content_stop(&exchange->up);
 	content_stop(&exchange->answer.down);
-	if (how != ACCESS_OK && how != ACCESS_CLIENT_GONE && exchange->dispatch.try_count > 0)
+	if (how != ACCESS_OK && how != ACCESS_CLIENT_GONE &&
+	    (exchange->dispatch.try_count > 0 || exchange->status == 503))
 		log_failure(exchange);
 	count_end(exchange);
 	if (access_log_is_on(exchange->with.proxy->access_log))

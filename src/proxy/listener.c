@@ -63,8 +63,9 @@ static bool is_welcome(const struct listener *listener, const struct net_addr *p
 	if (options->proxy_from_count == 0 ||
 	    net_blocks_contain(options->proxy_from, options->proxy_from_count, peer))
 		return true;
-	log_info("connection from %s closed: it is not in proxy_from of %s",
-	    net_addr_format_ip(peer, ip), net_addr_format(&listener->addr, addr));
+	if (sessions_may_say(listener->sessions, "it is not in proxy_from"))
+		log_info("connection from %s closed: it is not in proxy_from of %s",
+		    net_addr_format_ip(peer, ip), net_addr_format(&listener->addr, addr));
 	return false;
 }
 

@@ -43,6 +43,8 @@ bool proxy_init(struct proxy *proxy, const struct proxy_start *start)
 	pipes_init(&proxy->pipes);
 	sessions_init(&proxy->sessions, start->handler, start->loop, start->blocks);
 	proxy->sessions.slab.limit = limits->connections;
+	reports_init(&proxy->reports, start->loop);
+	proxy->sessions.reports = &proxy->reports;
 	/* Each session has one at most, and a reload may leave more sessions than are let in from
 	 * then on: a limit of their own would only break connections. */
 	slab_init(&proxy->exchanges, start->exchange_size, SIZE_MAX);

@@ -139,9 +139,15 @@ static void limit_idleness(struct session *session)
 
 /* ---- before the first request */
 
+bool sessions_may_say(struct sessions *sessions, const char *why)
+{
+	return !sessions->reports || reports_take(sessions->reports, LOG_LEVEL_INFO, why);
+}
+
 static void say_refused(const struct session *session, const char *why)
 {
-	log_info("connection from %s closed: %s", session->from.peer_ip, why);
+	if (sessions_may_say(session->sessions, why))
+		log_info("connection from %s closed: %s", session->from.peer_ip, why);
 }
 
 /* The header is whole: what follows it are requests. */

@@ -582,6 +582,7 @@ static void take_down(void)
 {
 	stragglers_abort(&world.proxy);
 	rescue_finish(&world.proxy);
+	reports_finish(&world.proxy.reports);
 	queue_finish(&world.proxy.queue);
 	for (size_t i = 0; i < world.ring.count; i++) {
 		const struct backend *backend = world.ring.backends[i];
