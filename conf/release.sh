@@ -68,7 +68,12 @@ work_a_little() {
     done
 }
 
-prepare_packages || exit 1
+# A build for /usr becomes a package, and cpack asks these what it depends on.
+packages=()
+case " $* " in
+*' -DCMAKE_INSTALL_PREFIX=/usr '*) ! command -v dpkg > /dev/null || packages=(file dpkg-dev) ;;
+esac
+prepare_packages "${packages[@]}" || exit 1
 options=("$@" -DCMAKE_BUILD_TYPE=Release -DRONDO_TESTS=OFF)
 prepare_build "$build" "${options[@]}" -DRONDO_PROFILE=generate || exit 1
 build=$(cd "$build" && pwd)

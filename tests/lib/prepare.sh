@@ -19,7 +19,8 @@ prepare_has() {
     gcc) command -v cc ;;
     libc6-dev) test -e /usr/include/stdlib.h ;;
     ninja-build) command -v ninja || command -v make ;;
-    cmake | pkg-config) command -v "$1" ;;
+    cmake | pkg-config | file) command -v "$1" ;;
+    dpkg-dev) command -v dpkg-shlibdeps ;;
     libconfig-dev) pkg-config --exists libconfig ;;
     libc-ares-dev) pkg-config --exists libcares ;;
     libjansson-dev) pkg-config --exists jansson ;;
