@@ -377,9 +377,10 @@ static void stop_now(struct daemon *daemon)
 static void on_stop_due(struct timer *timer)
 {
 	struct daemon *daemon = container_of(timer, struct daemon, stop_timer);
+	size_t connections = daemon->proxy.sessions.slab.in_use;
 
-	log_warning(
-	    "drain: %zu connections did not end in time", daemon->proxy.sessions.slab.in_use);
+	log_warning("drain: %zu connection%s did not end in time", connections,
+	    connections == 1 ? "" : "s");
 	stop_now(daemon);
 }
 
@@ -411,11 +412,13 @@ static void on_listeners_ended(struct listeners *listeners)
 static void drain(struct daemon *daemon)
 {
 	int64_t limit_us = daemon->config->rules.timeouts.drain_us;
+	size_t connections;
 
 	give_up_reload(daemon, "the process stops");
 	upgrade_finish(&daemon->upgrade);
 	listeners_end(&daemon->listeners);
-	log_info("stopping: %zu connections to finish", daemon->proxy.sessions.slab.in_use);
+	connections = daemon->proxy.sessions.slab.in_use;
+	log_info("stopping: %zu connection%s to finish", connections, connections == 1 ? "" : "s");
 	proxy_drain(&daemon->proxy);
 	notify_say_stopping(&daemon->notify, limit_us);
 	timer_arm(

@@ -57,12 +57,13 @@ static void compose_status(const struct notify *notify, char *text, size_t size)
 	size_t clients = proxy->sessions.slab.in_use;
 
 	if (proxy->draining) {
-		snprintf(text, size, "draining: %zu clients left", clients);
+		snprintf(
+		    text, size, "draining: %zu client%s left", clients, clients == 1 ? "" : "s");
 		return;
 	}
-	snprintf(text, size, "%s%sserving %zu/%zu backends, %zu clients; config %s",
+	snprintf(text, size, "%s%sserving %zu/%zu backends, %zu client%s; config %s",
 	    notify->refusal, notify->refusal[0] ? "; " : "", ring_count_up(proxy->ring),
-	    proxy->ring->count, clients, notify->loaded);
+	    proxy->ring->count, clients, clients == 1 ? "" : "s", notify->loaded);
 }
 
 /* Composes the status line again. True when it differs from `said`, which it replaces. */

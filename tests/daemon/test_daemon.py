@@ -38,7 +38,7 @@ def test_term_finishes_what_is_in_flight_and_refuses_new_clients(world):
         client.send(request("/hold"))
         world.backend.held.acquire()
         daemon.signal(signal.SIGTERM)
-        daemon.wait_log("stopping: 1 connections")
+        daemon.wait_log("stopping: 1 connection to")
         assert not is_open(daemon.port), "a new client was let in"
         world.backend.release()
         status, fields, content = client.receive()
@@ -70,7 +70,7 @@ def test_a_second_term_ends_at_once(world):
         client.send(request("/hold"))
         world.backend.held.acquire()
         daemon.signal(signal.SIGTERM)
-        daemon.wait_log("stopping: 1 connections")
+        daemon.wait_log("stopping: 1 connection to")
         daemon.signal(signal.SIGTERM)
         assert daemon.wait_exit() == 0
         assert not client.is_closed(), "an answer that was cut off looks whole"
@@ -81,7 +81,7 @@ def test_a_drain_ends_with_its_time_even_with_a_tunnel(world):
         client = Client(daemon)
         client.upgrade()
         daemon.signal(signal.SIGTERM)
-        daemon.wait_log("drain: 1 connections did not end in time")
+        daemon.wait_log("drain: 1 connection did not end in time")
         assert daemon.wait_exit() == 0
         client.is_closed()
 
@@ -528,7 +528,7 @@ def test_the_supervisor_hears_of_every_state(world):
         client = Client(daemon)
         client.send(request("/hold"))
         world.backend.held.acquire()
-        after = supervisor.wait("STATUS=serving 1/1 backends, 1 clients; config .*", after=after)
+        after = supervisor.wait("STATUS=serving 1/1 backends, 1 client; config .*", after=after)
         daemon.signal(signal.SIGHUP)
         after = supervisor.wait("RELOADING=1", after=after)
         assert any(line.startswith("MONOTONIC_USEC=") for line in supervisor.lines())
