@@ -205,6 +205,14 @@ static void restore_access(struct listeners *listeners)
 			log_error("%s", refusal.text);
 }
 
+/* What to do where rondo itself may not: ports below 1024 are reserved. */
+static const char *way_to_listen(const struct net_addr *addr, int error)
+{
+	return error == -EACCES && addr->any.sa_family != AF_UNIX
+		   ? "; systemd can open it for rondo: see rondo.socket in rondo(8)"
+		   : "";
+}
+
 /* Opens a socket for it, or takes a predecessor's. */
 static bool listen_on(struct listeners *listeners, const struct config_listen *listen,
     const struct net_leaving *leaving, struct config_refusal *refusal)
@@ -222,10 +230,10 @@ static bool listen_on(struct listeners *listeners, const struct config_listen *l
 	if (fd < 0)
 		fd = net_listen_instead(&listen->addr, &options, leaving);
 	int error = fd < 0 ? fd : add(listeners, fd, &listen->addr, NULL);
-	bool lacks_rights = error == -EPERM && options.access;
 	return error == 0 ||
-	       config_refuse(refusal, "cannot listen on %s%s: %s", listen->text,
-		   lacks_rights ? " as its owner and group want" : "", strerror(-error));
+	       config_refuse(refusal, "cannot listen on %s%s: %s%s", listen->text,
+		   error == -EPERM && options.access ? " as its owner and group want" : "",
+		   strerror(-error), way_to_listen(&listen->addr, error));
 }
 
 static bool open_missing(struct listeners *listeners, struct config *config,

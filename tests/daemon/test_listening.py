@@ -215,5 +215,25 @@ def test_a_socket_that_cannot_be_given_away_is_not_listened_on(world):
     assert not os.path.exists(path), "the socket was left behind"
 
 
+# ---- ports that not everybody may open
+
+
+def test_a_port_that_may_not_be_opened_names_the_unit_that_can(world):
+    if os.getuid() != 0:
+        raise Skip("only root can become somebody who may not")
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+        if int(file.read()) == 0:
+            raise Skip("everybody may open any port here")
+    os.chmod(world.path(""), 0o777)
+    for address in ("127.0.0.1:1", "*:1"):
+        world.configure(listen=address)
+        os.chmod(world.path("rondo.conf"), 0o644)
+        done = subprocess.run([world.binary, "-c", world.path("rondo.conf")], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=PATIENCE, check=False, user=65534, group=65534, extra_groups=[])
+        assert done.returncode == 1, done
+        assert (f"cannot listen on {address}: Permission denied; systemd can open it for rondo: see rondo.socket in rondo(8)"
+                in done.stderr), done.stderr
+
+
 if __name__ == "__main__":
     sys.exit(run_tests(__doc__, globals()))
