@@ -177,8 +177,8 @@ struct backend_conn {
 	void *holder;                       /* the user that took it; for its on_event */
 	uint64_t exchanges;                 /* requests sent on it before this one: 0 = fresh */
 	int64_t opened_us;
-	size_t addr;        /* the address it is connected to, or tries; of backend->addrs then */
-	struct timer timer; /* the idle limit while it is in the pool */
+	struct net_addr addr; /* it is connected to, or tries */
+	struct timer timer;   /* the idle limit while it is in the pool */
 	struct loop_task free_task;
 };
 
@@ -236,9 +236,13 @@ void backend_cancel_update(struct backend_update *update);
 void backend_hold(struct backend *backend);
 void backend_drop(struct backend *backend);
 
-/* The resolver's answer: copies `addrs`; 0 of them leaves the old ones. Connections are not
+/* The resolver's answer: copies `addrs`; 0 of them leaves the old ones. Idle connections to other
+ * addresses are closed. Requests in flight, and connections that are bound to a client, are not
  * disturbed. False without memory: nothing changed. */
 bool backend_set_addrs(struct backend *backend, const struct net_addr *addrs, size_t count);
+
+/* Is this one of its addresses? */
+bool backend_has_address(const struct backend *backend, const struct net_addr *addr);
 
 struct backend_change {
 	enum backend_state state;
@@ -350,7 +354,7 @@ void backend_prefer_address(struct backend *backend, size_t number);
 
 /* Gives it back to the pool: response complete, request completely sent, nothing left in its
  * buffers, both sides keep alive. Closed instead when the backend is down or draining, or the
- * connection too old, or bound. */
+ * connection too old, or bound, or its address no longer one of the backend's. */
 void backend_give(struct backend_conn *connection);
 
 /*

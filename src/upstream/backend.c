@@ -168,42 +168,6 @@ void backend_drop(struct backend *backend)
 	backend_free(backend);
 }
 
-/* ---- addresses */
-
-bool backend_set_addrs(struct backend *backend, const struct net_addr *addrs, size_t count)
-{
-	if (count == 0)
-		return true;
-	struct net_addr *copy = malloc(count * sizeof(*copy));
-	if (!copy)
-		return false;
-	memcpy(copy, addrs, count * sizeof(*copy));
-
-	size_t first = 0;
-	for (size_t i = 0; i < count && backend->addr_count > 0; i++) {
-		if (net_addr_equals(&copy[i], &backend->addrs[backend->addr_first]))
-			first = i;
-	}
-	free(backend->addrs);
-	backend->addrs = copy;
-	backend->addr_count = count;
-	backend->addr_first = first;
-	backend->unresolved = false;
-	return true;
-}
-
-size_t backend_address_count(const struct backend *backend)
-{
-	return backend->addr_count;
-}
-
-void backend_prefer_address(struct backend *backend, size_t number)
-{
-	/* The resolver may have shortened the list since the connect began. */
-	if (number < backend->addr_count)
-		backend->addr_first = number;
-}
-
 /* ---- state */
 
 static void backend_go_down(struct backend *backend, const struct backend_change *change)
@@ -458,8 +422,8 @@ struct backend_conn *backend_connect(
 		*error = -EHOSTUNREACH;
 		return NULL;
 	}
-	size_t addr = number % backend->addr_count;
-	int fd = backend_dial(backend, &backend->addrs[addr], connecting);
+	const struct net_addr *addr = &backend->addrs[number % backend->addr_count];
+	int fd = backend_dial(backend, addr, connecting);
 	if (fd < 0) {
 		*error = fd;
 		return NULL;
@@ -469,16 +433,11 @@ struct backend_conn *backend_connect(
 		net_close(fd, false);
 		return NULL;
 	}
-	connection->addr = addr;
+	connection->addr = *addr;
 	connection->conn.writable = !*connecting;
 	backend->active++;
 	backend->counters.connects++;
 	return connection;
-}
-
-void backend_connected(struct backend_conn *connection)
-{
-	backend_prefer_address(connection->backend, connection->addr);
 }
 
 /* A request is done with one of its connections. */
@@ -540,8 +499,8 @@ static bool backend_may_pool(const struct backend_conn *connection)
 	const struct conn *conn = &connection->conn;
 
 	return backend->state != BACKEND_DOWN && !backend->draining && !backend->removed &&
-	       !connection->is_bound && !backend_conn_is_spent(connection) && !conn->ended &&
-	       conn->error == 0;
+	       !connection->is_bound && !backend_conn_is_spent(connection) &&
+	       backend_has_address(backend, &connection->addr) && !conn->ended && conn->error == 0;
 }
 
 void backend_give(struct backend_conn *connection)

@@ -922,21 +922,21 @@ static void a_try_goes_through_all_addresses(void **state)
 	size_t first = backend->addr_first, second = backend->addr_first;
 	struct backend_conn *found = backend_connect(backend, first + 1, &error, &connecting);
 	assert_non_null(found);
-	assert_int_equal(found->addr, 1);
+	assert_true(net_addr_equals(&found->addr, &addrs[1]));
 	backend_connected(found);
 	assert_int_equal(backend->addr_first, 1);
 	struct backend_conn *other = backend_connect(backend, second + 1, &error, &connecting);
 	assert_non_null(other);
-	assert_int_equal(other->addr, 1);
+	assert_true(net_addr_equals(&other->addr, &addrs[1]));
 	/* A new try begins with the one that worked, and wraps around. */
 	struct backend_conn *next =
 	    backend_connect(backend, backend->addr_first, &error, &connecting);
 	assert_non_null(next);
-	assert_int_equal(next->addr, 1);
+	assert_true(net_addr_equals(&next->addr, &addrs[1]));
 	struct backend_conn *wrapped =
 	    backend_connect(backend, backend->addr_first + 1, &error, &connecting);
 	if (wrapped) {
-		assert_int_equal(wrapped->addr, 0);
+		assert_true(net_addr_equals(&wrapped->addr, &addrs[0]));
 		backend_close(wrapped, false);
 	}
 	/* The resolver shortens the list while a connect to the second is under way. */
@@ -951,6 +951,41 @@ static void a_try_goes_through_all_addresses(void **state)
 	close(reserved);
 	close(listener);
 	world_finish(&world);
+}
+
+/* The name moves from one address to another while one connection is idle and one is busy. */
+static void connections_follow_the_addresses(void **state)
+{
+	struct site site;
+	struct net_addr addrs[2];
+	int peers[3];
+
+	(void)state;
+	site_init(&site);
+	addrs[0] = site.addr;
+	struct backend_conn *idle = site_connect(&site, &peers[0]);
+	struct backend_conn *busy = site_connect(&site, &peers[1]);
+	backend_give(idle);
+	expect_pool(site.backend, 1, 1);
+	/* One more address disturbs nobody. */
+	int other = world_listen("127.0.0.1", &addrs[1]);
+	assert_true(backend_set_addrs(site.backend, addrs, 2));
+	expect_pool(site.backend, 1, 1);
+	/* The old one is gone. */
+	assert_true(backend_set_addrs(site.backend, &addrs[1], 1));
+	expect_pool(site.backend, 0, 1);
+	backend_give(busy);
+	expect_pool(site.backend, 0, 0);
+	/* It comes back beside the new one, and a new connection to it is pooled. */
+	assert_true(backend_set_addrs(site.backend, addrs, 2));
+	site.backend->addr_first = 0;
+	struct backend_conn *again = site_connect(&site, &peers[2]);
+	backend_give(again);
+	expect_pool(site.backend, 1, 0);
+	for (size_t i = 0; i < COUNT(peers); i++)
+		close(peers[i]);
+	close(other);
+	site_finish(&site);
 }
 
 static void a_wish_of_the_operator_comes_before_what_was_judged(void **state)
@@ -1006,6 +1041,7 @@ int main(void)
 	    cmocka_unit_test(a_refusal_comes_as_an_event),
 	    cmocka_unit_test(a_unix_socket_whose_queue_is_full_takes_nobody),
 	    cmocka_unit_test(a_try_goes_through_all_addresses),
+	    cmocka_unit_test(connections_follow_the_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
