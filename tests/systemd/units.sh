@@ -24,6 +24,15 @@ if [ -n "$complaints" ]; then
     echo "FAILED  systemd-analyze verify: $complaints"
     failed=1
 fi
+# systemd warns of a variable that is not set.
+for unit in rondo.service rondo@.service; do
+    for name in $(sed -nE 's/^ExecStart=.*\$([A-Z]+).*/\1/p' "$units/$unit"); do
+        grep -q "^Environment=$name=" "$units/$unit" || {
+            echo "FAILED  $unit: \$$name may be unset"
+            failed=1
+        }
+    done
+done
 # In tenths: an exposure of 2.0 is allowed.
 for unit in rondo.service rondo@.service; do
     if ! verdict=$(systemd-analyze security --offline=true --threshold=20 --no-pager "$place/$unit"); then
