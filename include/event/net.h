@@ -79,6 +79,8 @@ struct net_block {
 };
 
 bool net_block_parse(struct net_block *block, struct str text);
+bool net_block_equals(const struct net_block *a, const struct net_block *b);
+
 /* Is the address in one of them? */
 bool net_blocks_contain(const struct net_block *blocks, size_t count, const struct net_addr *addr);
 

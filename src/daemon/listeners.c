@@ -286,6 +286,34 @@ static void find_wanted(struct listeners *listeners, const struct config *config
 	}
 }
 
+static bool is_treated_alike(const struct listener_options *a, const struct listener_options *b)
+{
+	if (a->is_https != b->is_https || a->proxy_from_count != b->proxy_from_count)
+		return false;
+	for (size_t i = 0; i < a->proxy_from_count; i++)
+		if (!net_block_equals(&a->proxy_from[i], &b->proxy_from[i]))
+			return false;
+	return true;
+}
+
+/* A socket of the supervisor may serve several addresses of `listen`, but in one way only. */
+static bool treats_each_in_one_way(
+    const struct listeners *listeners, const struct config *config, struct config_refusal *refusal)
+{
+	for (size_t i = 0; i < config->listen_count; i++) {
+		const struct config_listen *listen = &config->listen[i];
+		const struct listeners_entry *entry = find(listeners, &listen->addr);
+
+		if (entry && entry->coming &&
+		    !is_treated_alike(&listen->options, &entry->coming->options))
+			return config_refuse(refusal,
+			    "cannot treat %s and %s in two ways: both are the supervisor's socket "
+			    "%s",
+			    listen->text, entry->coming->text, entry->adopted);
+	}
+	return true;
+}
+
 size_t listeners_count(const struct listeners *listeners)
 {
 	const struct listeners_entry *entry;
@@ -325,7 +353,8 @@ bool listeners_prepare(struct listeners *listeners, struct config *config,
 	find_wanted(listeners, config);
 	listeners->has_replaced_default = is_superseded(listeners, config);
 	if (good && !listeners->has_replaced_default)
-		good = open_missing(listeners, config, leaving, refusal) &&
+		good = treats_each_in_one_way(listeners, config, refusal) &&
+		       open_missing(listeners, config, leaving, refusal) &&
 		       change_access(listeners, refusal);
 	if (!good)
 		listeners_cancel(listeners);

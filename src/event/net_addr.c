@@ -246,6 +246,12 @@ bool net_block_parse(struct net_block *block, struct str text)
 	return true;
 }
 
+bool net_block_equals(const struct net_block *a, const struct net_block *b)
+{
+	return a->is_unix == b->is_unix && a->bits == b->bits &&
+	       IN6_ARE_ADDR_EQUAL(&a->prefix, &b->prefix);
+}
+
 static bool is_in_block(const struct net_block *block, struct in6_addr v6)
 {
 	mask(&v6, block->bits);

@@ -135,6 +135,18 @@ def test_a_socket_of_the_supervisor_is_treated_as_listen_says(world):
             assert seen_by(port) == ("127.0.0.1", "http")
 
 
+def test_one_socket_of_the_supervisor_cannot_be_treated_in_two_ways(world):
+    with socket.create_server(("", 0)) as passed:
+        port = passed.getsockname()[1]
+        one, other = (f'{{ address = "127.0.0.{last}:{port}"; proxy_from = [ "127.0.0.1" ]; }}' for last in (1, 2))
+        with world.start(listens(one, other), listen=None, sockets=[(passed, "web")]) as daemon:
+            world.configure(listens(one, f'"127.0.0.2:{port}"'), listen=None)
+            daemon.reload("reload failed")
+            daemon.wait_log(rf"cannot treat 127\.0\.0\.1:{port} and 127\.0\.0\.2:{port} in two ways: both are the "
+                            "supervisor's socket web")
+            assert refuses(daemon, port, request()) == "no PROXY header"
+
+
 def test_a_stop_does_not_wait_for_a_header(world):
     with world.start(listens('{ address = "127.0.0.1:0"; proxy_from = [ "127.0.0.1" ]; }'), listen=None) as daemon:
         silent, late = Client(daemon), Client(daemon)

@@ -304,6 +304,9 @@ static void all_unix_addresses_are_one_block(void **state)
 	assert_true(net_block_parse(&blocks[2], STR("::/0")));
 	assert_true(net_addr_parse(&path, STR("unix:/x")));
 	assert_true(net_addr_from_ip(&ip, STR("192.0.2.1"), 1));
+	assert_true(net_block_equals(&blocks[1], &blocks[1]));
+	assert_false(net_block_equals(&blocks[1], &blocks[2]));
+	assert_false(net_block_equals(&blocks[0], &blocks[2]));
 	assert_true(net_blocks_contain(blocks, 3, &path));
 	assert_true(net_blocks_contain(blocks, 3, &ip));
 	assert_false(net_blocks_contain(blocks, 2, &ip));
