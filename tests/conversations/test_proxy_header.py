@@ -185,6 +185,11 @@ class Schemes(Listening):
     def test_an_address_has_a_scheme(self):
         absolute = b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"
         lying = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: http\r\n\r\n"
+        # An absolute target is the client's word.
+        with self.listening(members='scheme = "http";') as rondo:
+            for target in (b"http://a/", b"https://a/"):
+                seen = self.ask(rondo, b"", absolute.replace(b"http://a/", target))
+                self.assertEqual(value(seen, b"x-forwarded-proto"), b"http")
         with self.listening(members='scheme = "https";') as rondo:
             for request in (GET, absolute, lying):
                 self.assertEqual(value(self.ask(rondo, b"", request), b"x-forwarded-proto"), b"https")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh [SECONDS] - builds the fuzz targets with clang and runs all five side by side for so long, 20 seconds
+# run.sh [SECONDS] - builds the fuzz targets with clang and runs all six side by side for so long, 20 seconds
 # unless told otherwise.
 #
 #   RONDO_FUZZ_BUILD   where to build; build/fuzz
@@ -18,7 +18,7 @@ cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:-20}
 build=${RONDO_FUZZ_BUILD:-build/fuzz}
 corpus=${RONDO_FUZZ_CORPUS:-$build/corpus}
-targets='request response chunked config proxy_header'
+targets='request response chunked config proxy_header forwarded'
 
 if ! command -v clang > /dev/null ||
     ! echo 'int main(void) { return 0; }' |

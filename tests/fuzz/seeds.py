@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """usage: seeds.py DIR
 
-Fills DIR/request, response, chunked, config and proxy_header with what the fuzz targets start from: the rows of
+Fills DIR/request, response, chunked, config, proxy_header and forwarded with what the fuzz targets start from: the rows of
 tests/http/cases.tsv, the configurations of tests/config and PROXY headers, and DIR/http.dict, config.dict and
 proxy_header.dict with words.
 """
@@ -29,6 +29,12 @@ HTTP_WORDS = [
 ]
 PROXY_WORDS = ["PROXY ", "TCP4 ", "TCP6 ", "UNKNOWN", "\r\n", "\r\n\r\n\0\r\nQUIT\n", "\x21\x11", "\x21\x21", "\x21\x31",
                "\x20\0", "\x03\0\x04", "\x20\0\x05\x01"]
+
+
+CHAINS = [
+    b"192.0.2.1, 198.51.100.1:80,10.0.0.1", b"[2001:db8::1]:80, unknown", b"for=192.0.2.1;proto=https, For=\"[::1]:80\";by=_a",
+    b"for=\"a\\\"b\", for=\"", b", ,", b"::ffff:10.0.0.1",
+]
 
 
 def write(directory, data):
@@ -77,6 +83,8 @@ def proxy_headers(root):
     for command in (proxy_protocol.LOCAL, proxy_protocol.PROXY):
         write(root["proxy_header"], proxy_protocol.version_2(None, command=command))
     write(root["proxy_header"], b"PROXY UNKNOWN any\r\n")
+    for chain in CHAINS:
+        write(root["forwarded"], chain)
 
 
 def words_of_config():
@@ -91,7 +99,7 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     root = {}
-    for name in ("request", "response", "chunked", "config", "proxy_header"):
+    for name in ("request", "response", "chunked", "config", "proxy_header", "forwarded"):
         root[name] = os.path.join(sys.argv[1], name)
         os.makedirs(root[name], exist_ok=True)
     http(root)
