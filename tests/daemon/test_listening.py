@@ -99,6 +99,25 @@ def test_a_reload_changes_what_belongs_to_an_address(world):
         assert seen_by(port) == ("127.0.0.1", "http")
 
 
+def test_clients_that_wait_at_an_address_that_goes_are_treated_as_before(world):
+    port, other = free_port(), free_port()
+    group = f'{{ address = "127.0.0.1:{port}"; proxy_from = [ "127.0.0.1" ]; scheme = "https"; }}'
+    with world.start(listens(group, f'"127.0.0.1:{other}"'), listen=None) as daemon:
+        world.configure(listens(f'"127.0.0.1:{other}"'), listen=None)
+        with daemon.frozen():
+            waiting = [Client(port) for _ in range(100)]
+            for client in waiting:
+                client.send(version_2() + request("/head"))
+            for _ in range(2):
+                daemon.signal(signal.SIGHUP)
+        for client in waiting:
+            head = parse_head(client.receive()[2])[1]
+            assert (head["x-forwarded-for"], head["x-forwarded-proto"]) == ("192.0.2.7", "https"), head
+            client.close()
+        daemon.reload()
+        assert seen_by(other) == ("127.0.0.1", "http")
+
+
 def test_a_reload_that_fails_leaves_what_belongs_to_an_address(world):
     port, path = free_port(), world.path("sock")
     with world.start(listens(f'{{ address = "127.0.0.1:{port}"; scheme = "https"; }}',
