@@ -128,9 +128,9 @@ struct wanted {
 
 static void find_wanted(struct wanted *wanted, const struct config *config)
 {
-	*wanted = (struct wanted){.socket = {.text = config->admin_socket}};
+	*wanted = (struct wanted){.socket = {.text = config->admin_socket_path}};
 	wanted->listens[ADMIN_HTTP] = config->admin_http;
-	if (net_addr_from_path(&wanted->socket.addr, str_from(config->admin_socket)))
+	if (net_addr_from_path(&wanted->socket.addr, str_from(config->admin_socket_path)))
 		wanted->listens[ADMIN_SOCKET] = &wanted->socket;
 }
 

@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include <stdlib.h>
+
 static const struct config_line *line_of(const struct config_load *load, const char *path)
 {
 	return load->lines[settings_row(path)];
@@ -65,6 +67,17 @@ static void check_fields(struct config_load *load)
 				    "%s and %s are both \"%s\"", paths[k], paths[i], names[i]);
 }
 
+/* systemd separates several directories by colons; the first is meant. */
+static const char *find_automatic_socket(struct config_load *load)
+{
+	struct str directories = str_from(getenv("RUNTIME_DIRECTORY"));
+	size_t end = str_find(directories, ':');
+
+	if (end == 0)
+		return "";
+	return arena_printf(&load->config->arena, "%.*s/admin.sock", (int)end, directories.data);
+}
+
 static void check_admin(struct config_load *load)
 {
 	struct config *config = load->config;
@@ -77,13 +90,16 @@ static void check_admin(struct config_load *load)
 			    (struct config_fault){line_of_two(load, "admin.http", "listen"), NULL},
 			    "admin.http: \"%s\" is an address of `listen`",
 			    config->admin_http->text);
-	if (!config->admin_socket[0])
+	config->admin_socket_path = strcmp(config->admin_socket, "auto") == 0
+					? find_automatic_socket(load)
+					: config->admin_socket;
+	if (!config->admin_socket_path[0])
 		return;
-	if (!net_addr_from_path(&addr, str_from(config->admin_socket)))
+	if (!net_addr_from_path(&addr, str_from(config->admin_socket_path)))
 		config_errors_add(load->errors,
 		    (struct config_fault){line_of(load, "admin.socket"), NULL},
 		    "admin.socket: \"%s\" is not an absolute path of at most 107 bytes",
-		    config->admin_socket);
+		    config->admin_socket_path);
 }
 
 static void check_backends(struct config_load *load)

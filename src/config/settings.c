@@ -425,9 +425,12 @@ static const struct setting config_rows[] = {
     {.path = "admin.socket",
 	.type = SETTING_TEXT,
 	CONFIG(admin_socket),
-	.fallback = "",
-	.help = "Unix socket for rondoctl, \"/run/rondo/admin.sock\", made with mode 0660. \"\": "
-		"none."},
+	.fallback = "auto",
+	.help = "Unix socket for rondoctl, \"/run/rondo/admin.sock\", made with mode 0660. auto: "
+		"admin.sock in the directory that systemd gives the service "
+		"($RUNTIME_DIRECTORY), else none. \"\": none; then systemctl reload checks the "
+		"files, but cannot tell whether rondo takes them over. For another path set "
+		"RONDO_SOCKET in /etc/default/rondo too."},
 };
 
 static const struct setting backend_rows[] = {

@@ -10,11 +10,14 @@
 #include "top.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-enum { REFUSED = 1, BAD_USAGE = 2 };
+enum { REFUSED = 1, BAD_USAGE = 2, SOCKET_PATH_SIZE = 1024 };
 
 static const char usage[] =
     "Usage: rondoctl [-s SOCKET] COMMAND\n"
@@ -26,9 +29,11 @@ static const char usage[] =
     "  undrain NAME       gives it requests again\n"
     "  weight NAME N      gives it another weight; \"default\" is that of the configuration\n"
     "  reload             reads the configuration again, and shows the changes\n"
+    "    --or-signal PID  where there is no admin socket, sends HUP to this process\n"
     "  logs               opens the log files again\n"
     "\n"
-    "  -s SOCKET          $RONDO_SOCKET, or " RONDO_SOCKET "\n"
+    "  -s SOCKET          $RONDO_SOCKET, $RUNTIME_DIRECTORY/admin.sock, or\n"
+    "                     " RONDO_SOCKET "\n"
     "  -V, -h             show the version, show this\n"
     "\n"
     "Changes by drain and weight last until they are undone or rondo ends. See rondoctl(1).\n";
@@ -93,6 +98,54 @@ static int run(const char *socket_path, char **words, int count, bool as_json)
 	return good ? EXIT_SUCCESS : REFUSED;
 }
 
+static bool is_listening(const char *socket_path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	size_t len = strlen(socket_path);
+
+	if (len >= sizeof(addr.sun_path))
+		return false;
+	memcpy(addr.sun_path, socket_path, len);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool good = fd >= 0 && connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0;
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* Asks for a reload by a signal, which nobody answers. */
+static int signal_reload(const char *process)
+{
+	char *end;
+	long pid = strtol(process, &end, 10);
+
+	if (pid <= 0 || *end) {
+		fprintf(stderr, "rondoctl: %s is not a process id\n", process);
+		return BAD_USAGE;
+	}
+	if (kill((pid_t)pid, SIGHUP) < 0) {
+		perror("rondoctl: cannot signal the process");
+		return REFUSED;
+	}
+	printf("there is no admin socket: process %ld was sent a signal\n", pid);
+	return EXIT_SUCCESS;
+}
+
+/* The socket of the service that this is run for by systemd, or the usual one. */
+static const char *find_socket(char path[static SOCKET_PATH_SIZE])
+{
+	const char *given = getenv("RONDO_SOCKET");
+	const char *directory = getenv("RUNTIME_DIRECTORY");
+
+	if (given && given[0])
+		return given;
+	if (!directory || !directory[0])
+		return RONDO_SOCKET;
+	snprintf(
+	    path, SOCKET_PATH_SIZE, "%.*s/admin.sock", (int)strcspn(directory, ":"), directory);
+	return path;
+}
+
 /* The number of words of a command, itself included; 0 when there is no such command. */
 static int words_of(const char *command)
 {
@@ -111,14 +164,15 @@ static int words_of(const char *command)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"socket", required_argument, NULL, 's'},
-	    {"json", no_argument, NULL, 'j'}, {"version", no_argument, NULL, 'V'},
-	    {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	const char *socket_path = getenv("RONDO_SOCKET");
+	    {"json", no_argument, NULL, 'j'}, {"or-signal", required_argument, NULL, 'S'},
+	    {"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0}};
+	char path[SOCKET_PATH_SIZE];
+	const char *socket_path = find_socket(path);
+	const char *process = NULL; /* to be sent a signal where nobody listens */
 	bool as_json = false;
 	int option;
 
-	if (!socket_path || !socket_path[0])
-		socket_path = RONDO_SOCKET;
 	while ((option = getopt_long(argc, argv, "s:Vh", options, NULL)) != -1) {
 		switch (option) {
 		case 's':
@@ -126,6 +180,9 @@ int main(int argc, char **argv)
 			break;
 		case 'j':
 			as_json = true;
+			break;
+		case 'S':
+			process = optarg;
 			break;
 		case 'V':
 			printf("rondoctl " RONDO_VERSION "\n");
@@ -142,6 +199,8 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return BAD_USAGE;
 	}
+	if (process && strcmp(argv[optind], "reload") == 0 && !is_listening(socket_path))
+		return signal_reload(process);
 	if (strcmp(argv[optind], "top") == 0)
 		return top(socket_path, wants_colour()) ? EXIT_SUCCESS : REFUSED;
 	return run(socket_path, argv + optind, count, as_json);

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from clients import Client, ask, request  # noqa: E402
 from ports import free_port, is_open  # noqa: E402
+from waiting import PATIENCE  # noqa: E402
 from world import run_tests  # noqa: E402
 
 
@@ -214,6 +216,37 @@ def test_who_asks_for_a_reload_hears_why_it_was_refused(world):
         answer = json.loads(client.read_to_end())
         assert answer["ok"] is False, answer
         assert f"cannot listen on {address}: Address already in use" in answer["lines"], answer
+
+
+# ---- reloads that systemd asks for
+
+
+def run_reload(world, daemon, **environment):
+    """What ExecReload runs."""
+    return subprocess.run([os.path.join(os.path.dirname(world.binary), "rondoctl"), "reload", "--or-signal",
+                           str(daemon.pid)], env={**os.environ, **environment}, capture_output=True, text=True,
+                          timeout=PATIENCE, check=False)
+
+
+def test_a_reload_fails_when_the_process_refuses(world):
+    environment = {"RUNTIME_DIRECTORY": world.directory.name}
+    with socket.create_server(("127.0.0.1", 0)) as taken, world.start(environment=environment) as daemon:
+        done = run_reload(world, daemon, **environment)
+        assert (done.returncode, done.stdout) == (0, "reloaded, 0 changes\n"), done
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        world.configure(listen=address)
+        done = run_reload(world, daemon, **environment)
+        assert done.returncode == 1, done
+        assert f"cannot listen on {address}: Address already in use" in done.stdout + done.stderr, done
+        assert ask(daemon)[0] == 200
+    assert not os.path.exists(world.path("admin.sock"))
+
+
+def test_without_an_admin_socket_a_reload_is_a_signal(world):
+    with world.start('admin = { socket = ""; };\n') as daemon:
+        done = run_reload(world, daemon, RONDO_SOCKET=world.path("nobody"))
+        assert done.returncode == 0 and "was sent a signal" in done.stdout, done
+        daemon.wait_log("reloaded: 0 changes")
 
 
 if __name__ == "__main__":

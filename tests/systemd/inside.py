@@ -109,13 +109,26 @@ def step_reload_refuses_a_bad_file_and_says_where(world):
 
 
 def step_rondoctl_talks_to_the_service(world):
-    configure([world.one, world.other], 'admin = { socket = "/run/rondo/admin.sock"; };\n')
-    must("systemctl", "reload", "rondo")
     assert os.stat("/run/rondo/admin.sock").st_mode & 0o777 == 0o660
     assert f"127.0.0.1:{world.one.port}" in must("rondoctl", "status")
-    configure([world.one, world.other])
+    configure([world.one, world.other], 'admin = { socket = ""; };\n')
     must("rondoctl", "reload")
     assert not os.path.exists("/run/rondo/admin.sock")
+    configure([world.one, world.other])
+    must("systemctl", "reload", "rondo")
+    wait_until("the socket", lambda: os.path.exists("/run/rondo/admin.sock"))
+
+
+def step_reload_fails_where_the_process_refuses(world):
+    text = 'listen = "*:80";\n'
+    configure([world.one, world.other], text)
+    must("/usr/sbin/rondo", "-t", "-q")
+    status, output = run("systemctl", "reload", "rondo")
+    assert status != 0, output
+    assert "cannot listen on *:80: Permission denied" in journal()
+    assert ask(PORT)[0] == 200
+    configure([world.one, world.other])
+    must("systemctl", "reload", "rondo")
 
 
 def step_logrotate_gives_way_to_a_new_file(_):

@@ -37,7 +37,7 @@ static void changes_are_said_line_by_line(void **state)
 		"limits.header_bytes 16k -> 32k needs a restart\n"
 		"limits.headers 100 -> 50 needs a restart\n"},
 	    {BACKENDS, BACKENDS "log = { level = \"debug\"; }; admin = { socket = \"/run/a\"; };",
-		"log.level info -> debug\nadmin.socket \"\" -> /run/a\n"},
+		"log.level info -> debug\nadmin.socket auto -> /run/a\n"},
 	    /* Backends. */
 	    {"backends = ( \"h:1\", \"h:2\" );",
 		"backends = ( \"h:2\", { url = \"h:3\"; name = \"app3\"; } );",

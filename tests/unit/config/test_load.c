@@ -82,7 +82,7 @@ static const char all_defaults[] =
     "};\n"
     "admin = {\n"
     "    http = \"\";\n"
-    "    socket = \"\";\n"
+    "    socket = \"auto\";\n"
     "};\n";
 
 /* A value other than the default for every setting: as a file has it, and as the command line has
@@ -150,6 +150,21 @@ static const struct config_value *value_of(const struct config *config, const ch
 	return &config->values[setting - settings_all().items];
 }
 
+static void the_automatic_admin_socket_is_where_systemd_says(void **state)
+{
+	struct config *config;
+
+	(void)state;
+	setenv("RUNTIME_DIRECTORY", "/run/one:/run/other", 1);
+	config = load_text("backends = ( \"" URL "\" );");
+	assert_string_equal(config->admin_socket_path, "/run/one/admin.sock");
+	config_drop(config);
+	config = load_text("backends = ( \"" URL "\" ); admin = { socket = \"\"; };");
+	assert_string_equal(config->admin_socket_path, "");
+	config_drop(config);
+	unsetenv("RUNTIME_DIRECTORY");
+}
+
 static void the_smallest_file_has_all_defaults(void **state)
 {
 	struct config *config = load_text("backends = ( \"" URL "\" );");
@@ -182,7 +197,7 @@ static void the_smallest_file_has_all_defaults(void **state)
 	assert_int_equal(config->listen_count, 1);
 	assert_true(config->listen[0].dual_stack);
 	assert_null(config->admin_http);
-	assert_string_equal(config->admin_socket, "");
+	assert_string_equal(config->admin_socket_path, "");
 	assert_int_equal(config->file_count, 1);
 	assert_string_equal(config->files[0], "rondo.conf");
 	free(dumped);
@@ -638,6 +653,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_smallest_file_has_all_defaults),
+	    cmocka_unit_test(the_automatic_admin_socket_is_where_systemd_says),
 	    cmocka_unit_test(every_setting_has_another_value_here),
 	    cmocka_unit_test(every_setting_is_read_from_a_file_and_dumped),
 	    cmocka_unit_test(every_setting_is_overridden_by_the_command_line),
