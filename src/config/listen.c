@@ -33,6 +33,12 @@ static bool read_member(
 	const char *meant;
 	const char *wrong;
 
+	if (!setting && strcmp(member->name, "tls") == 0) {
+		fault(load, member,
+		    "hitch, HAProxy or nginx in front can end it; see proxy_from in rondo.conf(5)",
+		    "tls: this rondo has no TLS");
+		return false;
+	}
 	if (!setting) {
 		meant = settings_suggest(settings_of_listen(), member->name);
 		meant = meant ? arena_printf(&load->scratch, "did you mean `%s`?", meant)

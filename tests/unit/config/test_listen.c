@@ -116,6 +116,8 @@ static void faults_have_the_line_of_the_member(void **state)
 		"listen: proxy_from: nobody could connect from there"},
 	    {"{ address = \"unix:/r\";\nproxy_from = [ \"::/0\" ]; }", 3,
 		"listen: proxy_from: nobody could connect from there"},
+	    {"{ address = \":80\";\ntls = { certificate = \"a\"; }; }", 3,
+		"listen: tls: this rondo has no TLS"},
 	    {"{ address = \":80\"; mode = \"0660\"; }", 2,
 		"listen: mode, owner and group are those of a Unix socket"},
 	    {"{ address = \":80\"; owner = \"root\"; }", 2,
