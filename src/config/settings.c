@@ -388,7 +388,10 @@ static const struct setting config_rows[] = {
 	.fallback = "",
 	.help = "Address blocks, [ \"10.0.0.0/8\", \"::1\" ], of proxies in front whose "
 		"forwarding fields are kept and extended; \"unix:\" for every peer on a Unix "
-		"socket, which has no address to add. Those of all other clients are replaced. "
+		"socket, which has no address to add. Those of all other clients are replaced, and "
+		"what could deceive a backend is dropped from their requests: X-Real-IP, Proxy, "
+		"Front-End-Https, and names that read as Content-Length, Transfer-Encoding, "
+		"Connection or a forwarding field once _ is taken for -. "
 		"Where a PROXY header names the client, that one is looked up here, not the proxy "
 		"that sent it."},
 

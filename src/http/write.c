@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "http/body.h"
+#include "http/claim.h"
 #include "http/upgrade.h"
 
 #include <assert.h>
@@ -81,27 +82,6 @@ static bool is_named(const struct http_field *field, struct str name)
 	return str_equals_nocase(field->name, name);
 }
 
-/*
- * Does the field claim to name the client? Applications that get their fields as environment
- * variables cannot tell "_" from "-", so this function takes both as the same.
- */
-static bool is_claim(struct str name)
-{
-	static const char prefix[] = "x-forwarded-";
-
-	if (str_equals_nocase(name, STR("Forwarded")))
-		return true;
-	if (name.len < sizeof(prefix) - 1)
-		return false;
-	for (size_t i = 0; i < sizeof(prefix) - 1; i++) {
-		struct str byte = {name.data[i] == '_' ? "-" : name.data + i, 1};
-
-		if (!str_equals_nocase(byte, (struct str){prefix + i, 1}))
-			return false;
-	}
-	return true;
-}
-
 /* The field that rondo extends by the client it sees; the old ones of that name are put into it. */
 static struct str chain_name(const struct write_request *request)
 {
@@ -123,7 +103,7 @@ static bool passes(const struct write_request *request, const struct http_field 
 		return false;
 	if (is_named(field, request->request_id_name))
 		return str_equals(field->value, request->request_id);
-	if (!is_claim(field->name))
+	if (!http_is_claim(field->name))
 		return true;
 	return request->client_is_trusted && !is_named(field, chain_name(request));
 }

@@ -21,7 +21,7 @@ import sys
 FLOORS = {
     "base": "str text histogram log slab buf arena",
     "event": "task timer loop net net_addr pipes resolve",
-    "http": "fault host head proxy_header forwarded via upgrade auth guard parse body write conn",
+    "http": "fault host head proxy_header forwarded via upgrade auth guard parse body claim write conn",
     "upstream": "outcome latency record budget silence backend backend_describe backend_silence backend_addresses backend_bound ring verdict check checker names pool",
     "proxy": """access_line access_log queue options retry content binding reports session listener proxy attempt straggler rescue answer dispatch exchange""",
     "config": """config settings settings_suggest errors node text tokens syntax files value_lists values load_state

@@ -252,6 +252,15 @@ static void the_client_is_told_to_the_backend(void **state)
 		"Host: h\nX-Forwarded: 1\nY-Forwarded-For: 2\nX-ForwardedXFor: 3\nForwarded-For: 4",
 		"X-Forwarded: 1\r\nY-Forwarded-For: 2\r\nX-ForwardedXFor: 3\r\nForwarded-For: 4\r\n"
 		"Via: 1.1 rondo\r\n"},
+	    /* Whatever reads as a field that frames, routes or names the client is one to somebody. */
+	    {WRITE_FORWARDED_NONE, false, "192.0.2.1",
+		"Host: h\nProxy: a\nX-Real-IP: b\nX_Real_IP: c\nContent_Length: 9\nA_B: d\n"
+		"Transfer_encoding: chunked\nFront-End-Https: on\nX_Forwarded-For: e\nProxy-A: f",
+		"A_B: d\r\nProxy-A: f\r\nVia: 1.1 rondo\r\n"},
+	    {WRITE_FORWARDED_NONE, true, "192.0.2.1",
+		"Host: h\nProxy: a\nX-Real-IP: b\nContent_Length: 9\nFront-End-Https: on",
+		"Proxy: a\r\nX-Real-IP: b\r\nContent_Length: 9\r\nFront-End-Https: on\r\n"
+		"Via: 1.1 rondo\r\n"},
 	    {WRITE_FORWARDED_NONE, true, "192.0.2.1",
 		"Host: h\nX-Forwarded-For: 1\nForwarded: for=2",
 		"X-Forwarded-For: 1\r\nForwarded: for=2\r\nVia: 1.1 rondo\r\n"},
