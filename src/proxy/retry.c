@@ -65,55 +65,66 @@ bool retry_is_status(const struct proxy_retry_options *rules, unsigned status)
 
 /* The final answer for each outcome; the higher rank is the more informative. */
 struct final_answer {
-	unsigned rank;
-	struct retry_answer answer;
+	unsigned rank, status;
+	const char *detail, *proxy_error;
+	unsigned retry_after_s;
+	enum access_end end;
 };
 
 static const struct final_answer final_answers[OUTCOMES] = {
-    [OUTCOME_SHORTAGE] = {1,
-	{503, "The proxy is short of resources.", "proxy_internal_error", 1, ACCESS_LIMIT}},
-    [OUTCOME_BUSY] = {1, {503, "The backends take no more connections at the moment.",
-			     "connection_limit_reached", 1, ACCESS_LIMIT}},
-    [OUTCOME_REFUSED] = {2,
-	{502, "The backends refused the connection.", "connection_refused", 0, ACCESS_REFUSED}},
-    [OUTCOME_UNREACHABLE] = {2,
-	{502, "The backends cannot be reached.", "destination_ip_unroutable", 0, ACCESS_REFUSED}},
-    [OUTCOME_RESET] = {3, {502, "A backend closed the connection before it answered.",
-			      "connection_terminated", 0, ACCESS_RESET}},
-    [OUTCOME_STALE] = {3, {502, "A backend closed the connection before it answered.",
-			      "connection_terminated", 0, ACCESS_RESET}},
-    [OUTCOME_IMPATIENT] = {3, {502, "A backend closed the connection before it answered.",
-				  "connection_terminated", 0, ACCESS_RESET}},
-    [OUTCOME_BAD_RESPONSE] = {4, {502, "A backend sent something that is no HTTP response.",
-				     "http_protocol_error", 0, ACCESS_BAD_RESPONSE}},
-    [OUTCOME_STATUS] = {4,
-	{502, "The backends failed.", "http_response_incomplete", 0, ACCESS_BAD_RESPONSE}},
-    [OUTCOME_CONNECT_TIMEOUT] = {5,
-	{504, "No connection to a backend in time.", "connection_timeout", 0, ACCESS_TIMEOUT}},
-    [OUTCOME_STALLED] = {6, {504, "A backend did not take the request in time.",
-				"connection_write_timeout", 0, ACCESS_TIMEOUT}},
-    [OUTCOME_DEADLINE] = {7,
-	{504, "No backend answered in time.", "http_response_timeout", 0, ACCESS_TIMEOUT}},
-    [OUTCOME_LATE] = {8,
-	{504, "No backend answered in time.", "http_response_timeout", 0, ACCESS_TIMEOUT}},
+    [OUTCOME_SHORTAGE] = {1, 503, "The proxy is short of resources.", "proxy_internal_error", 1,
+	ACCESS_LIMIT},
+    [OUTCOME_BUSY] = {1, 503, "The backends take no more connections at the moment.",
+	"connection_limit_reached", 1, ACCESS_LIMIT},
+    [OUTCOME_REFUSED] = {2, 502, "The backends refused the connection.", "connection_refused", 0,
+	ACCESS_REFUSED},
+    [OUTCOME_UNREACHABLE] = {2, 502, "The backends cannot be reached.", "destination_ip_unroutable",
+	0, ACCESS_REFUSED},
+    [OUTCOME_RESET] = {3, 502, "A backend closed the connection before it answered.",
+	"connection_terminated", 0, ACCESS_RESET},
+    [OUTCOME_STALE] = {3, 502, "A backend closed the connection before it answered.",
+	"connection_terminated", 0, ACCESS_RESET},
+    [OUTCOME_IMPATIENT] = {3, 502, "A backend closed the connection before it answered.",
+	"connection_terminated", 0, ACCESS_RESET},
+    [OUTCOME_BAD_RESPONSE] = {4, 502, "A backend sent something that is no HTTP response.",
+	"http_protocol_error", 0, ACCESS_BAD_RESPONSE},
+    [OUTCOME_STATUS] = {4, 502, "The backends failed.", "http_response_incomplete", 0,
+	ACCESS_BAD_RESPONSE},
+    [OUTCOME_CONNECT_TIMEOUT] = {5, 504, "No connection to a backend in time.",
+	"connection_timeout", 0, ACCESS_TIMEOUT},
+    [OUTCOME_STALLED] = {6, 504, "A backend did not take the request in time.",
+	"connection_write_timeout", 0, ACCESS_TIMEOUT},
+    [OUTCOME_DEADLINE] = {7, 504, "No backend answered in time.", "http_response_timeout", 0,
+	ACCESS_TIMEOUT},
+    [OUTCOME_LATE] = {8, 504, "No backend answered in time.", "http_response_timeout", 0,
+	ACCESS_TIMEOUT},
 };
 
 struct retry_answer retry_final_answer(
     const struct try_record *tries, size_t count, enum ring_pick_result picked)
 {
-	struct final_answer best = {0, {503, "No backend is available.", "destination_unavailable",
-					   1, ACCESS_NO_BACKEND, HTTP_FAULT_NONE}};
+	static const struct final_answer untried = {
+	    0, 503, "No backend is available.", "destination_unavailable", 1, ACCESS_NO_BACKEND};
+	static const struct final_answer full = {0, 503,
+	    "All backends are at their connection limit.", "connection_limit_reached", 1,
+	    ACCESS_LIMIT};
+	const struct final_answer *best = picked == RING_ALL_FULL ? &full : &untried;
+	enum http_fault fault = HTTP_FAULT_NONE;
 
-	if (picked == RING_ALL_FULL)
-		best.answer =
-		    (struct retry_answer){503, "All backends are at their connection limit.",
-			"connection_limit_reached", 1, ACCESS_LIMIT, HTTP_FAULT_NONE};
-	for (size_t i = 0; i < count; i++)
-		if (final_answers[tries[i].outcome].rank > best.rank) {
-			best = final_answers[tries[i].outcome];
-			best.answer.fault = tries[i].fault;
-		}
-	return best.answer;
+	for (size_t i = 0; i < count; i++) {
+		if (final_answers[tries[i].outcome].rank <= best->rank)
+			continue;
+		best = &final_answers[tries[i].outcome];
+		fault = tries[i].fault;
+	}
+	return (struct retry_answer){
+	    .status = best->status,
+	    .detail = best->detail,
+	    .proxy_error = best->proxy_error,
+	    .retry_after_s = best->retry_after_s,
+	    .end = best->end,
+	    .fault = fault,
+	};
 }
 
 static void put_attempt(struct text *out, const struct try_record *try)
