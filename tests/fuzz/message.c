@@ -173,12 +173,14 @@ static void learn(
 	    .status = head->status,
 	    .minor = head->minor,
 	    .framing = head->framing,
+	    .has_host = head->has_host,
 	    .content_length = head->content_length,
 	    .has_content_length = head->has_content_length,
 	    .keep_alive = head->keep_alive,
 	    .expects_continue = head->expects_continue,
 	    .accepts_trailers = head->accepts_trailers,
 	    .upgrades = head->upgrades || head->status == 101};
+	keep(message->method, head->method_text);
 	keep(message->host, head->host);
 	keep(message->path, head->path);
 	message->head_length = head->length;
@@ -217,7 +219,7 @@ void message_read(
 
 	/* Not all of it: most is room. */
 	memset(&message->facts, 0, sizeof(message->facts));
-	message->host[0] = message->path[0] = '\0';
+	message->method[0] = message->host[0] = message->path[0] = '\0';
 	message->head_length = message->forwarded_len = 0;
 	stream_open(&stream, bytes);
 	buf_init(&in, &blocks);
@@ -250,7 +252,8 @@ void message_assert_same(const struct message *a, const struct message *b)
 	assert(a->fault == b->fault);
 	assert(a->head_length == b->head_length);
 	assert(memcmp(&a->facts, &b->facts, sizeof(a->facts)) == 0);
-	assert(strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0);
+	assert(strcmp(a->method, b->method) == 0 && strcmp(a->host, b->host) == 0 &&
+	       strcmp(a->path, b->path) == 0);
 	assert(a->forwarded_len == b->forwarded_len);
 	assert(memcmp(a->forwarded, b->forwarded, a->forwarded_len) == 0);
 	if (a->result == PARSE_DONE)

@@ -44,7 +44,7 @@ struct message_facts {
 	unsigned status, minor;
 	enum http_framing framing;
 	uint64_t content_length;
-	bool has_content_length, keep_alive;
+	bool has_host, has_content_length, keep_alive;
 	bool expects_continue, accepts_trailers, upgrades;
 };
 
@@ -60,7 +60,7 @@ struct message {
 	enum http_fault fault;
 	size_t head_length;
 	struct message_facts facts;
-	char host[MESSAGE_ROOM], path[MESSAGE_ROOM];
+	char method[MESSAGE_ROOM], host[MESSAGE_ROOM], path[MESSAGE_ROOM];
 	char forwarded[4 * MESSAGE_ROOM]; /* the head as it goes on; empty without one */
 	size_t forwarded_len;
 	struct message_content content; /* with PARSE_DONE */

@@ -57,8 +57,6 @@ static int on_head(llhttp_t *parser)
 	assert(parser->http_major == 1);
 	reference->minor = parser->http_minor;
 	reference->status = parser->status_code;
-	if (reference->type == HTTP_REQUEST)
-		reference->method = llhttp_method_name(parser->method);
 	reference->chunked = parser->flags & F_CHUNKED;
 	reference->has_length = parser->flags & F_CONTENT_LENGTH;
 	reference->content_length = reference->has_length ? parser->content_length : 0;
@@ -66,6 +64,24 @@ static int on_head(llhttp_t *parser)
 	reference->upgrades = parser->upgrade;
 	reading->complete = true;
 	return HPE_OK;
+}
+
+/* Takes the method off a request line, and gives llhttp one that all of its versions know. CONNECT has a form of its
+ * own. */
+static struct str take_method(llhttp_t *parser, struct str *head)
+{
+	struct str method = str_split(head, ' ');
+	llhttp_errno_t error;
+
+	assert(method.len > 0);
+	for (size_t i = 0; i < method.len; i++)
+		assert(http_is_token_byte(method.data[i]));
+	if (str_equals(method, STR("CONNECT")))
+		error = llhttp_execute(parser, "CONNECT ", 8);
+	else
+		error = llhttp_execute(parser, "POST ", 5);
+	assert(error == HPE_OK);
+	return method;
 }
 
 void reference_read(struct reference *reference, llhttp_type_t type, struct str head)
@@ -80,8 +96,12 @@ void reference_read(struct reference *reference, llhttp_type_t type, struct str 
 
 	*reference = (struct reference){.type = type};
 	llhttp_init(&parser, type, &settings);
+	/* Control bytes may stand in values. RFC 9110, 5.5. */
+	llhttp_set_lenient_headers(&parser, 1);
 	parser.data = &reading;
-	assert(head.len > 0);
+	assert(head.len > 0 && !memchr(head.data, '\0', head.len));
+	if (type == HTTP_REQUEST)
+		reference->method = take_method(&parser, &head);
 	error = llhttp_execute(&parser, head.data, head.len - 1);
 	assert(error == HPE_OK && !reading.complete);
 	error = llhttp_execute(&parser, head.data + head.len - 1, 1);

@@ -18,7 +18,7 @@ struct reference_field {
 
 struct reference {
 	llhttp_type_t type; /* HTTP_REQUEST or HTTP_RESPONSE */
-	const char *method; /* of a request */
+	struct str method;  /* of a request */
 	unsigned status;
 	struct str target;
 	unsigned minor;
