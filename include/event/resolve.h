@@ -7,9 +7,11 @@
  * others.
  *
  * A query is embedded in its owner. It is idle until resolve_start, and again when on_done is
- * called, exactly once and never from within resolve_start, or when it is cancelled. A lookup ends
- * after RESOLVE_TIMEOUT_MS at the latest. It fails with a few words for the log. Nothing is
- * remembered between lookups: the owner decides whether and how long to keep the last good answer.
+ * called, exactly once and never from within resolve_start, or when it is cancelled. Queries for
+ * the same name share one lookup. At most RESOLVE_LOOKUPS_MAX are under way; the others wait, first
+ * come, first served. A lookup that is under way ends after RESOLVE_TIMEOUT_MS at the latest. It
+ * fails with a few words for the log. Nothing is remembered between lookups: the owner decides
+ * whether and how long to keep the last good answer.
  */
 #ifndef RONDO_EVENT_RESOLVE_H
 #define RONDO_EVENT_RESOLVE_H
@@ -18,7 +20,10 @@
 #include "event/loop.h"
 #include "event/net.h"
 
-enum { RESOLVE_ADDRS_MAX = 32, RESOLVE_TIMEOUT_MS = 5000 };
+enum { RESOLVE_ADDRS_MAX = 64, RESOLVE_TIMEOUT_MS = 5000, RESOLVE_LOOKUPS_MAX = 50 };
+
+/* The source of the answer has none: a hosts file, or an address. */
+#define RESOLVE_TTL_UNKNOWN UINT32_MAX
 
 struct resolver;
 struct resolve_lookup;
@@ -34,7 +39,8 @@ struct resolve_answer {
 	const struct net_addr
 	    *addrs;           /* without duplicates, in the order in which to try them (RFC 6724) */
 	size_t count;         /* at most RESOLVE_ADDRS_MAX; 0 only with an error */
-	uint32_t ttl_seconds; /* how long they are valid; 0 when unknown (hosts file) */
+	size_t left_out;      /* addresses beyond that */
+	uint32_t ttl_seconds; /* how long they are valid, or RESOLVE_TTL_UNKNOWN */
 	const char *error;    /* the reason of a failure, a literal; NULL on success */
 };
 
@@ -42,6 +48,8 @@ struct resolve_query {
 	/* Set by the owner. It may start or cancel queries and destroy the resolver. */
 	void (*on_done)(struct resolve_query *query, const struct resolve_answer *answer);
 	struct resolve_lookup *lookup; /* NULL when idle */
+	struct resolve_query *prev, *next;
+	uint16_t port;
 };
 
 /* NULL when there is no memory or `servers` cannot be read. The options are copied. */

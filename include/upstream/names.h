@@ -19,8 +19,9 @@ struct names_start {
 	struct loop *loop;
 	struct resolver *resolver;
 	struct ring *ring;
-	/* Every lookup of the last names_refresh, or names_prepare, has ended, well or not; called
-	 * once for each names_refresh, never from within it. May be NULL. */
+	/* Every lookup of the last names_refresh, or names_prepare, has ended, well or not, or has
+	 * been waited for long enough; called once for each names_refresh, never from within it.
+	 * May be NULL. */
 	void (*on_settled)(void *context);
 	/* A backend got its first addresses, or others. May be NULL. */
 	void (*on_change)(struct backend *backend, void *context);
@@ -31,14 +32,15 @@ struct names_start {
 struct names *names_create(const struct names_start *start);
 void names_destroy(struct names *names);
 
-/* Looks up every name of the ring now (start, reload). Lookups for backends that left the ring are
+/* Looks up every name of the ring now (start, reload). on_settled is called after a second at the
+ * latest; lookups that have not ended by then go on. Those for backends that left the ring are
  * forgotten. */
 void names_refresh(struct names *names);
 
 /* Looks up the names of backends that shall come into the ring. True when lookups are under way:
- * they take RESOLVE_TIMEOUT_MS at the longest, and on_settled is called when they have ended. A
- * host that a backend of the ring already has costs no lookup. Only the last call counts: backends
- * of an earlier one that are neither in the ring nor in the list are forgotten. */
+ * on_settled is called when they have ended, or after RESOLVE_TIMEOUT_MS; those that have not ended
+ * by then go on. A host that a backend of the ring already has costs no lookup. Only the last call
+ * counts: backends of an earlier one that are neither in the ring nor in the list are forgotten. */
 bool names_prepare(struct names *names, struct backend *const *backends, size_t count);
 
 #endif

@@ -28,7 +28,7 @@ struct pool_start {
 	struct slab *blocks;      /* buffers */
 	struct slab *connections; /* struct backend_conn */
 	/* The names of the set that is prepared, or was committed, are known, or known to be
-	 * unknown; never called from within a function of the pool. */
+	 * unknown, or take too long; never called from within a function of the pool. */
 	void (*on_settled)(void *context);
 	/* The state of a backend changed, or it got other addresses. */
 	void (*on_state)(struct backend *backend, void *context);

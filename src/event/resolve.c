@@ -2,15 +2,25 @@
 
 #include <ares.h>
 #include <assert.h>
+#include <ctype.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <utlist.h>
 
 enum {
 	RESOLVE_NAME_BYTES = 256, /* RFC 1035, 2.3.4: 255 octets */
-	RESOLVE_TRIES = 2
+	RESOLVE_TRIES = 2,
+	RESOLVE_BUCKETS = 1024
 };
+
+/* Later versions of c-ares remember answers unless they are told not to. */
+#ifdef ARES_OPT_QUERY_CACHE
+enum { RESOLVE_OPTIONS = ARES_OPT_QUERY_CACHE };
+#else
+enum { RESOLVE_OPTIONS = 0 };
+#endif
 
 static const char RESOLV_CONF[] = "/etc/resolv.conf";
 
@@ -22,20 +32,30 @@ struct resolver {
 	struct stat resolv_conf; /* as it was when the channel was opened */
 	struct timer timer;
 	struct loop_task free_task;
-	struct resolve_lookup *asked; /* in c-ares, oldest first */
-	struct resolve_lookup *done;  /* answered; their on_done is to be called */
+	struct resolve_lookup *waiting; /* for their turn, oldest first */
+	struct resolve_lookup *asked;   /* in c-ares, oldest first */
+	struct resolve_lookup *done;    /* answered; their queries are to be told */
+	struct resolve_lookup *telling; /* out of all lists while its queries are told */
+	size_t asked_count;
+	bool is_asking; /* c-ares may answer at once, from a hosts file */
+	/* Those that wait or are asked, by name. */
+	struct resolve_lookup *buckets[RESOLVE_BUCKETS];
 	struct resolve_socket *sockets;
 };
 
-/* Separate from the query, because c-ares keeps it longer than the owner may keep the query. */
+enum lookup_place { LOOKUP_WAITS, LOOKUP_ASKED, LOOKUP_DONE };
+
+/* Separate from the queries, because c-ares keeps it longer than the owners may keep them. */
 struct resolve_lookup {
 	struct resolve_lookup *prev, *next;
+	struct resolve_lookup *before, *after; /* in its bucket */
 	struct resolver *resolver;
-	struct resolve_query *query; /* NULL when it was cancelled or has timed out */
-	int64_t due_us;
-	uint16_t port;
+	struct resolve_query *queries; /* none: they were cancelled, or told that time is over */
+	enum lookup_place place;
+	int64_t due_us; /* since it is asked */
 	struct resolve_answer answer;
-	struct net_addr addrs[RESOLVE_ADDRS_MAX];
+	struct net_addr *addrs; /* RESOLVE_ADDRS_MAX, from the first one on */
+	char name[];
 };
 
 /* A socket of c-ares. */
@@ -72,16 +92,21 @@ static const char *error_words(int status)
 
 static void add_addr(struct resolve_lookup *lookup, struct net_addr addr)
 {
-	size_t count = lookup->answer.count;
+	struct resolve_answer *answer = &lookup->answer;
 
-	for (size_t i = 0; i < count; i++)
+	if (!lookup->addrs)
+		lookup->addrs = calloc(RESOLVE_ADDRS_MAX, sizeof(addr));
+	if (!lookup->addrs)
+		return;
+	for (size_t i = 0; i < answer->count; i++)
 		if (net_addr_equals(&lookup->addrs[i], &addr))
 			return;
-	if (count == RESOLVE_ADDRS_MAX)
+	if (answer->count == RESOLVE_ADDRS_MAX) {
+		answer->left_out++;
 		return;
-	lookup->addrs[count] = addr;
-	lookup->answer.addrs = lookup->addrs;
-	lookup->answer.count = count + 1;
+	}
+	lookup->addrs[answer->count++] = addr;
+	answer->addrs = lookup->addrs;
 }
 
 static void add_node(struct resolve_lookup *lookup, const struct ares_addrinfo_node *node)
@@ -90,10 +115,8 @@ static void add_node(struct resolve_lookup *lookup, const struct ares_addrinfo_n
 
 	if (node->ai_family == AF_INET && node->ai_addrlen == sizeof(addr.v4)) {
 		memcpy(&addr.v4, node->ai_addr, sizeof(addr.v4));
-		addr.v4.sin_port = htons(lookup->port);
 	} else if (node->ai_family == AF_INET6 && node->ai_addrlen == sizeof(addr.v6)) {
 		memcpy(&addr.v6, node->ai_addr, sizeof(addr.v6));
-		addr.v6.sin6_port = htons(lookup->port);
 	} else {
 		return;
 	}
@@ -118,10 +141,52 @@ static void read_info(struct resolve_lookup *lookup, const struct ares_addrinfo 
 {
 	for (const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next)
 		add_node(lookup, node);
+	lookup->answer.ttl_seconds = answer_ttl(info);
+	/* Only a server can say that an answer must not be kept. */
+	if (lookup->resolver->is_asking && lookup->answer.ttl_seconds == 0)
+		lookup->answer.ttl_seconds = RESOLVE_TTL_UNKNOWN;
 	if (lookup->answer.count == 0)
-		lookup->answer.error = error_words(ARES_ENODATA);
-	else
-		lookup->answer.ttl_seconds = answer_ttl(info);
+		lookup->answer.error = error_words(info->nodes ? ARES_ENOMEM : ARES_ENODATA);
+}
+
+/* ---- lookups, from place to place */
+
+static struct resolve_lookup **bucket_of(struct resolver *resolver, const char *name)
+{
+	uint32_t hash = 2166136261U; /* FNV-1a */
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)tolower((unsigned char)*name)) * 16777619U;
+	return &resolver->buckets[hash % RESOLVE_BUCKETS];
+}
+
+static void enter_done(struct resolve_lookup *lookup)
+{
+	lookup->place = LOOKUP_DONE;
+	DL_APPEND(lookup->resolver->done, lookup);
+}
+
+static void leave_bucket(struct resolve_lookup *lookup)
+{
+	struct resolve_lookup **bucket = bucket_of(lookup->resolver, lookup->name);
+
+	DL_DELETE2(*bucket, lookup, before, after);
+}
+
+static void lookup_free(struct resolve_lookup *lookup)
+{
+	free(lookup->addrs);
+	free(lookup);
+}
+
+static void free_all(struct resolve_lookup **list)
+{
+	while (*list) {
+		struct resolve_lookup *lookup = *list;
+
+		DL_DELETE(*list, lookup);
+		lookup_free(lookup);
+	}
 }
 
 /* Called by c-ares in the middle of its own work: do not call the owner from here. */
@@ -131,8 +196,10 @@ static void on_answer(void *argument, int status, int timeouts, struct ares_addr
 	struct resolver *resolver = lookup->resolver;
 
 	(void)timeouts;
+	leave_bucket(lookup);
 	DL_DELETE(resolver->asked, lookup);
-	DL_APPEND(resolver->done, lookup);
+	resolver->asked_count--;
+	enter_done(lookup);
 	if (status == ARES_SUCCESS)
 		read_info(lookup, info);
 	else
@@ -140,14 +207,15 @@ static void on_answer(void *argument, int status, int timeouts, struct ares_addr
 	ares_freeaddrinfo(info);
 }
 
+/* Tells the first of its queries, which may start and cancel others, and destroy the resolver. */
 static void tell(struct resolve_lookup *lookup, const struct resolve_answer *answer)
 {
-	struct resolve_query *query = lookup->query;
+	struct resolve_query *query = lookup->queries;
 
-	if (!query)
-		return;
-	lookup->query = NULL;
+	DL_DELETE(lookup->queries, query);
 	query->lookup = NULL;
+	for (size_t i = 0; i < answer->count; i++)
+		net_addr_set_port(&lookup->addrs[i], query->port);
 	query->on_done(query, answer);
 }
 
@@ -157,24 +225,32 @@ static void tell_done(struct resolver *resolver)
 		struct resolve_lookup *lookup = resolver->done;
 
 		DL_DELETE(resolver->done, lookup);
-		tell(lookup, &lookup->answer);
-		free(lookup);
+		resolver->telling = lookup;
+		while (lookup->queries)
+			tell(lookup, &lookup->answer);
+		resolver->telling = NULL;
+		lookup_free(lookup);
 	}
 }
 
-/* Answers the queries that have timed out; c-ares may go on for a while. An owner may change the
- * list, so start again from its head after each call. */
+static struct resolve_lookup *find_late(const struct resolver *resolver)
+{
+	struct resolve_lookup *lookup;
+
+	DL_FOREACH (resolver->asked, lookup)
+		if (lookup->queries && lookup->due_us <= loop_now_us(resolver->loop))
+			return lookup;
+	return NULL;
+}
+
+/* Answers the queries that have timed out; c-ares may go on for a while. */
 static void tell_late(struct resolver *resolver)
 {
 	const struct resolve_answer late = {.error = error_words(ARES_ETIMEOUT)};
-	struct resolve_lookup *lookup = resolver->asked;
+	struct resolve_lookup *lookup;
 
-	while (lookup && lookup->due_us <= loop_now_us(resolver->loop)) {
-		bool told = lookup->query != NULL;
-
+	while ((lookup = find_late(resolver)))
 		tell(lookup, &late);
-		lookup = told ? resolver->asked : lookup->next;
-	}
 }
 
 /* ---- the loop */
@@ -191,19 +267,23 @@ static void arm_timer(struct resolver *resolver)
 	if (ares_timeout(resolver->channel, NULL, &left))
 		due_us = now_us + left.tv_sec * 1000000 + left.tv_usec + 1000;
 	DL_FOREACH (resolver->asked, lookup)
-		if (lookup->query && lookup->due_us < due_us)
+		if (lookup->queries && lookup->due_us < due_us)
 			due_us = lookup->due_us;
 	if (resolver->done)
 		due_us = now_us;
 	timer_arm(loop_timers(resolver->loop), &resolver->timer, due_us);
 }
 
+static void ask_waiting(struct resolver *resolver);
+
 static void settle(struct resolver *resolver)
 {
 	tell_done(resolver);
 	tell_late(resolver);
-	if (resolver->channel)
-		arm_timer(resolver);
+	if (!resolver->channel)
+		return;
+	ask_waiting(resolver);
+	arm_timer(resolver);
 }
 
 static void on_timer(struct timer *timer)
@@ -285,7 +365,8 @@ static bool open_channel(struct resolver *resolver, ares_channel *channel)
 	};
 
 	if (ares_init_options(channel, &options,
-		ARES_OPT_TRIES | ARES_OPT_TIMEOUTMS | ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS)
+		ARES_OPT_TRIES | ARES_OPT_TIMEOUTMS | ARES_OPT_SOCK_STATE_CB | RESOLVE_OPTIONS) !=
+	    ARES_SUCCESS)
 		return false;
 	if (!resolver->servers ||
 	    ares_set_servers_ports_csv(*channel, resolver->servers) == ARES_SUCCESS)
@@ -319,6 +400,29 @@ static void follow_resolv_conf(struct resolver *resolver)
 	ares_destroy(resolver->channel);
 	resolver->channel = channel;
 	resolver->resolv_conf = now;
+}
+
+static void ask_next(struct resolver *resolver)
+{
+	const struct ares_addrinfo_hints hints = {.ai_socktype = SOCK_STREAM};
+	struct resolve_lookup *lookup = resolver->waiting;
+
+	follow_resolv_conf(resolver);
+	DL_DELETE(resolver->waiting, lookup);
+	DL_APPEND(resolver->asked, lookup);
+	resolver->asked_count++;
+	lookup->place = LOOKUP_ASKED;
+	lookup->due_us = loop_now_us(resolver->loop) + resolver->timeout_ms * INT64_C(1000);
+	resolver->is_asking = true;
+	ares_getaddrinfo(resolver->channel, lookup->name, NULL, &hints, on_answer, lookup);
+	resolver->is_asking = false;
+}
+
+/* As many as may be under way. */
+static void ask_waiting(struct resolver *resolver)
+{
+	while (resolver->waiting && resolver->asked_count < RESOLVE_LOOKUPS_MAX)
+		ask_next(resolver);
 }
 
 static void resolver_free(struct resolver *resolver)
@@ -363,20 +467,27 @@ struct resolver *resolver_create(struct loop *loop, const struct resolver_option
 static void detach_all(struct resolve_lookup *lookups)
 {
 	struct resolve_lookup *lookup;
+	struct resolve_query *query, *next;
 
-	DL_FOREACH (lookups, lookup)
-		resolve_cancel(lookup->query);
+	DL_FOREACH (lookups, lookup) {
+		DL_FOREACH_SAFE (lookup->queries, query, next)
+			query->lookup = NULL;
+		lookup->queries = NULL;
+	}
 }
 
 void resolver_destroy(struct resolver *resolver)
 {
 	if (!resolver)
 		return;
+	detach_all(resolver->waiting);
 	detach_all(resolver->asked);
 	detach_all(resolver->done);
+	detach_all(resolver->telling);
 	ares_destroy(resolver->channel); /* this answers all open queries */
 	resolver->channel = NULL;
-	tell_done(resolver);
+	free_all(&resolver->waiting);
+	free_all(&resolver->done);
 	timer_remove(loop_timers(resolver->loop), &resolver->timer);
 	/* The caller may be an on_done that this resolver called. */
 	loop_free_later(resolver->loop, &resolver->free_task);
@@ -388,23 +499,6 @@ void resolve_init(struct resolve_query *query,
     void (*on_done)(struct resolve_query *query, const struct resolve_answer *answer))
 {
 	*query = (struct resolve_query){.on_done = on_done};
-}
-
-static void ask(struct resolver *resolver, struct resolve_lookup *lookup, struct str host)
-{
-	const struct ares_addrinfo_hints hints = {.ai_socktype = SOCK_STREAM};
-	char name[RESOLVE_NAME_BYTES];
-
-	if (host.len == 0 || host.len >= sizeof(name) || str_find(host, '\0') != host.len) {
-		lookup->answer.error = error_words(ARES_EBADNAME);
-		DL_APPEND(resolver->done, lookup);
-		return;
-	}
-	memcpy(name, host.data, host.len);
-	name[host.len] = '\0';
-	follow_resolv_conf(resolver);
-	DL_APPEND(resolver->asked, lookup);
-	ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_answer, lookup);
 }
 
 /* localhost and names below it always mean this machine. RFC 6761, 6.3. */
@@ -427,34 +521,84 @@ static void add_loopback(struct resolve_lookup *lookup)
 	struct net_addr addr;
 
 	for (size_t i = 0; i < sizeof(ips) / sizeof(ips[0]); i++) {
-		if (net_addr_from_ip(&addr, ips[i], lookup->port))
+		if (net_addr_from_ip(&addr, ips[i], 0))
 			add_addr(lookup, addr);
 	}
+}
+
+static bool is_name(struct str host)
+{
+	return host.len > 0 && host.len < RESOLVE_NAME_BYTES && str_find(host, '\0') == host.len;
+}
+
+/* An answer that nobody has to be asked for; false when there is none. */
+static bool answer_at_once(struct resolve_lookup *lookup, struct str host)
+{
+	struct net_addr addr;
+
+	if (net_addr_from_ip(&addr, host, 0))
+		add_addr(lookup, addr);
+	else if (is_localhost(host))
+		add_loopback(lookup);
+	else if (!is_name(host))
+		lookup->answer.error = error_words(ARES_EBADNAME);
+	else
+		return false;
+	lookup->answer.ttl_seconds = RESOLVE_TTL_UNKNOWN;
+	if (lookup->answer.count == 0 && !lookup->answer.error)
+		lookup->answer.error = error_words(ARES_ENOMEM);
+	return true;
+}
+
+/* A lookup that the query can share; NULL when there is none. */
+static struct resolve_lookup *find_lookup(struct resolver *resolver, const char *name)
+{
+	struct resolve_lookup *lookup;
+
+	DL_FOREACH2(*bucket_of(resolver, name), lookup, after)
+	{
+		bool is_late =
+		    lookup->place == LOOKUP_ASKED && lookup->due_us <= loop_now_us(resolver->loop);
+
+		if (!is_late && strcasecmp(lookup->name, name) == 0)
+			return lookup;
+	}
+	return NULL;
+}
+
+static struct resolve_lookup *lookup_create(struct resolver *resolver, struct str host)
+{
+	struct resolve_lookup *lookup = calloc(1, sizeof(*lookup) + host.len + 1);
+
+	if (!lookup)
+		return NULL;
+	lookup->resolver = resolver;
+	memcpy(lookup->name, host.data, host.len);
+	if (answer_at_once(lookup, host)) {
+		enter_done(lookup);
+		return lookup;
+	}
+	struct resolve_lookup *same = find_lookup(resolver, lookup->name);
+	if (same) {
+		lookup_free(lookup);
+		return same;
+	}
+	struct resolve_lookup **bucket = bucket_of(resolver, lookup->name);
+	DL_APPEND2(*bucket, lookup, before, after);
+	DL_APPEND(resolver->waiting, lookup);
+	return lookup;
 }
 
 bool resolve_start(
     struct resolver *resolver, struct resolve_query *query, struct str host, uint16_t port)
 {
-	struct resolve_lookup *lookup = calloc(1, sizeof(*lookup));
-	struct net_addr addr;
-
 	assert(!query->lookup && resolver->channel);
-	if (!lookup)
+	query->lookup = lookup_create(resolver, host);
+	if (!query->lookup)
 		return false;
-	lookup->resolver = resolver;
-	lookup->query = query;
-	lookup->port = port;
-	lookup->due_us = loop_now_us(resolver->loop) + resolver->timeout_ms * INT64_C(1000);
-	query->lookup = lookup;
-	if (net_addr_from_ip(&addr, host, port)) {
-		add_addr(lookup, addr);
-		DL_APPEND(resolver->done, lookup);
-	} else if (is_localhost(host)) {
-		add_loopback(lookup);
-		DL_APPEND(resolver->done, lookup);
-	} else {
-		ask(resolver, lookup, host);
-	}
+	query->port = port;
+	DL_APPEND(query->lookup->queries, query);
+	ask_waiting(resolver);
 	arm_timer(resolver);
 	return true;
 }
@@ -463,6 +607,12 @@ void resolve_cancel(struct resolve_query *query)
 {
 	if (!query || !query->lookup)
 		return;
-	query->lookup->query = NULL;
+	struct resolve_lookup *lookup = query->lookup;
 	query->lookup = NULL;
+	DL_DELETE(lookup->queries, query);
+	if (lookup->queries || lookup->place != LOOKUP_WAITS)
+		return;
+	leave_bucket(lookup);
+	DL_DELETE(lookup->resolver->waiting, lookup);
+	lookup_free(lookup);
 }

@@ -7,7 +7,8 @@
 enum {
 	SECOND_US = 1000 * 1000,
 	SHORTEST_US = 5 * SECOND_US, /* between two lookups of a name, and after one that failed */
-	LONGEST_US = 60 * SECOND_US
+	LONGEST_US = 60 * SECOND_US,
+	REFRESH_US = SECOND_US /* for which a refresh waits, and with it a start */
 };
 
 /* One backend with a host name. */
@@ -25,7 +26,8 @@ struct name {
 struct names {
 	struct names_start with;
 	struct name *first;
-	size_t unsettled; /* lookups of the last refresh that have not ended */
+	size_t unsettled;      /* lookups of the last refresh that have not ended */
+	struct timer patience; /* with those */
 	struct loop_task task;
 	struct loop_task free_task;
 };
@@ -48,6 +50,32 @@ static void check_settled(struct names *names)
 		loop_at_end_of_turn(names->with.loop, &names->task);
 }
 
+static void stop_waiting(struct names *names)
+{
+	struct name *name;
+
+	DL_FOREACH (names->first, name)
+		name->is_unsettled = false;
+	names->unsettled = 0;
+	timer_cancel(&names->patience);
+}
+
+static void on_late(struct timer *timer)
+{
+	struct names *names = container_of(timer, struct names, patience);
+
+	stop_waiting(names);
+	check_settled(names);
+}
+
+static void be_patient(struct names *names, int64_t wait_us)
+{
+	struct loop *loop = names->with.loop;
+
+	if (names->unsettled > 0)
+		timer_arm(loop_timers(loop), &names->patience, loop_now_us(loop) + wait_us);
+}
+
 /* ---- one name */
 
 static int64_t next_lookup_us(const struct resolve_answer *answer)
@@ -55,17 +83,18 @@ static int64_t next_lookup_us(const struct resolve_answer *answer)
 	if (answer->count == 0)
 		return SHORTEST_US;
 	int64_t ttl_us = (int64_t)answer->ttl_seconds * SECOND_US;
-	if (ttl_us == 0 || ttl_us > LONGEST_US)
+	if (ttl_us > LONGEST_US)
 		return LONGEST_US;
 	return ttl_us < SHORTEST_US ? SHORTEST_US : ttl_us;
 }
 
+/* Name servers turn the records round from answer to answer, so their order says nothing. */
 static bool same_addrs(const struct backend *backend, const struct resolve_answer *answer)
 {
 	if (backend->addr_count != answer->count)
 		return false;
 	for (size_t i = 0; i < answer->count; i++)
-		if (!net_addr_equals(&backend->addrs[i], &answer->addrs[i]))
+		if (!backend_has_address(backend, &answer->addrs[i]))
 			return false;
 	return true;
 }
@@ -75,7 +104,8 @@ static void settle(struct name *name)
 	if (!name->is_unsettled)
 		return;
 	name->is_unsettled = false;
-	name->names->unsettled--;
+	if (--name->names->unsettled == 0)
+		timer_cancel(&name->names->patience);
 	check_settled(name->names);
 }
 
@@ -210,6 +240,7 @@ void names_refresh(struct names *names)
 		await(name);
 	DL_FOREACH (names->first, name)
 		ask(name);
+	be_patient(names, REFRESH_US);
 	check_settled(names);
 }
 
@@ -241,9 +272,7 @@ bool names_prepare(struct names *names, struct backend *const *backends, size_t 
 
 	for (size_t i = 0; i < ring->count; i++)
 		want(names, ring->backends[i]);
-	DL_FOREACH (names->first, name)
-		name->is_unsettled = false;
-	names->unsettled = 0;
+	stop_waiting(names);
 	for (size_t i = 0; i < count; i++) {
 		if (!has_name(backends[i]) || find(names, backends[i]))
 			continue;
@@ -254,6 +283,7 @@ bool names_prepare(struct names *names, struct backend *const *backends, size_t 
 		ask(name);
 	}
 	forget_unwanted(names);
+	be_patient(names, RESOLVE_TIMEOUT_MS * INT64_C(1000));
 	return names->unsettled > 0;
 }
 
@@ -261,8 +291,10 @@ struct names *names_create(const struct names_start *start)
 {
 	struct names *names = calloc(1, sizeof(*names));
 
-	if (names)
-		names->with = *start;
+	if (!names)
+		return NULL;
+	names->with = *start;
+	timer_init(&names->patience, on_late);
 	return names;
 }
 
@@ -279,6 +311,7 @@ void names_destroy(struct names *names)
 		return;
 	DL_FOREACH_SAFE (names->first, name, next)
 		forget(names, name);
+	timer_remove(loop_timers(names->with.loop), &names->patience);
 	names->with.on_settled = NULL;
 	names->free_task.run = on_free;
 	loop_free_later(names->with.loop, &names->free_task);

@@ -103,14 +103,16 @@ static const struct zone_entry zone[] = {
     {"garbage.test", TYPE_AAAA, REPLY_GARBAGE, 0, {{0}}},
     {"silent.test", TYPE_A, REPLY_SILENCE, 0, {{0}}},
     {"silent.test", TYPE_AAAA, REPLY_SILENCE, 0, {{0}}},
-    {"many.test", TYPE_A, REPLY_RECORDS, 28, {{TYPE_A, 300, "127.0.1.0"}}},
-    {"many.test", TYPE_AAAA, REPLY_RECORDS, 16, {{TYPE_AAAA, 300, "fe80::1:0"}}},
+    {"now.test", TYPE_A, REPLY_RECORDS, 0, {{TYPE_A, 0, "127.0.0.7"}}},
+    {"now.test", TYPE_AAAA, REPLY_RECORDS, 0, {{0}}},
+    {"many.test", TYPE_A, REPLY_RECORDS, 60, {{TYPE_A, 300, "127.0.1.0"}}},
+    {"many.test", TYPE_AAAA, REPLY_RECORDS, 10, {{TYPE_AAAA, 300, "fe80::1:0"}}},
     {"large.test", TYPE_A, REPLY_TRUNCATED, 0, {{TYPE_A, 300, "127.0.0.6"}}},
     {"large.test", TYPE_AAAA, REPLY_RECORDS, 0, {{0}}},
 };
 
 struct message {
-	unsigned char bytes[2 + 1024]; /* the length that TCP wants comes first */
+	unsigned char bytes[2 + 2048]; /* the length that TCP wants comes first */
 	size_t len;
 };
 
@@ -460,6 +462,7 @@ static void names_get_what_their_servers_say(void **state)
 	    {"alias.test", "127.0.0.4:8080", 30, NULL},
 	    {"half.test", "127.0.0.5:8080", 300, NULL},
 	    {"large.test", "127.0.0.6:8080", 300, NULL},
+	    {"now.test", "127.0.0.7:8080", 0, NULL},
 	    {"none.test.", "", 0, "no such name"},
 	    {"empty.test.", "", 0, "the name has no address"},
 	};
@@ -501,6 +504,7 @@ static void more_addresses_than_fit_are_left_out(void **state)
 	struct caller caller = ask(*state, "many.test");
 
 	assert_int_equal(caller.answer.count, RESOLVE_ADDRS_MAX);
+	assert_int_equal(caller.answer.left_out, 70 - RESOLVE_ADDRS_MAX);
 }
 
 static void addresses_need_no_name_server(void **state)
@@ -509,7 +513,7 @@ static void addresses_need_no_name_server(void **state)
 	struct caller caller = ask(world, "127.0.0.7");
 
 	assert_string_equal(addresses(&caller), "127.0.0.7:8080");
-	assert_int_equal(caller.answer.ttl_seconds, 0);
+	assert_true(caller.answer.ttl_seconds == RESOLVE_TTL_UNKNOWN);
 	caller = ask(world, "2001:db8::1");
 	assert_string_equal(addresses(&caller), "[2001:db8::1]:8080");
 	assert_int_equal(world->server.questions, 0);
@@ -527,7 +531,7 @@ static void localhost_is_this_machine_and_nobody_is_asked(void **state)
 		struct caller caller = ask(world, names[i]);
 
 		assert_string_equal(addresses(&caller), "[::1]:8080 127.0.0.1:8080");
-		assert_int_equal(caller.answer.ttl_seconds, 0);
+		assert_true(caller.answer.ttl_seconds == RESOLVE_TTL_UNKNOWN);
 		assert_null(caller.answer.error);
 	}
 	assert_int_equal(world->server.questions, 0);
@@ -710,6 +714,57 @@ static void destroying_cancels_all(void **state)
 	resolver_destroy(NULL);
 }
 
+static void queries_for_one_name_share_one_lookup(void **state)
+{
+	struct world *world = *state;
+	struct caller callers[20];
+
+	for (size_t i = 0; i < COUNT(callers); i++) {
+		caller_init(&callers[i], world);
+		assert_true(resolve_start(world->resolver, &callers[i].query,
+		    i % 2 ? STR("two.test") : STR("Two.Test"), (uint16_t)(8080 + i)));
+	}
+	resolve_cancel(&callers[3].query);
+	assert_int_equal(loop_run(world->loop), 0);
+	wait_until_all_has_come(world);
+	assert_int_equal(world->server.questions, 2 + 2);
+	for (size_t i = 0; i < COUNT(callers); i++) {
+		assert_int_equal(callers[i].calls, i != 3);
+		if (i != 3)
+			assert_int_equal(net_addr_port(&callers[i].addrs[1]), 8080 + i);
+	}
+}
+
+/* The zone knows none of these names; each costs two questions. */
+static void no_more_than_so_many_are_under_way(void **state)
+{
+	struct world *world = *state;
+	struct caller callers[RESOLVE_LOOKUPS_MAX + 30], *last = &callers[COUNT(callers) - 1];
+	int calls = 0;
+
+	for (size_t i = 0; i < COUNT(callers); i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "host%zu.test.", i);
+		caller_init(&callers[i], world);
+		start(&callers[i], i >= 40 && i < RESOLVE_LOOKUPS_MAX ? "silent.test." : name);
+	}
+	/* One that waits may leave: nobody is asked for it. */
+	resolve_cancel(&last->query);
+	assert_null(last->query.lookup);
+	while (calls < 40 + 29) {
+		calls = 0;
+		assert_int_equal(loop_run(world->loop), 0);
+		for (size_t i = 0; i < COUNT(callers); i++)
+			calls += callers[i].calls;
+		assert_true(world->server.questions <= 2 * (calls + RESOLVE_LOOKUPS_MAX));
+	}
+	assert_int_equal(last->calls, 0);
+	assert_int_equal(callers[COUNT(callers) - 2].calls, 1);
+	for (size_t i = 40; i < RESOLVE_LOOKUPS_MAX; i++)
+		resolve_cancel(&callers[i].query);
+}
+
 static void many_at_once_are_all_answered(void **state)
 {
 	struct world *world = *state;
@@ -813,6 +868,8 @@ int main(void)
 	    resolve_test(an_answer_may_start_the_next_query),
 	    resolve_test(an_answer_may_destroy_the_resolver),
 	    resolve_test(destroying_cancels_all),
+	    resolve_test(queries_for_one_name_share_one_lookup),
+	    resolve_test(no_more_than_so_many_are_under_way),
 	    resolve_test(many_at_once_are_all_answered),
 	    resolve_test(without_memory_no_lookup_begins),
 	    resolve_test(servers_that_are_none_make_no_resolver),

@@ -62,6 +62,16 @@ void __wrap_resolve_cancel(struct resolve_query *query)
 	query->lookup = NULL;
 }
 
+static void answer_with(size_t i, const struct net_addr *addrs, size_t count)
+{
+	struct resolve_query *query = resolver.queries[i];
+
+	resolver.queries[i] = NULL;
+	query->lookup = NULL;
+	query->on_done(
+	    query, &(struct resolve_answer){.addrs = addrs, .count = count, .ttl_seconds = 30});
+}
+
 /* The query that was started as number `i` gets its answer: the address, or an error for none. */
 static void answer(size_t i, const char *ip, uint32_t ttl_seconds)
 {
@@ -149,6 +159,18 @@ static const char *const two[] = {"a.test", "b.test"};
 
 /* ---- tests */
 
+static struct backend *newcomer(struct stage *stage, const char *host, uint16_t port)
+{
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://%s:%u", host, port);
+	struct backend *backend = backend_create(&stage->world.env,
+	    &(struct backend_options){
+		.url = url, .name = url, .host = host, .port = port, .weight = 1});
+	assert_non_null(backend);
+	return backend;
+}
+
 static void the_next_lookup_follows_the_time_to_live(void **state)
 {
 	static const struct {
@@ -156,14 +178,9 @@ static void the_next_lookup_follows_the_time_to_live(void **state)
 		uint32_t ttl_seconds;
 		int64_t wait_s;
 	} rows[] = {
-	    {NULL, 0, 5},
-	    {"127.0.0.2", 0, 60}, /* from a hosts file */
-	    {"127.0.0.2", 1, 5},
-	    {"127.0.0.2", 5, 5},
-	    {"127.0.0.2", 30, 30},
-	    {"127.0.0.2", 60, 60},
-	    {"127.0.0.2", 61, 60},
-	    {"127.0.0.2", UINT32_MAX, 60},
+	    {NULL, 0, 5}, {"127.0.0.2", 0, 5}, {"127.0.0.2", 1, 5}, {"127.0.0.2", 5, 5},
+	    {"127.0.0.2", 30, 30}, {"127.0.0.2", 60, 60}, {"127.0.0.2", 61, 60},
+	    {"127.0.0.2", RESOLVE_TTL_UNKNOWN, 60}, /* from a hosts file */
 	};
 
 	(void)state;
@@ -219,6 +236,57 @@ static void a_refresh_is_settled_once_when_all_lookups_have_ended(void **state)
 	answer(3, "127.0.0.3", 30);
 	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 2);
+	close_stage(&stage);
+}
+
+static void a_refresh_waits_no_longer_than_a_second(void **state)
+{
+	struct stage stage;
+
+	(void)state;
+	open_stage(&stage, 2, two);
+	names_refresh(stage.names);
+	assert_int_equal(last_due_us - loop_now_us(stage.world.loop), 1 * S);
+	answer(0, "127.0.0.2", 30);
+	hurried = true;
+	names_refresh(stage.names); /* its second ends at once */
+	world_turn(&stage.world);
+	assert_int_equal(stage.settled, 1);
+	hurried = false;
+	/* What comes later is used all the same, and is no second end. */
+	answer(1, "127.0.0.3", 30);
+	assert_false(stage.backends[1]->unresolved);
+	world_finish_turn(&stage.world);
+	assert_int_equal(stage.settled, 1);
+	/* So is a preparation, after the time of one lookup. */
+	struct backend *coming = newcomer(&stage, "c.test", 80);
+	assert_true(names_prepare(stage.names, &coming, 1));
+	assert_int_equal(
+	    last_due_us - loop_now_us(stage.world.loop), RESOLVE_TIMEOUT_MS * INT64_C(1000));
+	assert_false(names_prepare(stage.names, NULL, 0));
+	backend_drop(coming);
+	close_stage(&stage);
+}
+
+static void the_order_of_addresses_is_no_change(void **state)
+{
+	struct net_addr turned[2], addrs[2];
+	struct stage stage;
+
+	(void)state;
+	open_stage(&stage, 1, two);
+	for (size_t i = 0; i < COUNT(addrs); i++) {
+		assert_true(
+		    net_addr_from_ip(&addrs[i], i ? STR("127.0.0.3") : STR("127.0.0.2"), 80));
+		turned[1 - i] = addrs[i];
+	}
+	names_refresh(stage.names);
+	answer_with(0, addrs, 2);
+	assert_int_equal(stage.changes, 1);
+	names_refresh(stage.names);
+	answer_with(1, turned, 2);
+	assert_int_equal(stage.changes, 1);
+	assert_true(net_addr_equals(&stage.backends[0]->addrs[0], &addrs[0]));
 	close_stage(&stage);
 }
 
@@ -282,18 +350,6 @@ static void who_leaves_the_ring_is_forgotten(void **state)
 	world_finish_turn(&stage.world);
 	assert_int_equal(stage.settled, 1);
 	close_stage(&stage);
-}
-
-static struct backend *newcomer(struct stage *stage, const char *host, uint16_t port)
-{
-	char url[64];
-
-	snprintf(url, sizeof(url), "http://%s:%u", host, port);
-	struct backend *backend = backend_create(&stage->world.env,
-	    &(struct backend_options){
-		.url = url, .name = url, .host = host, .port = port, .weight = 1});
-	assert_non_null(backend);
-	return backend;
 }
 
 static void who_shall_come_into_the_ring_is_waited_for(void **state)
@@ -430,6 +486,8 @@ int main(void)
 	    cmocka_unit_test(the_next_lookup_follows_the_time_to_live),
 	    cmocka_unit_test(it_is_looked_up_again_when_that_ends),
 	    cmocka_unit_test(a_refresh_is_settled_once_when_all_lookups_have_ended),
+	    cmocka_unit_test(a_refresh_waits_no_longer_than_a_second),
+	    cmocka_unit_test(the_order_of_addresses_is_no_change),
 	    cmocka_unit_test(without_names_a_refresh_is_settled_too),
 	    cmocka_unit_test(only_other_addresses_are_a_change),
 	    cmocka_unit_test(who_leaves_the_ring_is_forgotten),
