@@ -4,6 +4,7 @@
 #include "config/settings.h"
 #include "config/show.h"
 #include "http/parse.h"
+#include "name_check.h"
 #include "probe_table.h"
 
 static const char help[] =
@@ -77,6 +78,8 @@ static int answer_configured(const struct options *options)
 		config_show(config, stdout);
 	else
 		tell_good(options, config);
+	if (options->mode == OPTIONS_TEST)
+		name_check_write(config, stderr);
 	if (options->mode == OPTIONS_PROBE && !probe_table_write(config, stdout))
 		status = EXIT_CANNOT_RUN;
 	config_drop(config);

@@ -27,7 +27,7 @@ FLOORS = {
     "config": """config settings settings_suggest errors node text tokens syntax files value_lists values load_state
         backends listen check load show changes help""",
     "admin": "history metrics figures status page control request endpoints commands admin",
-    "daemon": "options probe_table modes passed_sockets listeners upgrade notify fd_limit daemon",
+    "daemon": "options name_check probe_table modes passed_sockets listeners upgrade notify fd_limit daemon",
 }
 
 # Headers of libraries that one file alone may include, so that the library can be replaced there.

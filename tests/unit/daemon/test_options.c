@@ -223,6 +223,9 @@ static void expect_begin(char *text, const char *expected)
 	assert_string_equal(text, expected);
 }
 
+/* No server can be asked for it: a label has 63 bytes at most. */
+#define NO_NAME "app.a23456789b23456789c23456789d23456789e23456789f23456789g2345.test"
+
 static void answers(void **state)
 {
 	static const struct {
@@ -230,14 +233,16 @@ static void answers(void **state)
 		int status;
 		const char *out, *err; /* what it begins with */
 	} cases[] = {
-	    {{"-t", "--backend", "h:1"}, 0, "command line: good, 1 backend\n", ""},
-	    {{"-t", "--backend", "h:1", "--set", "retry.deadline=5s"}, 0,
+	    {{"-t", "--backend", "localhost:1"}, 0, "command line: good, 1 backend\n", ""},
+	    {{"-t", "--backend", "localhost:1", "--set", "retry.deadline=5s"}, 0,
 		"command line: good, 1 backend\n",
 		"command line: retry.deadline, \"5s\", is not more than max_delay_response, "
 		"\"5s\": a backend that hangs will not be detected\n"},
-	    {{"-t", "--backend", "h:1", "--backend", "h:2"}, 0, "command line: good, 2 backends\n",
-		""},
-	    {{"-tq", "--backend", "h:1"}, 0, "", ""},
+	    {{"-t", "--backend", "localhost:1", "--backend", "127.0.0.1:2"}, 0,
+		"command line: good, 2 backends\n", ""},
+	    {{"-tq", "--backend", "localhost:1"}, 0, "", ""},
+	    {{"-tq", "--backend", NO_NAME ":1", "--backend", "localhost:1"}, 0, "",
+		"command line: warning: backend " NO_NAME ":1 is unresolved: " NO_NAME ": "},
 	    {{"-t", "--backend", "h"}, 78, "",
 		"--backend h: backend \"h\": the port is missing; write \"h:80\"\n"},
 	    {{"-tq", "-c", "/nothing"}, 78, "",
