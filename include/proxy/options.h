@@ -40,6 +40,7 @@ struct proxy_timeouts_options {
 	int64_t backend_age_us;
 	int64_t tunnel_us;
 	int64_t drain_us;
+	int64_t drain_delay_us; /* before that; 0 = none */
 };
 
 struct proxy_limits_options {

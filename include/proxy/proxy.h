@@ -58,7 +58,7 @@ struct proxy {
 	struct queue queue; /* requests that wait for a backend */
 	struct timer rescue_timer;
 	uint64_t moves; /* requests that left a silent backend, or were sent to a second one */
-	bool draining;  /* no new connections; answers close theirs */
+	bool draining;  /* the process stops, soon or now: answers close their connections */
 	struct proxy_counters counters;
 	uint64_t random; /* state of the request id generator */
 	/* The response head being looked at. Its slices are used up before another is parsed. */
@@ -88,7 +88,10 @@ void proxy_finish(struct proxy *proxy);
  * sessions there may be is set in sessions.slab.limit. */
 void proxy_set_options(struct proxy *proxy, struct proxy_options *rules);
 
-/* The process stops: answers close their connections, and so on (sessions_drain). */
+/* The process is going to stop: answers close their connections, and it is ready no more. */
+void proxy_leave(struct proxy *proxy);
+
+/* The process stops: as proxy_leave, and so on (sessions_drain). */
 void proxy_drain(struct proxy *proxy);
 
 /* The size of a buffer block that these options need: a head, its kept content, and a trailer

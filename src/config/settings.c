@@ -262,6 +262,14 @@ static const struct setting config_rows[] = {
 	.max = 24 * HOUR,
 	.fallback = "30s",
 	.help = "How long a stop waits for requests in flight."},
+    {.path = "timeouts.drain_delay",
+	.type = SETTING_DURATION,
+	CONFIG(rules.timeouts.drain_delay_us),
+	.max = 24 * HOUR,
+	.fallback = "0s",
+	.help = "How long a stop goes on accepting clients while /readyz already says 503, for "
+		"balancers in front that need time to notice. Answers close their connections "
+		"meanwhile. timeouts.drain begins after it. A successor (USR2) does not wait."},
 
     {.path = "health.path",
 	.type = SETTING_TARGET,

@@ -2,6 +2,7 @@
 
 #include "admin/admin.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "fd_limit.h"
 #include "listeners.h"
 #include "notify.h"
@@ -45,6 +46,7 @@ struct daemon {
 	struct timer stop_timer;
 	bool is_ready;
 	bool was_told_to_stop;
+	bool has_left; /* no more clients are accepted */
 	int status;
 };
 
@@ -374,11 +376,18 @@ static void stop_now(struct daemon *daemon)
 	loop_stop(daemon->loop);
 }
 
+static void drain(struct daemon *daemon);
+
+/* timeouts.drain_delay is over, or timeouts.drain. */
 static void on_stop_due(struct timer *timer)
 {
 	struct daemon *daemon = container_of(timer, struct daemon, stop_timer);
 	size_t connections = daemon->proxy.sessions.slab.in_use;
 
+	if (!daemon->has_left) {
+		drain(daemon);
+		return;
+	}
 	log_warning("drain: %zu connection%s did not end in time", connections,
 	    connections == 1 ? "" : "s");
 	stop_now(daemon);
@@ -386,7 +395,7 @@ static void on_stop_due(struct timer *timer)
 
 static bool is_drained(const struct daemon *daemon)
 {
-	return daemon->proxy.draining && daemon->proxy.sessions.slab.in_use == 0 &&
+	return daemon->has_left && daemon->proxy.sessions.slab.in_use == 0 &&
 	       listeners_have_ended(&daemon->listeners);
 }
 
@@ -416,6 +425,7 @@ static void drain(struct daemon *daemon)
 
 	give_up_reload(daemon, "the process stops");
 	upgrade_finish(&daemon->upgrade);
+	daemon->has_left = true;
 	listeners_end(&daemon->listeners);
 	connections = daemon->proxy.sessions.slab.in_use;
 	log_info("stopping: %zu connection%s to finish", connections, connections == 1 ? "" : "s");
@@ -427,6 +437,22 @@ static void drain(struct daemon *daemon)
 		loop_stop(daemon->loop);
 }
 
+/* Those in front are told that this process stops, and get the time to notice. */
+static void leave(struct daemon *daemon)
+{
+	const struct proxy_timeouts_options *timeouts = &daemon->config->rules.timeouts;
+	char delay[TEXT_DURATION_SIZE];
+
+	give_up_reload(daemon, "the process stops");
+	upgrade_finish(&daemon->upgrade);
+	proxy_leave(&daemon->proxy);
+	log_info("stopping in %s: not ready any more, and still accepting",
+	    text_of_duration(timeouts->drain_delay_us, delay));
+	notify_say_stopping(&daemon->notify, timeouts->drain_delay_us + timeouts->drain_us);
+	timer_arm(loop_timers(daemon->loop), &daemon->stop_timer,
+	    loop_now_us(daemon->loop) + timeouts->drain_delay_us);
+}
+
 static void stop(struct daemon *daemon)
 {
 	bool again = daemon->was_told_to_stop;
@@ -434,7 +460,11 @@ static void stop(struct daemon *daemon)
 	daemon->was_told_to_stop = true;
 	if (again)
 		stop_now(daemon);
-	else if (!daemon->proxy.draining)
+	else if (daemon->has_left)
+		return;
+	else if (daemon->is_ready && daemon->config->rules.timeouts.drain_delay_us > 0)
+		leave(daemon);
+	else
 		drain(daemon);
 }
 

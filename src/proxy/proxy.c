@@ -72,9 +72,14 @@ void proxy_set_options(struct proxy *proxy, struct proxy_options *rules)
 	proxy_options_drop(former);
 }
 
-void proxy_drain(struct proxy *proxy)
+void proxy_leave(struct proxy *proxy)
 {
 	proxy->draining = true;
+}
+
+void proxy_drain(struct proxy *proxy)
+{
+	proxy_leave(proxy);
 	sessions_drain(&proxy->sessions);
 }
 

@@ -6,6 +6,7 @@ Runs every test whose name contains one of NAME, or all. --storm: how long to re
 """
 
 import contextlib
+import http.client
 import os
 import resource
 import select
@@ -14,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True  # the source directory stays as it is
 
@@ -84,6 +86,54 @@ def test_a_drain_ends_with_its_time_even_with_a_tunnel(world):
         daemon.wait_log("drain: 1 connection did not end in time")
         assert daemon.wait_exit() == 0
         client.is_closed()
+
+
+def ready(address):
+    connection = http.client.HTTPConnection(*address, timeout=PATIENCE)
+    connection.request("GET", "/readyz")
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_a_stop_with_a_delay_goes_on_accepting_while_it_is_not_ready(world):
+    port = free_port()
+    text = f'timeouts = {{ drain_delay = "1s"; }};\nadmin = {{ http = "127.0.0.1:{port}"; }};\n'
+    with world.start(text) as daemon:
+        kept, idle = Client(daemon), Client(daemon)
+        assert kept.ask("/before")[0] == 200 and idle.ask("/before")[0] == 200
+        assert ready(("127.0.0.1", port)) == 200
+        began = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log("stopping in 1 s: not ready any more, and still accepting")
+        assert ready(("127.0.0.1", port)) == 503
+        for client in (kept, Client(daemon)):
+            status, fields, _ = client.ask("/during")
+            assert status == 200 and fields.get("connection") == "close", (status, fields)
+            assert client.is_closed()
+            client.close()
+        assert not daemon.count_log("connections? to finish")
+        daemon.wait_log("stopping: 1 connection to finish")
+        assert time.monotonic() - began >= 1
+        assert idle.is_closed()
+        assert daemon.wait_exit() == 0
+
+
+def test_a_second_term_ends_the_delay_too(world):
+    with world.start('timeouts = { drain_delay = "10m"; };\n') as daemon:
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log("stopping in 10 m: ")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait_exit() == 0
+
+
+def test_a_successor_does_not_wait_for_the_delay(world):
+    with world.start('timeouts = { drain_delay = "10m"; };\n') as daemon:
+        daemon.succeed()
+        assert daemon.wait_exit() == 0
+        os.kill(daemon.pid, signal.SIGTERM)
+        daemon.wait_log("stopping in 10 m: ")
+        os.kill(daemon.pid, signal.SIGTERM)
 
 
 def test_clients_that_wait_in_the_queue_at_a_stop_are_served(world):

@@ -48,6 +48,7 @@ static const char all_defaults[] =
     "    backend_age = \"10m\";\n"
     "    tunnel = \"1h\";\n"
     "    drain = \"30s\";\n"
+    "    drain_delay = \"0s\";\n"
     "};\n"
     "health = {\n"
     "    path = \"\";\n"
@@ -117,6 +118,7 @@ static const struct {
     {"timeouts.backend_age", "\"117ms\"", "117ms"},
     {"timeouts.tunnel", "\"108ms\"", "108ms"},
     {"timeouts.drain", "\"0s\"", "0"},
+    {"timeouts.drain_delay", "\"5s\"", "5s"},
     {"health.path", "\"/healthz\"", "/healthz"},
     {"health.interval", "\"110ms\"", "110ms"},
     {"health.timeout", "\"111ms\"", "111ms"},
