@@ -351,8 +351,9 @@ void oracle_answer_begins(struct request *request, const struct message_answer *
 		world.own_answers++;
 		return;
 	}
-	/* Before its server could read whose it is. */
-	if (answer->request < 0 && world.tainted > 0)
+	/* Before its server could read whose it is; or it belongs to one whose place was taken so. */
+	if ((answer->request < 0 && world.tainted > 0) ||
+	    (answer->visit >= 0 && world.visits[answer->visit].is_tainted))
 		request->is_tainted = request->is_excused = true;
 	check("an answer belongs to its request",
 	    request->is_tainted || answer->request == world_index(request), "%lld got that to %lld",
