@@ -71,7 +71,7 @@ look() {
     deb=$(echo "$deb"/rondo_*.deb)
     dpkg-deb --contents "$deb" | awk '{ print $6 }' > "$root.contents"
     for file in usr/sbin/rondo usr/bin/rondoctl lib/systemd/system/rondo.service lib/systemd/system/rondo@.service \
-        lib/systemd/system/rondo.socket usr/lib/sysusers.d/rondo.conf etc/rondo/rondo.conf etc/logrotate.d/rondo \
+        lib/systemd/system/rondo.socket lib/systemd/system/rondo-release.service usr/lib/sysusers.d/rondo.conf etc/rondo/rondo.conf etc/logrotate.d/rondo \
         usr/share/man/man5/rondo.conf.5.gz usr/share/man/man8/rondo.8.gz usr/share/man/man1/rondoctl.1.gz \
         usr/share/doc/rondo/copyright usr/share/doc/rondo/changelog.gz; do
         grep -qE "^\./(usr/)?$file\$" "$root.contents"

@@ -3,6 +3,7 @@ the machine as the one before left it."""
 
 import os
 import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -182,13 +183,32 @@ def step_an_upgrade_hands_over_under_load(_):
     assert show("NRestarts") == "0"
 
 
+def step_a_socket_unit_takes_the_port_over_from_a_running_rondo(_):
+    pid = main_pid()
+    must("systemctl", "enable", "--now", "rondo.socket")
+    assert show("ActiveState", "rondo.socket") == "active"
+    # It is restarted once it has finished what it had, and waits for no client.
+    wait_for_another(pid)
+    assert ask(PORT)[0] == 200
+    listeners = must("ss", "--listening", "--tcp", "--numeric", "--processes", f"sport = :{PORT}")
+    assert listeners.count("LISTEN") == 1 and "systemd" in listeners, listeners
+    pid = main_pid()
+    must("systemctl", "restart", "rondo.socket")
+    wait_for_another(pid)
+    assert ask(PORT)[0] == 200
+    assert show("NRestarts") == "0"
+    must("systemctl", "stop", "rondo.socket")
+    must("systemctl", "restart", "rondo.service")
+    must("systemctl", "reset-failed", "rondo.service")  # starts are not counted any more
+
+
 def step_a_stop_waits_for_requests_in_flight(world):
     client = Client(PORT)
     client.send(request("/hold"))
     world.wait_held()
     must("systemctl", "stop", "--no-block", "rondo")
     wait_until("the drain", lambda: show("ActiveState") == "deactivating")
-    wait_until("the status", lambda: show("StatusText").startswith("draining: 1 clients"))
+    wait_until("the status", lambda: show("StatusText").startswith("draining: 1 client left"))
     world.release()
     assert client.receive()[0] == 200
     wait_until("the end", lambda: show("ActiveState") == "inactive")
@@ -267,9 +287,25 @@ def main_age(pid):
         return float(file.read().split()[0]) - began
 
 
+def port_from_the_manual():
+    """The drop-in of rondo(8), as it stands there, and the command that follows."""
+    manual = subprocess.run(["gzip", "-dc", "/usr/share/man/man8/rondo.8.gz"], stdout=subprocess.PIPE, check=True, text=True)
+    drop_in, command = re.search(r"^(\[Socket\]\n(?:ListenStream=.*\n)+)\.Ed\n(?:.*\n)*?\.Dl (systemctl .*)", manual.stdout,
+                                 re.MULTILINE).groups()
+    return drop_in, command
+
+
 def step_a_privileged_port_comes_from_systemd(world):
-    write("/run/systemd/system/rondo.socket.d/port.conf", "[Socket]\nListenStream=\nListenStream=80\n")
+    configure([world.one], 'listen = "*:80";\n')
+    assert run("systemctl", "start", "rondo.service")[0] != 0
+    assert "systemd can open it for rondo: see rondo.socket in rondo(8)" in journal()
+    run("systemctl", "reset-failed", "rondo.service")
+    drop_in, command = port_from_the_manual()
+    write("/run/systemd/system/rondo.socket.d/port.conf", drop_in)
     must("systemctl", "daemon-reload")
+    must(*command.split())
+    assert ask(80)[0] == 200, "started by the first client"
+    must("systemctl", "stop", "rondo.socket", "rondo.service")
     configure([world.one])
     must("systemctl", "start", "rondo.socket")
     assert ask(80)[0] == 200, "started by the first client"
@@ -303,6 +339,7 @@ def step_purge_leaves_nothing(_):
     left = [path for path in (CONFIG, "/etc/rondo", "/var/log/rondo", "/run/rondo", "/usr/sbin/rondo",
                               "/etc/logrotate.d/rondo", "/lib/systemd/system/rondo.service",
                               "/etc/systemd/system/multi-user.target.wants/rondo.service",
+                              "/etc/systemd/system/sockets.target.wants/rondo.socket",
                               "/usr/share/doc/rondo") if os.path.lexists(path)]
     assert not left, left
     assert show("LoadState") == "not-found"

@@ -2,17 +2,18 @@
 # The Debian package under a real systemd, in a container that has no network: install, reload, crash, hand over,
 # upgrade, stop and purge, most of it under load.
 #
-#   run.sh [--base DIR] [--deb FILE]
+#   run.sh [--base DIR] [--deb FILE] [--suite NAME]
 #
-# --base DIR   keep the bare Debian there and use it again (it takes minutes to fetch)
-# --deb FILE   test this package instead of building one
+# --base DIR    keep the bare Debian there and use it again (it takes minutes to fetch)
+# --deb FILE    test this package instead of building one
+# --suite NAME  on this Debian, for which the package was built: bookworm (12), which is the default, or trixie (13)
 #
 # Needs root, debootstrap, and systemd-nspawn from systemd-container. Exits 77 where it cannot run.
 set -eu
 
 source_dir=$(cd "$(dirname "$0")/../.." && pwd)
 packages=systemd,systemd-sysv,init-system-helpers,procps,iproute2,logrotate
-packages=$packages,python3-minimal,libpython3-stdlib,libconfig9,libc-ares2,libjansson4
+packages=$packages,python3-minimal,libpython3-stdlib
 suite=bookworm
 base=
 deb=
@@ -20,7 +21,8 @@ while [ $# -gt 0 ]; do
     case $1 in
     --base) base=$2; shift 2 ;;
     --deb) deb=$2; shift 2 ;;
-    *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    --suite) suite=$2; shift 2 ;;
+    *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
 done
 
@@ -60,6 +62,9 @@ if [ -z "$deb" ]; then
     deb=$(echo "$place"/build/rondo_*.deb)
 fi
 
+# What the package depends on, the first of each choice.
+depends=$(dpkg-deb --field "$deb" Depends | sed -E 's/ *(\([^)]*\)|\|[^,]*)//g; s/, */,/g')
+packages=$packages,$depends
 : "${base:=$place/base}"
 if [ ! -e "$base/etc/debian_version" ]; then
     echo "fetching Debian $suite"

@@ -12,7 +12,7 @@ fi
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 # The programs they name are not installed here, and must exist.
-for unit in "$units"/rondo.service "$units"/rondo@.service "$units"/rondo.socket; do
+for unit in "$units"/rondo.service "$units"/rondo@.service "$units"/rondo.socket "$units"/rondo-release.service; do
     sed -E "s#^(Exec[A-Za-z]*=)/[^ ]*/rondo( |\$)#\1$rondo\2#" "$unit" > "$place/${unit##*/}"
 done
 
