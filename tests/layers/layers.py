@@ -38,6 +38,8 @@ ALONE = {
     "libconfig.h": "src/config/files.c",
 }
 
+COUNTS = "No One Two Three Four Five Six Seven Eight Nine Ten".split()
+
 PUBLIC = re.compile(r"[a-z0-9_]+/[a-z0-9_]+\.h")
 PRIVATE = re.compile(r"[a-z0-9_]+\.h")
 FILE = re.compile(r"(src|include)/([a-z0-9_]+)/([a-z0-9_]+)\.([ch])")
@@ -106,6 +108,9 @@ class House:
             if one != other:
                 self.complain("README.md", f"the map has {one} in the place of {other}")
                 return
+        count = COUNTS[len(self.floors)]
+        if f"{count} floors, each a library" not in text:
+            self.complain("README.md", f"the map does not begin with: {count} floors, each a library")
 
     # ---- what may be written in an include
 

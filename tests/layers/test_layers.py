@@ -14,6 +14,7 @@ FLOORS = {"base": "str buf", "http": "head conn conn_read", "daemon": "notify da
 ALONE = {"llhttp.h": "src/http/head.c"}
 
 MAP = """## A map of the source
+Three floors, each a library.
 ### base: text
 - `str` - slices
 - `buf` - buffers
@@ -238,6 +239,10 @@ class Layers(unittest.TestCase):
     def test_a_floor_of_the_map_in_another_place(self):
         self.expect({"README.md": MAP.replace("### http", "### html")},
                     "README.md: the map has html in the place of http")
+
+    def test_a_count_of_floors_that_is_wrong(self):
+        self.expect({"README.md": MAP.replace("Three", "Eight")},
+                    "README.md: the map does not begin with: Three floors, each a library")
 
     def test_a_readme_that_is_missing(self):
         self.expect({"README.md": None}, "README.md: the map has the end in the place of base")
