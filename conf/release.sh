@@ -6,6 +6,7 @@
 # It is compiled twice. The first build counts branches and calls while the mock backends and their client send
 # it all kinds of traffic. The second build is optimised with these counts: code that runs often is placed
 # together, apart from code that seldom runs.
+# It says what it does, and at the end what it has made.
 #
 # Everything runs on free ports of 127.0.0.1. A compiler other than gcc builds once.
 set -u
@@ -68,6 +69,15 @@ work_a_little() {
     done
 }
 
+# Says what there is now, and what may be done with it.
+report() {
+    local prefix
+    prefix=$(sed -n 's/^CMAKE_INSTALL_PREFIX:PATH=//p' "$build/CMakeCache.txt")
+    echo "made $build/rondo and $build/rondoctl ($("$build/rondo" -V | head -n 1)), to be installed below $prefix:"
+    echo "  cmake --install $build"
+    [ "$prefix" != /usr ] || echo "  or a Debian package: (cd $build && cpack)"
+}
+
 # A build for /usr becomes a package, and cpack asks these what it depends on.
 packages=()
 case " $* " in
@@ -75,9 +85,12 @@ case " $* " in
 esac
 prepare_packages "${packages[@]}" || exit 1
 options=("$@" -DCMAKE_BUILD_TYPE=Release -DRONDO_TESTS=OFF)
+echo 'first build, which counts what it does:'
 prepare_build "$build" "${options[@]}" -DRONDO_PROFILE=generate || exit 1
 build=$(cd "$build" && pwd)
 if ! grep -qs 'CMAKE_C_COMPILER_ID "GNU"' "$build"/CMakeFiles/*/CMakeCCompiler.cmake; then
+    echo 'the compiler is not gcc: this build is the only one'
+    report
     exit 0
 fi
 work=$(mktemp -d) || exit 1
@@ -85,6 +98,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 find "$build/CMakeFiles" -name '*.gcda' -delete
+echo 'it counts while requests of all kinds pass it, about six seconds'
 work_a_little > "$work/load.log" 2>&1 || { cat "$work/load.log" >&2; exit 1; }
 kill -TERM "${pids[@]}" && wait
 pids=()
@@ -92,4 +106,6 @@ if [ -z "$(find "$build/CMakeFiles" -path '*/proxy.dir/*' -name '*.gcda')" ]; th
     echo "the first build has written no counts" >&2
     exit 1
 fi
-prepare_build "$build" "${options[@]}" -DRONDO_PROFILE=use
+echo 'second build, optimised with these counts:'
+prepare_build "$build" "${options[@]}" -DRONDO_PROFILE=use || exit 1
+report

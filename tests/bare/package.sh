@@ -106,6 +106,10 @@ one() {
             files > "$root.before"
         fi
         succeeds "$command" "$command" || return
+        if [[ $command == *release.sh* ]]; then
+            grep -q '^made /root/rondo/build/rondo ' "$root.log"
+            judge 'release.sh says what it has made' $? "$root.log"
+        fi
     done < <(commands)
     look
     [ -z "${BARE_KEEP:-}" ] || { mkdir -p "$BARE_KEEP" && cp "$root"/root/rondo/build/rondo_*.deb "$BARE_KEEP/$suite.deb"; }
