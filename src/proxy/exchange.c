@@ -194,17 +194,20 @@ static void log_refusal(const struct exchange *exchange, const char *why)
 	    STR_ARGS(target), net_addr_format_ip(&client, ip), why);
 }
 
-/* One line for a request that is refused for what it is. That is nobody's trouble but the
- * client's. */
+/* One line for a request that is refused for what it is, with what was read of it. That is nobody's
+ * trouble but the client's. */
 static void log_refused_head(const struct exchange *exchange)
 {
+	struct str method = exchange->request.method_text;
 	struct str target = shown_target(exchange);
 	const struct net_addr client = find_client(exchange);
 	char ip[NET_IP_TEXT_SIZE];
 
 	if (!may_say(exchange, LOG_LEVEL_INFO, http_fault_rule(exchange->fault)))
 		return;
-	log_info("%.*s %.*s from %s refused: %s", STR_ARGS(exchange->request.method_text),
+	if (method.len == 0)
+		method = STR("request");
+	log_info("%.*s%s%.*s from %s refused: %s", STR_ARGS(method), target.len ? " " : "",
 	    STR_ARGS(target), net_addr_format_ip(&client, ip), http_fault_rule(exchange->fault));
 }
 

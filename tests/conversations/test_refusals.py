@@ -107,7 +107,8 @@ class Refusals(raw.Conversation):
                     head, content = client.answer()
                     self.assertTrue(head.startswith(b"HTTP/1.1 %d " % status), head)
                     self.assertEqual(json.loads(content)["detail"], f"The request is refused: {rule}.")
-                    self.wait_for_line(rondo, f"refused: {rule}")
+                    shown = line.replace(" HTTP/1.1", "") if line != "-" else "request"
+                    self.wait_for_line(rondo, f"info: {shown} from 127.0.0.1 refused: {rule}")
                     wanted = (f'"{line}" {status} ', f' end=limit rule="{rule}" ')
                     self.wait_until(lambda parts=wanted: all(part in last_line(log.name) for part in parts),
                                     lambda: last_line(log.name))
