@@ -13,6 +13,21 @@
 
 /* Is this the name of one, with "_" for "-" or not? Content-Length, Transfer-Encoding, Connection,
  * Forwarded, X-Forwarded-*, X-Real-IP, Proxy, Front-End-Https. */
-bool http_is_claim(struct str name);
+bool http_claim_is_named(struct str name);
+
+/* The same for a name that is not empty. Most begin with another letter. */
+static inline bool http_is_claim(struct str name)
+{
+	switch (name.data[0] | 0x20) {
+	case 'c':
+	case 'f':
+	case 'p':
+	case 't':
+	case 'x':
+		return http_claim_is_named(name);
+	default:
+		return false;
+	}
+}
 
 #endif

@@ -28,7 +28,7 @@ static bool reads_as(const char *name, struct str wanted)
 	return true;
 }
 
-bool http_is_claim(struct str name)
+bool http_claim_is_named(struct str name)
 {
 	static const struct str prefix = {"x-forwarded-", 12};
 

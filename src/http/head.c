@@ -190,17 +190,26 @@ static bool read_length(struct str text, uint64_t *length)
 	return str_to_number(text, length);
 }
 
+static void note_length(struct findings *found, uint64_t length)
+{
+	found->lengths_differ |= found->lengths > 0 && length != found->length;
+	found->length = length;
+	found->lengths++;
+}
+
 /* A list counts as often as it has elements, empty ones included. */
 static void find_length(struct findings *found, struct str list)
 {
-	do {
-		uint64_t length = 0;
+	uint64_t length = 0;
 
+	if (read_length(list, &length)) {
+		note_length(found, length);
+		return;
+	}
+	do {
 		if (!read_length(str_trim(str_split(&list, ',')), &length))
 			found->length_is_no_number = true;
-		found->lengths_differ |= found->lengths > 0 && length != found->length;
-		found->length = length;
-		found->lengths++;
+		note_length(found, length);
 	} while (list.data);
 }
 
