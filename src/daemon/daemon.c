@@ -45,6 +45,7 @@ struct daemon {
 	struct watch signal_watch;
 	struct timer stop_timer;
 	bool is_ready;
+	bool reload_is_due, successor_is_due; /* as soon as it is ready */
 	bool was_told_to_stop;
 	bool has_left; /* no more clients are accepted */
 	int status;
@@ -417,6 +418,21 @@ static void on_listeners_ended(struct listeners *listeners)
 		loop_stop(daemon->loop);
 }
 
+/* A successor that serves already has clients: it is told to stop as this process is. */
+static void stop_successor(struct daemon *daemon)
+{
+	pid_t successor = upgrade_take_ready(&daemon->upgrade);
+
+	if (successor > 0) {
+		log_info("process %lld was ready, and stops too", (long long)successor);
+		notify_hand_over(&daemon->notify, successor);
+		daemon->listeners.is_handed_over = true;
+		admin_hand_over(daemon->admin);
+		kill(successor, SIGTERM);
+	}
+	upgrade_finish(&daemon->upgrade);
+}
+
 /* Accepts no more clients; ends when the present ones are served or the time limit is over. */
 static void drain(struct daemon *daemon)
 {
@@ -424,7 +440,7 @@ static void drain(struct daemon *daemon)
 	size_t connections;
 
 	give_up_reload(daemon, "the process stops");
-	upgrade_finish(&daemon->upgrade);
+	stop_successor(daemon);
 	daemon->has_left = true;
 	listeners_end(&daemon->listeners);
 	connections = daemon->proxy.sessions.slab.in_use;
@@ -526,6 +542,32 @@ static bool cannot_start(const char *what, const char *why)
 
 /* ---- signals */
 
+/* A process that stops before it is ready does neither. */
+static void reload_when_ready(struct daemon *daemon)
+{
+	if (daemon->is_ready || daemon->proxy.draining)
+		reload(daemon, &(struct admin_reload_request){0});
+	else
+		daemon->reload_is_due = true;
+}
+
+static void start_successor_when_ready(struct daemon *daemon)
+{
+	if (daemon->is_ready || daemon->proxy.draining)
+		start_successor(daemon);
+	else
+		daemon->successor_is_due = true;
+}
+
+static void do_what_is_due(struct daemon *daemon)
+{
+	if (daemon->reload_is_due)
+		reload_when_ready(daemon);
+	if (daemon->successor_is_due)
+		start_successor_when_ready(daemon);
+	daemon->reload_is_due = daemon->successor_is_due = false;
+}
+
 static void on_signal(struct watch *watch, unsigned events)
 {
 	struct daemon *daemon = container_of(watch, struct daemon, signal_watch);
@@ -539,13 +581,13 @@ static void on_signal(struct watch *watch, unsigned events)
 			stop(daemon);
 			break;
 		case SIGHUP:
-			reload(daemon, &(struct admin_reload_request){0});
+			reload_when_ready(daemon);
 			break;
 		case SIGUSR1:
 			reopen_logs(daemon);
 			break;
 		case SIGUSR2:
-			start_successor(daemon);
+			start_successor_when_ready(daemon);
 			break;
 		default:
 			break;
@@ -553,7 +595,8 @@ static void on_signal(struct watch *watch, unsigned events)
 	}
 }
 
-static bool watch_signals(struct daemon *daemon)
+/* From here on signals wait until the loop reads them. */
+static void hold_signals(struct daemon *daemon)
 {
 	sigemptyset(&daemon->signals);
 	sigaddset(&daemon->signals, SIGTERM);
@@ -566,6 +609,10 @@ static bool watch_signals(struct daemon *daemon)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &daemon->signals, NULL);
+}
+
+static bool watch_signals(struct daemon *daemon)
+{
 	int fd = signalfd(-1, &daemon->signals, SFD_NONBLOCK | SFD_CLOEXEC);
 	daemon->signal_watch.on_event = on_signal;
 	int error =
@@ -644,6 +691,7 @@ static void on_names_settled(void *context)
 	passed_sockets_close_rest(&daemon->passed);
 	daemon->is_ready = true;
 	say_ready(daemon);
+	do_what_is_due(daemon);
 }
 
 static bool start_loop(struct daemon *daemon, const struct config *config)
@@ -765,6 +813,7 @@ int daemon_run(const struct options *options)
 	struct daemon daemon = {.options = options};
 	struct config_errors errors = {0};
 
+	hold_signals(&daemon);
 	open_standard_streams();
 	log_open();
 	passed_sockets_collect(&daemon.passed);

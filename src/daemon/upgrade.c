@@ -208,6 +208,17 @@ bool upgrade_start(
 	return true;
 }
 
+pid_t upgrade_take_ready(struct upgrade *upgrade)
+{
+	pid_t pid = upgrade->successor;
+	char byte;
+
+	if (pid <= 0 || read(upgrade->watch.fd, &byte, 1) != 1)
+		return 0;
+	upgrade->successor = 0;
+	return pid;
+}
+
 void upgrade_finish(struct upgrade *upgrade)
 {
 	if (upgrade->successor > 0) {

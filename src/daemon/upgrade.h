@@ -36,6 +36,9 @@ void upgrade_init(struct upgrade *upgrade, struct loop *loop);
 bool upgrade_start(
     struct upgrade *upgrade, char *const *argv, const struct socket_to_pass *sockets, size_t count);
 
+/* A successor that has become ready, which nobody was told of yet; 0: there is none. */
+pid_t upgrade_take_ready(struct upgrade *upgrade);
+
 /* Ends a successor that is not ready yet; closes the pipe. */
 void upgrade_finish(struct upgrade *upgrade);
 
