@@ -190,6 +190,50 @@ static bool is_listed(
 	return false;
 }
 
+static bool is_for_all(const struct net_addr *addr)
+{
+	return addr->any.sa_family == AF_INET ? addr->v4.sin_addr.s_addr == htonl(INADDR_ANY)
+					      : IN6_IS_ADDR_UNSPECIFIED(&addr->v6.sin6_addr);
+}
+
+/* Would a socket on `one` take connections to `other` as well, so that both cannot be opened? */
+static bool covers(const struct config_listen *one, const struct config_listen *other)
+{
+	return is_for_all(&one->addr) &&
+	       (one->dual_stack || one->addr.any.sa_family == other->addr.any.sa_family);
+}
+
+/* The one that cannot be opened beside it; NULL: there is none. */
+static const struct config_listen *find_conflict(
+    const struct config_listen *all, size_t count, const struct config_listen *listen)
+{
+	uint16_t port = net_addr_port(&listen->addr);
+
+	for (size_t i = 0; i < count && port; i++)
+		if (net_addr_port(&all[i].addr) == port &&
+		    (covers(&all[i], listen) || covers(listen, &all[i])))
+			return &all[i];
+	return NULL;
+}
+
+/* Reports it when the address cannot be one of them. */
+static bool is_refused(struct config_load *load, const struct config_line *line,
+    const struct config_listen *all, size_t count)
+{
+	const struct config_listen *listen = &all[count];
+	const struct config_listen *other = find_conflict(all, count, listen);
+
+	if (is_listed(all, count, listen))
+		config_errors_add(load->errors, (struct config_fault){line, NULL},
+		    "listen: \"%s\" is listed twice", listen->text);
+	else if (other)
+		config_errors_add(load->errors, (struct config_fault){line, NULL},
+		    "listen: \"%s\" and \"%s\" cannot be opened both", other->text, listen->text);
+	else
+		return false;
+	return true;
+}
+
 /* ---- all of them */
 
 void config_listen_read(struct config_load *load, const struct config_node *node)
@@ -205,12 +249,8 @@ void config_listen_read(struct config_load *load, const struct config_node *node
 	if (count == 0)
 		fault(load, node, NULL, "at least one address is needed");
 	for (size_t i = 0; i < count; i++) {
-		if (!read_one(load, &items[i], &all[good]))
-			continue;
-		if (is_listed(all, good, &all[good]))
-			config_errors_add(load->errors, (struct config_fault){items[i].line, NULL},
-			    "listen: \"%s\" is listed twice", all[good].text);
-		else
+		if (read_one(load, &items[i], &all[good]) &&
+		    !is_refused(load, items[i].line, all, good))
 			good++;
 	}
 	load->config->listen = all;

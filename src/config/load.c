@@ -5,6 +5,7 @@
 #include "listen.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -161,6 +162,13 @@ static bool is_file(const char *path)
 	return stat(path, &status) < 0 || S_ISREG(status.st_mode);
 }
 
+/* A directory that is not there has no files. */
+static int is_unreadable(const char *directory, int error)
+{
+	(void)directory;
+	return error != ENOENT;
+}
+
 static void take_included_files(struct config_load *load)
 {
 	const struct config_line none = {.file = "include"};
@@ -175,9 +183,12 @@ static void take_included_files(struct config_load *load)
 	if (!include || !*include)
 		return;
 	pattern = config_text_path(load->main_file ? load->main_file : "", str_from(include));
-	failed = pattern ? glob(pattern, 0, NULL, &found) : GLOB_NOSPACE;
-	if (failed == GLOB_NOSPACE || failed == GLOB_ABORTED)
+	failed = pattern ? glob(pattern, 0, is_unreadable, &found) : GLOB_NOSPACE;
+	if (failed == GLOB_NOSPACE)
 		load->errors->incomplete = true;
+	else if (failed == GLOB_ABORTED)
+		config_errors_add(
+		    load->errors, fault, "include: cannot read the directory of %s", pattern);
 	else if (failed && !strpbrk(include, "*?["))
 		config_errors_add(load->errors, fault, "include: there is no file %s", pattern);
 	for (size_t i = 0; !failed && i < found.gl_pathc; i++) {

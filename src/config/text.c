@@ -3,9 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_BYTES = 4 << 20, FILE_STEP = 16384, INCLUDE_DEPTH = 10 };
+enum {
+	FILE_BYTES = 4 << 20,
+	FILE_STEP = 16384,
+	INCLUDE_DEPTH = 10,
+	NOT_REGULAR = -1 /* beside errno */
+};
 
 /* The context of a byte. An @include inside a string or a comment is ignored. */
 enum place { PLACE_CODE, PLACE_STRING, PLACE_COMMENT };
@@ -79,17 +85,29 @@ static int read_all(int fd, struct content *content)
 	return 0;
 }
 
-/* Reads a whole file; the caller frees content->data in either case. */
+/* Reads a whole file; the caller frees content->data in either case. A pipe or a device could keep
+ * its reader waiting for ever. */
 static int read_file(const char *file, struct content *content)
 {
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat status;
 	int error;
 
 	if (fd < 0)
 		return errno;
-	error = read_all(fd, content);
+	if (fstat(fd, &status) < 0)
+		error = errno;
+	else if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+		error = NOT_REGULAR;
+	else
+		error = read_all(fd, content);
 	close(fd);
 	return error;
+}
+
+static const char *reason(int error)
+{
+	return error == NOT_REGULAR ? "it is a pipe or a device, not a file" : strerror(error);
 }
 
 static bool append_line(struct config_text *text, const struct config_line *line)
@@ -233,10 +251,10 @@ static bool read_lines(struct reading *reading, const char *file, const struct c
 
 	if (error && from)
 		config_errors_add(reading->errors, (struct config_fault){from, NULL},
-		    "cannot read %s: %s", file, strerror(error));
+		    "cannot read %s: %s", file, reason(error));
 	else if (error)
 		config_errors_add(reading->errors, (struct config_fault){&whole, NULL},
-		    "cannot be read: %s", strerror(error));
+		    "cannot be read: %s", reason(error));
 	rest = (struct str){content.data, content.len};
 	if (str_starts_with(rest, STR("\xef\xbb\xbf")))
 		rest = (struct str){rest.data + 3, rest.len - 3};

@@ -8,6 +8,7 @@ Runs every test whose name contains one of NAME, or all.
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from clients import Client, ask, request  # noqa: E402
 from ports import free_port, is_open  # noqa: E402
-from waiting import PATIENCE  # noqa: E402
+from processes import is_alive  # noqa: E402
+from rondo import Rondo  # noqa: E402
+from waiting import PATIENCE, wait_until  # noqa: E402
 from world import run_tests  # noqa: E402
 
 
@@ -247,6 +250,110 @@ def test_without_an_admin_socket_a_reload_is_a_signal(world):
         done = run_reload(world, daemon, RONDO_SOCKET=world.path("nobody"))
         assert done.returncode == 0 and "was sent a signal" in done.stdout, done
         daemon.wait_log("reloaded: 0 changes")
+
+
+# ---- signals that come early
+
+# Becomes rondo with a signal that waits to be heeded, as one that comes in its first milliseconds does.
+EARLY = """
+import os, signal, sys
+number = int(sys.argv[1])
+signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+os.kill(os.getpid(), number)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def early(number):
+    return (sys.executable, "-c", EARLY, str(int(number)))
+
+
+def test_a_reload_that_is_asked_for_before_it_is_ready_comes_then(world):
+    with world.start(prefix=early(signal.SIGHUP)) as daemon:
+        daemon.wait_log("reloaded: 0 changes")
+
+
+def test_a_successor_that_is_asked_for_before_it_is_ready_comes_then(world):
+    with world.start(prefix=early(signal.SIGUSR2)) as daemon:
+        daemon.pid = int(daemon.wait_log(r"process (\d+) is ready and takes over").group(1))
+        daemon.pids.append(daemon.pid)
+        assert ask(daemon)[0] == 200
+
+
+def test_a_stop_that_is_asked_for_before_it_is_ready_is_clean(world):
+    config = world.configure()
+    daemon = Rondo(world.binary, config=config, listen=None, wait=False, prefix=early(signal.SIGTERM))
+    try:
+        assert daemon.wait_exit() == 0, daemon.tail()
+    finally:
+        daemon.kill()
+
+
+def test_a_stop_does_not_cut_off_the_clients_of_a_successor_that_just_became_ready(world):
+    program, gate = shutil.copy(world.binary, world.path("rondo")), world.path("gate")
+    os.mkfifo(gate)
+    with world.start(binary=program) as daemon:
+        with open(program + ".new", "w", encoding="utf-8") as file:
+            file.write(f'#!/bin/sh\nread _ < {gate}\nexec {world.binary} "$@"\n')
+        os.chmod(program + ".new", 0o755)
+        os.rename(program + ".new", program)
+        daemon.signal(signal.SIGUSR2)
+        successor = int(daemon.wait_log(r"process (\d+) starts as the successor").group(1))
+        daemon.pids.append(successor)
+        with daemon.frozen():
+            daemon.signal(signal.SIGTERM)
+            with open(gate, "w", encoding="ascii") as file:
+                file.write("\n")
+            daemon.wait_log("ready: listening on", count=2)
+            client = Client(daemon)
+            client.send(request("/hold"))
+            world.backend.held.acquire()
+        daemon.wait_log(f"process {successor} was ready, and stops too")
+        daemon.wait_log("stopping: 1 connection to finish")
+        world.backend.release()
+        assert client.receive()[0] == 200
+        assert daemon.wait_exit() == 0
+        wait_until("the successor's end", lambda: not is_alive(successor))
+
+
+# ---- what a check of the configuration sees
+
+
+def faults(world, text):
+    with open(world.path("checked.conf"), "w", encoding="utf-8") as file:
+        file.write(f'backends = ( "http://localhost:1" );\n{text}')
+    done = subprocess.run([world.binary, "-t", "-c", world.path("checked.conf")], capture_output=True, text=True,
+                          timeout=PATIENCE, check=False)
+    assert done.returncode in (0, 78), done
+    return done.stderr
+
+
+def test_two_addresses_that_cannot_be_opened_both_are_a_fault(world):
+    for one, other in (("*:8080", "127.0.0.1:8080"), ("127.0.0.1:8080", "0.0.0.0:8080"), ("[::1]:8080", "*:8080"),
+                       ("0.0.0.0:8080", ":8080")):
+        said = faults(world, f'listen = ( "{one}", "{other}" );\n')
+        assert f'listen: "{one}" and "{other}" cannot be opened both' in said, said
+    for one, other in (("127.0.0.1:8080", "127.0.0.2:8080"), ("[::]:8080", "0.0.0.0:8080"),
+                       ("127.0.0.1:8080", "[::1]:8080"), ("*:8080", "127.0.0.1:8081")):
+        said = faults(world, f'listen = ( "{one}", "{other}" );\n')
+        assert not said, said
+
+
+def test_a_pipe_or_a_device_is_no_configuration(world):
+    os.mkfifo(world.path("pipe"))
+    for name in (world.path("pipe"), "/dev/zero"):
+        said = faults(world, f'@include "{name}"\n')
+        assert f"cannot read {name}: it is a pipe or a device, not a file" in said, said
+        done = subprocess.run([world.binary, "-t", "-c", name], capture_output=True, text=True, timeout=PATIENCE,
+                              check=False)
+        assert done.returncode == 78 and "it is a pipe or a device, not a file" in done.stderr, done
+
+
+def test_an_include_directory_that_cannot_be_read_is_a_fault(world):
+    os.symlink("loop", world.path("loop"))
+    said = faults(world, 'include = "loop/*.conf";\n')
+    assert "include: cannot read the directory of" in said, said
+    assert not faults(world, 'include = "nowhere/*.conf";\n')
 
 
 if __name__ == "__main__":
