@@ -19,7 +19,7 @@ import sys
 
 # From the bottom to the top.
 FLOORS = {
-    "base": "str text histogram log slab buf arena",
+    "base": "str table text histogram log slab buf arena",
     "event": "task timer loop net net_addr pipes resolve",
     "http": "fault host head proxy_header forwarded via upgrade auth guard parse body claim write conn",
     "upstream": "outcome latency record budget silence backend backend_describe backend_silence backend_addresses backend_bound ring verdict check checker names pool",
