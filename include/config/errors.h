@@ -18,6 +18,9 @@ struct config_line {
 	struct str text;
 };
 
+/* More faults than this say nothing new. */
+enum { CONFIG_ERRORS_MAX = 20 };
+
 /* One fault. */
 struct config_error {
 	char *message; /* "rondo.conf:31: unknown setting `wieght`" */
@@ -29,6 +32,7 @@ struct config_errors {
 	struct config_error *items;
 	size_t count;
 	size_t capacity;
+	bool more; /* than CONFIG_ERRORS_MAX: the rest was left out, and need not be looked for */
 	bool incomplete; /* out of memory: some are missing */
 };
 
@@ -38,7 +42,7 @@ void config_errors_finish(struct config_errors *errors);
 /* Prints every fault: message, source line, hint. */
 void config_errors_write(const struct config_errors *errors, FILE *out);
 
-/* Adds a fault on `line`; `hint` may be NULL. */
+/* Adds a fault on `line`, unless there are CONFIG_ERRORS_MAX; `hint` may be NULL. */
 struct config_fault {
 	const struct config_line *line;
 	const char *hint;

@@ -179,35 +179,50 @@ static bool read_options(
 	return false;
 }
 
-static bool is_same_server(const struct backend_options *a, const struct backend_options *b)
+/* What no two backends have in common; NULL without memory. */
+static const char *server_key(const struct backend_options *options, struct arena *arena)
 {
-	if (a->path || b->path)
-		return a->path && b->path && strcmp(a->path, b->path) == 0;
-	return a->port == b->port && str_equals_nocase(str_from(a->host), str_from(b->host));
+	char *key;
+
+	if (options->path)
+		return options->path;
+	key = arena_printf(arena, "%s:%u", options->host, options->port);
+	for (char *c = key; c && *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	return key;
 }
 
 /* Is the backend or its name listed already? Reports it, with the place. */
-static bool is_duplicate(const struct config_load *load, const struct config_listed *listed)
+static bool is_duplicate(
+    const struct config_load *load, const struct config_listed *listed, const char *server)
 {
+	const struct config_listed *same = table_find(&load->servers, str_from(server));
 	const struct backend_options *options = &listed->backend.options;
+	const struct config_listed *namesake = table_find(&load->names, str_from(options->name));
 	struct config_fault at = {listed->line, NULL};
 
-	for (const struct config_listed *other = load->backends; other; other = other->next) {
-		bool same = is_same_server(&other->backend.options, options);
+	if (same)
+		config_errors_add(load->errors, at, "backend \"%s\" is listed twice, first at %s",
+		    options->url, same->backend.origin);
+	else if (namesake)
+		config_errors_add(load->errors, at, "the name \"%s\" is taken by the backend at %s",
+		    options->name, namesake->backend.origin);
+	return same || namesake;
+}
 
-		if (!same && strcmp(other->backend.options.name, options->name) != 0)
-			continue;
-		if (same)
-			config_errors_add(load->errors, at,
-			    "backend \"%s\" is listed twice, first at %s", options->url,
-			    other->backend.origin);
-		else
-			config_errors_add(load->errors, at,
-			    "the name \"%s\" is taken by the backend at %s", options->name,
-			    other->backend.origin);
-		return true;
-	}
-	return false;
+/* Appends the backend to the list, unless it or its name is listed already. */
+static void list_backend(struct config_load *load, struct config_listed *listed)
+{
+	const char *server = server_key(&listed->backend.options, &load->scratch);
+
+	if (!server || is_duplicate(load, listed, server))
+		return;
+	if (!table_add(&load->servers, str_from(server), listed) ||
+	    !table_add(&load->names, str_from(listed->backend.options.name), listed))
+		load->errors->incomplete = true;
+	*load->backends_end = listed;
+	load->backends_end = &listed->next;
 }
 
 static void read_backend(struct config_load *load, const struct config_node *node)
@@ -225,10 +240,8 @@ static void read_backend(struct config_load *load, const struct config_node *nod
 		    "not a backend");
 		return;
 	}
-	if (!read_options(load, node, listed) || is_duplicate(load, listed))
-		return;
-	*load->backends_end = listed;
-	load->backends_end = &listed->next;
+	if (read_options(load, node, listed))
+		list_backend(load, listed);
 }
 
 /* ---- all of them */
@@ -237,8 +250,16 @@ void config_backends_read(struct config_load *load, const struct config_node *no
 {
 	bool is_list = node->kind == NODE_LIST;
 
-	for (size_t i = 0; i < (is_list ? node->count : 1); i++)
+	for (size_t i = 0; i < (is_list ? node->count : 1) && !load->errors->more; i++)
 		read_backend(load, is_list ? &node->items[i] : node);
+}
+
+void config_backends_forget(struct config_load *load)
+{
+	load->backends = NULL;
+	load->backends_end = &load->backends;
+	table_finish(&load->servers);
+	table_finish(&load->names);
 }
 
 void config_backends_store(struct config_load *load)

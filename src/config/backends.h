@@ -12,6 +12,9 @@
 /* Reads a value of `backends` and appends to load->backends. */
 void config_backends_read(struct config_load *load, const struct config_node *node);
 
+/* Empties load->backends; its tables hold no memory then. */
+void config_backends_forget(struct config_load *load);
+
 /* Stores load->backends in the configuration. */
 void config_backends_store(struct config_load *load);
 

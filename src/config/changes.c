@@ -1,6 +1,14 @@
 #include "config/changes.h"
 
+#include "base/table.h"
 #include "values.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Nobody reads the lines of thousands of backends, and each costs a write. */
+enum { BACKEND_LINES = 200 };
 
 /* The state of one comparison. */
 struct comparison {
@@ -8,14 +16,47 @@ struct comparison {
 	config_say *say;
 	void *context;
 	size_t count;
+	size_t backend_lines; /* that may still be said */
 	struct arena arena;
 };
 
-/* `line` was formatted by the caller. It is NULL without memory; say something all the same. */
-static void say(struct comparison *comparison, const char *line)
+static void say_all(struct comparison *comparison, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static void say_all(struct comparison *comparison, const char *format, va_list args)
 {
+	char *line;
+
+	if (vasprintf(&line, format, args) < 0)
+		line = NULL;
 	comparison->say(comparison->context, line ? line : "a change (no memory to describe it)");
+	free(line);
+}
+
+static void say(struct comparison *comparison, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void say(struct comparison *comparison, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say_all(comparison, format, args);
+	va_end(args);
+}
+
+/* Counts a change of a backend, and says it unless it is one of too many. */
+static void note_backend(struct comparison *comparison, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void note_backend(struct comparison *comparison, const char *format, ...)
+{
+	va_list args;
+
 	comparison->count++;
+	if (comparison->backend_lines == 0)
+		return;
+	comparison->backend_lines--;
+	va_start(args, format);
+	say_all(comparison, format, args);
+	va_end(args);
 }
 
 /* Without its quotes, for people: "5s" rather than "\"5s\"". */
@@ -39,18 +80,28 @@ static void compare_settings(struct comparison *comparison)
 
 		if (setting->type == SETTING_BACKENDS || str_equals(old, new))
 			continue;
-		say(comparison, arena_printf(&comparison->arena, "%s %.*s -> %.*s%s", setting->path,
-				    STR_ARGS(old), STR_ARGS(new),
-				    setting->needs_restart ? " needs a restart" : ""));
+		comparison->count++;
+		say(comparison, "%s %.*s -> %.*s%s", setting->path, STR_ARGS(old), STR_ARGS(new),
+		    setting->needs_restart ? " needs a restart" : "");
 	}
 }
 
-static const struct config_backend *find_url(const struct config *config, const char *url)
+/* False without memory. */
+static bool add_urls(struct table *table, const struct config *config)
 {
-	for (size_t i = 0; i < config->backend_count; i++)
-		if (strcmp(config->backends[i].options.url, url) == 0)
-			return &config->backends[i];
-	return NULL;
+	for (size_t i = 0; i < config->backend_count; i++) {
+		const struct config_backend *backend = &config->backends[i];
+
+		if (!table_add(table, str_from(backend->options.url), backend))
+			return false;
+	}
+	return true;
+}
+
+static const struct config_backend *find_url(
+    const struct table *table, const struct config_backend *backend)
+{
+	return table_find(table, str_from(backend->options.url));
 }
 
 /* Compares a backend that is in both configurations. Lines use its old name. */
@@ -62,70 +113,78 @@ static void compare_backend(struct comparison *comparison, const struct config_b
 
 	for (size_t i = 0; i < members.count; i++) {
 		const struct setting *member = &members.items[i];
-		const char *before = value_format(member, &old->options, arena);
-		const char *after = value_format(member, &new->options, arena);
 
 		/* Backends without a limit of their own follow the general one, which has its own
 		 * line. */
 		if (member->type == SETTING_DURATION && !old->own_delay && !new->own_delay)
 			continue;
-		if (!before || !after)
-			say(comparison, NULL);
-		else if (strcmp(before, after) != 0)
-			say(comparison,
-			    arena_printf(arena, "%s %s %.*s -> %.*s", old->options.name,
-				member->path, STR_ARGS(bare(before)), STR_ARGS(bare(after))));
+		if (value_is_same(member, &old->options, &new->options))
+			continue;
+		note_backend(comparison, "%s %s %.*s -> %.*s", old->options.name, member->path,
+		    STR_ARGS(bare(value_format(member, &old->options, arena))),
+		    STR_ARGS(bare(value_format(member, &new->options, arena))));
 	}
 }
 
-/* Do the backends that are in both have another order? */
-static bool is_reordered(const struct config *old, const struct config *new)
+static void note_left(struct comparison *comparison, const struct table *new_urls)
+{
+	for (size_t i = 0; i < comparison->old->backend_count; i++) {
+		const struct config_backend *old = &comparison->old->backends[i];
+
+		if (!find_url(new_urls, old))
+			note_backend(comparison, "-%s %s", old->options.name, old->options.url);
+	}
+}
+
+/* Those that came and those that changed; and do those that are in both have another order? */
+static void note_others(struct comparison *comparison, const struct table *old_urls)
 {
 	const struct config_backend *last = NULL;
+	bool is_reordered = false;
 
-	for (size_t i = 0; i < new->backend_count; i++) {
-		const struct config_backend *same = find_url(old, new->backends[i].options.url);
+	for (size_t i = 0; i < comparison->new->backend_count; i++) {
+		const struct config_backend *new = &comparison->new->backends[i];
+		const struct config_backend *old = find_url(old_urls, new);
 
-		if (same && last && same < last)
-			return true;
-		if (same)
-			last = same;
+		if (!old) {
+			note_backend(comparison, "+%s %s", new->options.name, new->options.url);
+			continue;
+		}
+		compare_backend(comparison, old, new);
+		is_reordered |= last && old < last;
+		last = old;
 	}
-	return false;
+	if (is_reordered)
+		note_backend(comparison, "backends are in another order");
 }
 
 static void compare_backends(struct comparison *comparison)
 {
-	const struct config *old = comparison->old;
-	const struct config *new = comparison->new;
+	struct table old_urls = {0}, new_urls = {0};
 
-	for (size_t i = 0; i < old->backend_count; i++) {
-		const struct config_backend *backend = &old->backends[i];
-
-		if (!find_url(new, backend->options.url))
-			say(comparison, arena_printf(&comparison->arena, "-%s %s",
-					    backend->options.name, backend->options.url));
+	if (add_urls(&old_urls, comparison->old) && add_urls(&new_urls, comparison->new)) {
+		note_left(comparison, &new_urls);
+		note_others(comparison, &old_urls);
+	} else {
+		say(comparison, "no memory to compare the backends");
 	}
-	for (size_t i = 0; i < new->backend_count; i++) {
-		const struct config_backend *backend = &new->backends[i];
-		const struct config_backend *before = find_url(old, backend->options.url);
-
-		if (before)
-			compare_backend(comparison, before, backend);
-		else
-			say(comparison, arena_printf(&comparison->arena, "+%s %s",
-					    backend->options.name, backend->options.url));
-	}
-	if (is_reordered(old, new))
-		say(comparison, "backends are in another order");
+	table_finish(&old_urls);
+	table_finish(&new_urls);
 }
 
 size_t config_describe_changes(
     const struct config *old, const struct config *new, config_say *tell, void *context)
 {
-	struct comparison comparison = {.old = old, .new = new, .say = tell, .context = context};
+	struct comparison comparison = {.old = old,
+	    .new = new,
+	    .say = tell,
+	    .context = context,
+	    .backend_lines = BACKEND_LINES};
 
 	compare_backends(&comparison);
+	if (comparison.count > BACKEND_LINES)
+		say(&comparison, "and %zu more changes of backends",
+		    comparison.count - BACKEND_LINES);
 	compare_settings(&comparison);
 	arena_finish(&comparison.arena);
 	return comparison.count;

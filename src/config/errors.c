@@ -30,6 +30,9 @@ void config_errors_write(const struct config_errors *errors, FILE *out)
 		if (error->hint)
 			fprintf(out, "        hint: %s\n", error->hint);
 	}
+	if (errors->more)
+		fprintf(out, "rondo: these are the first %d faults; there are more\n",
+		    CONFIG_ERRORS_MAX);
 }
 
 /* The line to show below a message, without control bytes, which could disturb the terminal. */
@@ -78,6 +81,9 @@ void config_errors_add(
 	struct config_error *error;
 	va_list args;
 
+	errors->more |= errors->count == CONFIG_ERRORS_MAX;
+	if (errors->more)
+		return;
 	if (errors->count == errors->capacity) {
 		size_t capacity = errors->capacity ? errors->capacity * 2 : 8;
 		void *items = realloc(errors->items, capacity * sizeof(*errors->items));

@@ -95,7 +95,7 @@ static void take_member(struct config_load *load, const char *path, const struct
 
 static void take_group(struct config_load *load, const struct config_node *group)
 {
-	for (size_t i = 0; i < group->count; i++) {
+	for (size_t i = 0; i < group->count && !load->errors->more; i++) {
 		const struct config_node *member = &group->items[i];
 
 		take_member(
@@ -124,7 +124,7 @@ static void take_top(struct config_load *load, const struct config_node *node)
 /* An included file: backends and nothing else. */
 static void take_included_tree(struct config_load *load, const struct config_node *root)
 {
-	for (size_t i = 0; i < root->count; i++) {
+	for (size_t i = 0; i < root->count && !load->errors->more; i++) {
 		const struct config_node *node = &root->items[i];
 
 		if (strcmp(node->name, "backends") == 0)
@@ -191,7 +191,7 @@ static void take_included_files(struct config_load *load)
 		    load->errors, fault, "include: cannot read the directory of %s", pattern);
 	else if (failed && !strpbrk(include, "*?["))
 		config_errors_add(load->errors, fault, "include: there is no file %s", pattern);
-	for (size_t i = 0; !failed && i < found.gl_pathc; i++) {
+	for (size_t i = 0; !failed && i < found.gl_pathc && !load->errors->more; i++) {
 		const char *path = found.gl_pathv[i];
 		const struct config_node *root;
 
@@ -269,7 +269,7 @@ static bool begin(struct config_load *load, const struct config_source *source)
 {
 	size_t count = settings_all().count;
 
-	load->backends_end = &load->backends;
+	config_backends_forget(load);
 	load->files_end = &load->files;
 	load->main_file = source->file;
 	if (!(load->config = calloc(1, sizeof(*load->config))))
@@ -284,16 +284,14 @@ static void read_source(struct config_load *load, const struct config_source *so
 {
 	const struct config_node *root = source->file ? open_file(load, source->file) : NULL;
 
-	for (size_t i = 0; root && i < root->count; i++)
+	for (size_t i = 0; root && i < root->count && !load->errors->more; i++)
 		take_top(load, &root->items[i]);
 	for (size_t i = 0; i < source->set_count; i++)
 		take_set(load, source->sets[i]);
 	take_included_files(load);
 	take_list(load, "listen", source->listens, source->listen_count);
-	if (source->backend_count) {
-		load->backends = NULL;
-		load->backends_end = &load->backends;
-	}
+	if (source->backend_count)
+		config_backends_forget(load);
 	take_list(load, "backends", source->backends, source->backend_count);
 	config_backends_store(load);
 	/* If the main file could not be read, all other faults would only follow from that. */
@@ -342,6 +340,7 @@ static void finish(struct config_load *load)
 {
 	for (struct config_opened *opened = load->files; opened; opened = opened->next)
 		config_file_finish(&opened->file);
+	config_backends_forget(load);
 	arena_finish(&load->scratch);
 }
 

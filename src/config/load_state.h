@@ -7,6 +7,7 @@
 #ifndef RONDO_CONFIG_LOAD_STATE_H
 #define RONDO_CONFIG_LOAD_STATE_H
 
+#include "base/table.h"
 #include "config/config.h"
 #include "files.h"
 #include "values.h"
@@ -30,6 +31,7 @@ struct config_load {
 	const struct config_line **lines; /* of each setting; NULL where it has its default */
 	struct config_listed *backends;   /* in order */
 	struct config_listed **backends_end;
+	struct table servers, names; /* of these */
 	struct config_opened *files; /* in order */
 	struct config_opened **files_end;
 	struct arena scratch;

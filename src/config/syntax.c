@@ -5,9 +5,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-/* With more faults than this the file is probably not a configuration: more messages do not
- * help. */
-enum { SYNTAX_FAULTS = 20 };
+/* libconfig compares each name of a group with all others, and rondo knows far fewer. */
+enum { SYNTAX_NAMES = 100 };
 
 /* A name that was set in a group. */
 struct name {
@@ -22,6 +21,7 @@ struct bracket {
 	const char *opener;
 	const struct config_line *line;
 	struct name *names; /* in a group */
+	size_t name_count;
 };
 
 struct checker {
@@ -33,8 +33,8 @@ struct checker {
 	struct bracket brackets[CONFIG_SYNTAX_DEPTH + 1];
 	size_t depth; /* how many are in use */
 	struct config_syntax *found;
-	size_t faults;
-	const struct config_line *fault_line; /* of the last fault */
+	const struct config_line *fault_line; /* of the last fault; NULL: there is none */
+	bool has_given_up;
 	struct arena arena;
 };
 
@@ -51,7 +51,7 @@ static void give_up(struct checker *checker)
 	checker->lexer.at += strlen(checker->lexer.at);
 	checker->token.kind = TOKEN_END;
 	checker->token.text = (struct str){checker->lexer.at, 0};
-	checker->faults = SYNTAX_FAULTS + 1;
+	checker->has_given_up = true;
 }
 
 /* One fault for each line: others on it mostly follow from the first. */
@@ -62,14 +62,14 @@ static void fault(struct checker *checker, struct config_fault fault, const char
 	va_list args;
 	char message[512];
 
-	if (fault.line == checker->fault_line || checker->faults > SYNTAX_FAULTS)
+	if (fault.line == checker->fault_line || checker->has_given_up)
 		return;
 	checker->fault_line = fault.line;
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
 	config_errors_add(checker->errors, fault, "%s", message);
-	if (++checker->faults == SYNTAX_FAULTS)
+	if (checker->errors->more)
 		give_up(checker);
 }
 
@@ -227,9 +227,17 @@ static void note_name(struct checker *checker, struct str text)
 		    shown(text), text.data);
 		return;
 	}
+	if (group->name_count == SYNTAX_NAMES) {
+		fault(checker, (struct config_fault){here(checker), NULL},
+		    "more than %d settings in one group: most of them must be unknown",
+		    SYNTAX_NAMES);
+		give_up(checker);
+		return;
+	}
 	name = arena_take(&checker->arena, sizeof(*name));
 	if (!name)
 		return;
+	group->name_count++;
 	*name = (struct name){group->names, text, here(checker)};
 	group->names = name;
 }
@@ -540,7 +548,7 @@ bool config_syntax_check(
 	checker.token.line = 1;
 	advance(&checker);
 	check_group(&checker);
-	good = checker.faults == 0;
+	good = !checker.fault_line;
 	if (checker.arena.failed) {
 		errors->incomplete = true;
 		good = false;

@@ -481,6 +481,14 @@ const char *value_format(const struct setting *setting, const void *base, struct
 	return types[setting->type].format(setting, base, arena);
 }
 
+bool value_is_same(const struct setting *setting, const void *base, const void *other)
+{
+	assert(types[setting->type].format != value_list_format);
+	if (types[setting->type].format == format_string)
+		return strcmp(load_string(setting, base), load_string(setting, other)) == 0;
+	return load_number(setting, base) == load_number(setting, other);
+}
+
 static bool is_list(enum setting_type type)
 {
 	return type == SETTING_STATUSES || type == SETTING_BLOCKS || type == SETTING_PROTOCOLS ||

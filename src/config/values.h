@@ -18,6 +18,9 @@ const char *value_read(
 /* The value in base in the syntax of a file: "\"5s\"", "3", "[ 500, 502 ]". NULL without memory. */
 const char *value_format(const struct setting *setting, const void *base, struct arena *arena);
 
+/* Is the value the same in both? Not for lists. */
+bool value_is_same(const struct setting *setting, const void *base, const void *other);
+
 /* What a command line has behind KEY=, as a node: lists are separated by commas. False without
  * memory. */
 bool value_node(

@@ -1,0 +1,251 @@
+/* Thousands of backends, and thousands of faults: ten times as many take about ten times as long,
+ * where comparing each with all others would take a hundred times as long. */
+#include "config/changes.h"
+#include "loading.h"
+
+#include <time.h>
+
+enum { FEW = 500, MANY = 10 * FEW, RUNS = 3, RATIO_LIMIT = 25 };
+
+/* A text of `count` equal lines, but for their numbers, between a head and a tail. */
+struct shape {
+	const char *head, *line, *tail;
+};
+
+static char *write_text(const struct shape *shape, size_t count)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	fputs(shape->head, out);
+	for (const char *line = shape->line; count; count--, line = shape->line) {
+		for (; *line; line++) {
+			if (*line == '#')
+				fprintf(out, "%zu", count);
+			else
+				fputc(*line, out);
+		}
+	}
+	fputs(shape->tail, out);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static void write_shape(const char *name, const struct shape *shape, size_t count)
+{
+	char *text = write_text(shape, count);
+
+	write_file(name, text, strlen(text));
+	free(text);
+}
+
+static double cpu_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* The shortest of some runs: nothing makes a run shorter than it is. */
+static double best_of_runs(void (*run)(void *), void *context)
+{
+	double best = 1e9;
+
+	for (size_t i = 0; i < RUNS; i++) {
+		double began = cpu_seconds();
+
+		run(context);
+		double took = cpu_seconds() - began;
+		if (took < best)
+			best = took;
+	}
+	return best;
+}
+
+static void assert_ratio(const char *what, double few, double many)
+{
+	if (many > RATIO_LIMIT * few)
+		fail_msg("%s: %d take %.4f s and %d take %.4f s", what, FEW, few, MANY, many);
+}
+
+/* ---- what is good */
+
+static const struct shape good[] = {
+    {"backends = (", "{ url = \"http://h#:80\"; name = \"app#\"; weight = 2; },",
+	"\"unix:/run/last\" );"},
+    {"backends = (", "\"unix:/run/rondo/app#.sock\",", "\"unix:/run/last\" );"},
+    {"backends = (", "\"http://H#.example.org\",", "\"unix:/run/last\" );"},
+};
+
+static void run_load(void *context)
+{
+	(void)context;
+	config_drop(load_good(&(struct config_source){.file = "rondo.conf"}));
+}
+
+static double time_load(const struct shape *shape, size_t count)
+{
+	write_shape("rondo.conf", shape, count);
+	double took = best_of_runs(run_load, NULL);
+	unlink("rondo.conf");
+	return took;
+}
+
+static void many_backends_are_read(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++)
+		assert_ratio(good[i].line, time_load(&good[i], FEW), time_load(&good[i], MANY));
+}
+
+/* ---- what changed */
+
+struct compared {
+	struct config *old, *new;
+	size_t lines;
+	char last[256];
+};
+
+static void count_line(void *context, const char *line)
+{
+	struct compared *compared = context;
+
+	compared->lines++;
+	snprintf(compared->last, sizeof(compared->last), "%s", line);
+}
+
+static void run_compare(void *context)
+{
+	struct compared *compared = context;
+
+	compared->lines = 0;
+	config_describe_changes(compared->old, compared->new, count_line, compared);
+}
+
+static struct config *load_shape(const struct shape *shape, size_t count)
+{
+	char *text = write_text(shape, count);
+	struct config *config = load_text(text);
+
+	free(text);
+	return config;
+}
+
+static double time_compare(const struct shape *old, const struct shape *new, size_t count)
+{
+	struct compared compared = {load_shape(old, count), load_shape(new, count), 0, ""};
+	double took = best_of_runs(run_compare, &compared);
+
+	config_drop(compared.old);
+	config_drop(compared.new);
+	return took;
+}
+
+static void many_backends_are_compared(void **state)
+{
+	static const struct shape old = {"backends = (", "\"http://h#:80\",", "\"h:1\" );"};
+	static const struct shape new[] = {
+	    {"backends = (", "\"http://h#:80\",", "\"h:1\" );"},
+	    {"backends = (", "{ url = \"http://h#:80\"; name = \"app#\"; },", "\"h:1\" );"},
+	    {"backends = (", "\"http://other#:80\",", "\"h:1\" );"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(new); i++)
+		assert_ratio(new[i].line, time_compare(&old, &new[i], FEW),
+		    time_compare(&old, &new[i], MANY));
+}
+
+static void thousands_of_changes_are_counted(void **state)
+{
+	static const struct shape old = {"backends = (", "\"http://h#:80\",", "\"h:1\" );"};
+	static const struct shape new = {
+	    "retry = { tries = 2; }; backends = (", "\"http://other#:80\",", "\"h:1\" );"};
+	struct compared compared = {load_shape(&old, MANY), load_shape(&new, MANY), 0, ""};
+
+	(void)state;
+	assert_int_equal(config_describe_changes(compared.old, compared.new, count_line, &compared),
+	    2 * MANY + 1);
+	/* What is not about backends is always said. */
+	assert_string_equal(compared.last, "retry.tries 3 -> 2");
+	assert_in_range(compared.lines, 100, 300);
+	config_drop(compared.old);
+	config_drop(compared.new);
+}
+
+/* ---- what is bad */
+
+static const struct {
+	struct shape shape;
+	size_t faults;
+} bad[] = {
+    {{"backends = \"h:1\";", "unknown# = 3;\n", ""}, 1},
+    {{"backends = \"h:1\"; retry = {", "unknown# = 3;\n", "};"}, 1},
+    {{"backends = \"h:1\"; retry = {", "tries = #;\n", "};"}, CONFIG_ERRORS_MAX},
+    {{"backends = (", "{ url = \"h#:80\"; nome = \"app\"; },\n", "\"h:1\" );"}, CONFIG_ERRORS_MAX},
+    {{"backends = (", "{ url = \"h#:80\"; name = \"same\"; },\n", "\"h:1\" );"}, CONFIG_ERRORS_MAX},
+    {{"backends = (", "\"h:1\",\n", "\"h:1\" );"}, CONFIG_ERRORS_MAX},
+    {{"backends = (", "\"h#:80/path\",\n", "\"h:1\" );"}, CONFIG_ERRORS_MAX},
+    {{"backends = (", "\"${RONDO_TEST_UNSET}\",\n", "\"h:1\" );"}, CONFIG_ERRORS_MAX},
+    {{"backends = (", "h#\n", "\"h:1\" );"}, CONFIG_ERRORS_MAX},
+    {{"backends = (", "\"h#:80\"\n", "\"h:1\" );"}, CONFIG_ERRORS_MAX},
+};
+
+struct refused {
+	size_t faults;
+	char *printed;
+};
+
+static void run_refused(void *context)
+{
+	struct refused *refused = context;
+	struct config_errors errors = {0};
+
+	assert_null(config_load(&(struct config_source){.file = "rondo.conf"}, &errors));
+	assert_false(errors.incomplete);
+	refused->faults = errors.count;
+	free(refused->printed);
+	refused->printed = print_errors(&errors);
+	config_errors_finish(&errors);
+}
+
+static double time_refused(const struct shape *shape, size_t count, size_t faults)
+{
+	struct refused refused = {0, NULL};
+
+	write_shape("rondo.conf", shape, count);
+	double took = best_of_runs(run_refused, &refused);
+	unlink("rondo.conf");
+	assert_int_equal(refused.faults, faults);
+	bool says_so =
+	    strstr(refused.printed, "\nrondo: these are the first 20 faults; there are more\n");
+	assert_int_equal(says_so, faults == CONFIG_ERRORS_MAX);
+	free(refused.printed);
+	return took;
+}
+
+static void twenty_faults_are_enough(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		const struct shape *shape = &bad[i].shape;
+
+		assert_ratio(shape->line, time_refused(shape, FEW, bad[i].faults),
+		    time_refused(shape, MANY, bad[i].faults));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(many_backends_are_read),
+	    cmocka_unit_test(many_backends_are_compared),
+	    cmocka_unit_test(thousands_of_changes_are_counted),
+	    cmocka_unit_test(twenty_faults_are_enough),
+	};
+
+	return cmocka_run_group_tests(tests, enter_directory, leave_directory);
+}
