@@ -92,7 +92,7 @@ def nothing_but_get_and_head_is_answered():
             equal(status, 405, method)
             equal(fields["allow"], "GET, HEAD", method)
         equal(place.admin("/status.json", "POST", content=b"x" * 100000)[0], 405, "POST with content")
-        equal(place.admin("/", "BREW")[0], 501, "a method that nobody knows")
+        equal(place.admin("/", "BREW")[0], 405, "a method that nobody knows")
 
 
 def only_addresses_and_localhost_are_hosts():
@@ -270,7 +270,7 @@ def every_reason_is_seen_everywhere():
     cases = [("full", "connect_timeout", "no connection in time"),
              ("silent", "timeout", "no answer in time"),
              ("reset", "reset", "connection ended before the answer"),
-             ("garbage", "bad_response", "broken response head"),
+             ("garbage", "bad_response", "broken response: no status line of HTTP"),
              ("status", "status", "status 503"),
              ("cut off", "cut_off", "answer cut off")]
     good = ModeBackend()
