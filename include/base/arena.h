@@ -25,6 +25,9 @@ void *arena_take(struct arena *arena, size_t size);
 /* A terminated copy. */
 char *arena_copy(struct arena *arena, struct str text);
 
+/* A terminated copy with small letters for the capital ones of ASCII. */
+char *arena_copy_lower(struct arena *arena, struct str text);
+
 /* Formatted text. */
 char *arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -19,6 +19,9 @@ void table_finish(struct table *table);
 /* Adds the item, unless there is one with this key: the first one stays. False without memory. */
 bool table_add(struct table *table, struct str key, const void *item);
 
+/* Removes the item with this key, if there is one. */
+void table_remove(struct table *table, struct str key);
+
 /* The item, const only if it was so for who added it; NULL: there is none with this key. */
 void *table_find(const struct table *table, struct str key);
 

@@ -144,6 +144,5 @@ bool ring_is_open(const struct ring *ring);
 
 bool ring_has(const struct ring *ring, const struct backend *backend);
 struct backend *ring_find_name(const struct ring *ring, struct str name);
-struct backend *ring_find_url(const struct ring *ring, struct str url);
 
 #endif

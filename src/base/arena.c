@@ -69,6 +69,16 @@ char *arena_copy(struct arena *arena, struct str text)
 	return copy;
 }
 
+char *arena_copy_lower(struct arena *arena, struct str text)
+{
+	char *copy = arena_copy(arena, text);
+
+	for (char *c = copy; c && *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	return copy;
+}
+
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
 	va_list args;

@@ -50,6 +50,16 @@ bool table_add(struct table *table, struct str key, const void *item)
 	return false;
 }
 
+void table_remove(struct table *table, struct str key)
+{
+	struct table_entry *entry = find(table, key);
+
+	if (!entry)
+		return;
+	HASH_DEL(table->entries, entry);
+	free(entry);
+}
+
 void *table_find(const struct table *table, struct str key)
 {
 	const struct table_entry *found = find(table, key);

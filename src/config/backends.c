@@ -182,15 +182,12 @@ static bool read_options(
 /* What no two backends have in common; NULL without memory. */
 static const char *server_key(const struct backend_options *options, struct arena *arena)
 {
-	char *key;
+	const char *host;
 
 	if (options->path)
 		return options->path;
-	key = arena_printf(arena, "%s:%u", options->host, options->port);
-	for (char *c = key; c && *c; c++)
-		if (*c >= 'A' && *c <= 'Z')
-			*c = (char)(*c - 'A' + 'a');
-	return key;
+	host = arena_copy_lower(arena, str_from(options->host));
+	return host ? arena_printf(arena, "%s:%u", host, options->port) : NULL;
 }
 
 /* Is the backend or its name listed already? Reports it, with the place. */

@@ -1,5 +1,7 @@
 #include "checker.h"
 
+#include "base/table.h"
+
 #include <stdlib.h>
 
 /* The delay of a check that cannot be made now. */
@@ -245,34 +247,42 @@ static bool is_in_step(const struct checker *checker)
 	return true;
 }
 
-static struct checked **find(const struct checker *checker, const struct backend *backend)
+static struct str key_of(struct backend *const *backend)
 {
-	for (size_t i = 0; i < checker->count; i++)
-		if (checker->checked[i] && checker->checked[i]->backend == backend)
-			return &checker->checked[i];
-	return NULL;
+	return (struct str){(const char *)backend, sizeof(*backend)};
 }
 
-/* Are the backends the same as before, in any order? */
-static bool knows_all(const struct checker *checker)
+/* The places of those that are checked, by their backends. False without memory. */
+static bool list_places(const struct checker *checker, struct table *places)
+{
+	for (size_t i = 0; i < checker->count; i++) {
+		struct checked **place = &checker->checked[i];
+
+		if (*place && !table_add(places, key_of(&(*place)->backend), place))
+			return false;
+	}
+	return true;
+}
+
+/* Those that were checked before keep their place in the schedule. Returns whether the backends are
+ * the same as before, in any order. */
+static bool take_over(struct checker *checker, const struct table *places, struct checked **checked)
 {
 	const struct ring *ring = checker->ring;
+	bool is_same_set = checker->count == ring->count;
 
-	for (size_t i = 0; i < ring->count; i++)
-		if (!find(checker, ring->backends[i]))
-			return false;
-	return checker->count == ring->count;
-}
+	for (size_t i = 0; i < ring->count; i++) {
+		struct checked **place = table_find(places, key_of(&ring->backends[i]));
 
-static struct checked *take_over(struct checker *checker, struct backend *backend)
-{
-	struct checked **place = find(checker, backend);
-
-	if (!place)
-		return checked_create(checker, backend);
-	struct checked *checked = *place;
-	*place = NULL;
-	return checked;
+		if (place) {
+			checked[i] = *place;
+			*place = NULL;
+		} else {
+			checked[i] = checked_create(checker, ring->backends[i]);
+			is_same_set = false;
+		}
+	}
+	return is_same_set;
 }
 
 static void destroy_all(struct checker *checker)
@@ -287,18 +297,22 @@ static void follow(struct checker *checker)
 {
 	const struct ring *ring = checker->ring;
 
+	struct table places = {0};
+
 	if (is_in_step(checker))
 		return;
-	bool is_other_set = !knows_all(checker);
 	struct checked **checked = calloc(ring->count + 1, sizeof(struct checked *));
-	if (!checked)
+	bool good = checked && list_places(checker, &places);
+	bool is_same_set = good && take_over(checker, &places, checked);
+	table_finish(&places);
+	if (!good) {
+		free(checked);
 		return;
-	for (size_t i = 0; i < ring->count; i++)
-		checked[i] = take_over(checker, ring->backends[i]);
+	}
 	destroy_all(checker);
 	checker->checked = checked;
 	checker->count = ring->count;
-	if (is_other_set)
+	if (!is_same_set)
 		spread(checker);
 }
 

@@ -1,7 +1,9 @@
 #include "upstream/names.h"
 
+#include "base/arena.h"
+#include "base/table.h"
+
 #include <stdlib.h>
-#include <strings.h>
 #include <utlist.h>
 
 enum {
@@ -26,6 +28,7 @@ struct name {
 struct names {
 	struct names_start with;
 	struct name *first;
+	struct table by_backend;
 	size_t unsettled;      /* lookups of the last refresh that have not ended */
 	struct timer patience; /* with those */
 	struct loop_task task;
@@ -150,25 +153,26 @@ static void on_name_free(struct loop_task *task)
 	free(container_of(task, struct name, free_task));
 }
 
+static struct str key_of(struct backend *const *backend)
+{
+	return (struct str){(const char *)backend, sizeof(*backend)};
+}
+
 static void forget(struct names *names, struct name *name)
 {
 	settle(name);
 	resolve_cancel(&name->query);
 	timer_remove(loop_timers(names->with.loop), &name->timer);
+	table_remove(&names->by_backend, key_of(&name->backend));
 	backend_drop(name->backend);
 	DL_DELETE(names->first, name);
 	name->free_task.run = on_name_free;
 	loop_free_later(names->with.loop, &name->free_task);
 }
 
-static struct name *find(const struct names *names, const struct backend *backend)
+static struct name *find(const struct names *names, struct backend *backend)
 {
-	struct name *name;
-
-	DL_FOREACH (names->first, name)
-		if (name->backend == backend)
-			return name;
-	return NULL;
+	return table_find(&names->by_backend, key_of(&backend));
 }
 
 /* Without memory for it the backend stays unresolved until the next refresh. */
@@ -180,6 +184,10 @@ static struct name *add(struct names *names, struct backend *backend)
 		return NULL;
 	name->names = names;
 	name->backend = backend;
+	if (!table_add(&names->by_backend, key_of(&name->backend), name)) {
+		free(name);
+		return NULL;
+	}
 	backend_hold(backend);
 	resolve_init(&name->query, on_done);
 	timer_init(&name->timer, on_due);
@@ -244,44 +252,75 @@ void names_refresh(struct names *names)
 	check_settled(names);
 }
 
+/* ---- names of the set that comes next */
+
+/* The hosts of the ring, in small letters, and a backend of each that has addresses. */
+struct hosts {
+	struct table table;
+	struct arena arena;
+};
+
+/* What is left out without memory is looked up. */
+static void list_hosts(const struct names *names, struct hosts *hosts)
+{
+	const struct name *name;
+
+	DL_FOREACH (names->first, name) {
+		const struct backend *backend = name->backend;
+		const char *host;
+
+		if (!name->is_wanted || backend->addr_count == 0 ||
+		    backend->addr_count > RESOLVE_ADDRS_MAX)
+			continue;
+		host = arena_copy_lower(&hosts->arena, str_from(backend->host));
+		if (host)
+			table_add(&hosts->table, str_from(host), backend);
+	}
+}
+
+static void forget_hosts(struct hosts *hosts)
+{
+	table_finish(&hosts->table);
+	arena_finish(&hosts->arena);
+}
+
 /* A host that the ring knows under another url has the same addresses; the refresh will show if
  * they are still valid. */
-static bool borrow_addrs(const struct ring *ring, struct backend *backend)
+static bool borrow_addrs(struct hosts *hosts, struct backend *backend)
 {
-	for (size_t i = 0; i < ring->count; i++) {
-		const struct backend *known = ring->backends[i];
-		struct net_addr addrs[RESOLVE_ADDRS_MAX];
+	const char *host = arena_copy_lower(&hosts->arena, str_from(backend->host));
+	const struct backend *known = host ? table_find(&hosts->table, str_from(host)) : NULL;
+	struct net_addr addrs[RESOLVE_ADDRS_MAX];
 
-		if (!known->host || known->addr_count == 0 ||
-		    known->addr_count > RESOLVE_ADDRS_MAX ||
-		    strcasecmp(known->host, backend->host) != 0)
-			continue;
-		for (size_t k = 0; k < known->addr_count; k++) {
-			addrs[k] = known->addrs[k];
-			net_addr_set_port(&addrs[k], backend->port);
-		}
-		return backend_set_addrs(backend, addrs, known->addr_count);
+	if (!known)
+		return false;
+	for (size_t i = 0; i < known->addr_count; i++) {
+		addrs[i] = known->addrs[i];
+		net_addr_set_port(&addrs[i], backend->port);
 	}
-	return false;
+	return backend_set_addrs(backend, addrs, known->addr_count);
 }
 
 bool names_prepare(struct names *names, struct backend *const *backends, size_t count)
 {
 	const struct ring *ring = names->with.ring;
+	struct hosts hosts = {0};
 	struct name *name;
 
 	for (size_t i = 0; i < ring->count; i++)
 		want(names, ring->backends[i]);
+	list_hosts(names, &hosts);
 	stop_waiting(names);
 	for (size_t i = 0; i < count; i++) {
 		if (!has_name(backends[i]) || find(names, backends[i]))
 			continue;
 		name = want(names, backends[i]);
-		if (!name || borrow_addrs(ring, backends[i]))
+		if (!name || borrow_addrs(&hosts, backends[i]))
 			continue;
 		await(name);
 		ask(name);
 	}
+	forget_hosts(&hosts);
 	forget_unwanted(names);
 	be_patient(names, RESOLVE_TIMEOUT_MS * INT64_C(1000));
 	return names->unsettled > 0;

@@ -1,5 +1,6 @@
 #include "upstream/pool.h"
 
+#include "base/table.h"
 #include "checker.h"
 
 #include <stdlib.h>
@@ -106,16 +107,25 @@ void pool_cancel(struct pool *pool)
 	forget_next(pool);
 }
 
-/* The backend of the ring with this url, with the update that it needs, or a new one; held. NULL
- * without memory. */
-static struct backend *find_or_create(
-    struct pool *pool, const struct backend_options *options, struct backend_update **update)
+/* The backends of the ring by their urls. False without memory. */
+static bool list_urls(const struct ring *ring, struct table *urls)
 {
-	struct backend *backend = ring_find_url(&pool->ring, str_from(options->url));
+	for (size_t i = 0; i < ring->count; i++)
+		if (!table_add(urls, str_from(ring->backends[i]->url), ring->backends[i]))
+			return false;
+	return true;
+}
+
+/* One of those that are there, with the update that it needs, or a new one; held. NULL without
+ * memory. */
+static struct backend *find_or_create(struct backend_env *env, const struct table *urls,
+    const struct backend_options *options, struct backend_update **update)
+{
+	struct backend *backend = table_find(urls, str_from(options->url));
 
 	*update = NULL;
 	if (!backend)
-		return backend_create(&pool->env, options);
+		return backend_create(env, options);
 	*update = backend_prepare_update(backend, options);
 	if (!*update)
 		return NULL;
@@ -128,20 +138,17 @@ static bool prepare_backends(struct pool *pool, const struct pool_options *optio
 {
 	size_t count = options->backend_count, made = 0;
 	struct backend **backends = calloc(count + 1, sizeof(struct backend *));
+	struct table urls = {0};
 
 	pool->updates = calloc(count + 1, sizeof(struct backend_update *));
-	if (!backends || !pool->updates) {
-		free(backends);
-		return false;
+	bool good = backends && pool->updates && list_urls(&pool->ring, &urls);
+	while (good && made < count) {
+		backends[made] = find_or_create(
+		    &pool->env, &urls, options->backends[made], &pool->updates[made]);
+		good = backends[made] != NULL;
+		made += good;
 	}
-	while (made < count) {
-		backends[made] =
-		    find_or_create(pool, options->backends[made], &pool->updates[made]);
-		if (!backends[made])
-			break;
-		made++;
-	}
-	bool good = made == count && ring_prepare_list(&pool->next, backends, count);
+	good = good && ring_prepare_list(&pool->next, backends, count);
 	/* Either the list holds them now, or they are freed. */
 	for (size_t i = 0; i < made; i++) {
 		if (!good)
@@ -149,6 +156,7 @@ static bool prepare_backends(struct pool *pool, const struct pool_options *optio
 		backend_drop(backends[i]);
 	}
 	free(backends);
+	table_finish(&urls);
 	return good;
 }
 

@@ -28,21 +28,6 @@ void ring_finish(struct ring *ring)
 	ring_init(ring);
 }
 
-/* The position in the new list where the round goes on: the first backend that would have been next
- * in the old one. */
-static size_t ring_find_next(const struct ring *old, struct backend *const *backends, size_t count)
-{
-	for (size_t i = 0; i < old->count; i++) {
-		const struct backend *expected = old->backends[(old->next + i) % old->count];
-
-		for (size_t j = 0; j < count; j++) {
-			if (backends[j] == expected)
-				return j;
-		}
-	}
-	return 0;
-}
-
 /* A round of equals needs no weighing, and no backend is owed a turn. */
 static void ring_compare_weights(struct ring *ring)
 {
@@ -88,13 +73,36 @@ void ring_cancel_list(struct ring_list *list)
 	*list = (struct ring_list){0};
 }
 
-/* Those that the new list does not have keep no connection for requests that never come. */
-static void ring_part_with(const struct ring *ring, const struct ring_list *old)
+/* Tells those that the new list does not have from the others. */
+static void ring_mark_removed(const struct ring *old, const struct ring_list *list)
 {
 	for (size_t i = 0; i < old->count; i++)
 		old->backends[i]->removed = true;
-	for (size_t i = 0; i < ring->count; i++)
-		ring->backends[i]->removed = false;
+	for (size_t i = 0; i < list->count; i++)
+		list->backends[i]->removed = false;
+}
+
+/* The position in the new list where the round goes on: the first backend that would have been next
+ * in the old one. */
+static size_t ring_find_next(const struct ring *old, const struct ring_list *list)
+{
+	const struct backend *expected = NULL;
+	size_t position = 0;
+
+	for (size_t i = 0; i < old->count && !expected; i++) {
+		const struct backend *backend = old->backends[(old->next + i) % old->count];
+
+		if (!backend->removed)
+			expected = backend;
+	}
+	while (expected && list->backends[position] != expected)
+		position++;
+	return position;
+}
+
+/* Those that are removed keep no connection for requests that never come. */
+static void ring_part_with(const struct ring_list *old)
+{
 	for (size_t i = 0; i < old->count; i++) {
 		if (old->backends[i]->removed)
 			backend_close_idle(old->backends[i]);
@@ -105,14 +113,15 @@ void ring_commit_list(struct ring *ring, struct ring_list *list)
 {
 	struct ring_list old = {ring->backends, ring->count, ring->weights, ring->averages};
 
-	ring->next = ring_find_next(ring, list->backends, list->count);
+	ring_mark_removed(ring, list);
+	ring->next = ring_find_next(ring, list);
 	ring->backends = list->backends;
 	ring->count = list->count;
 	ring->weights = list->weights;
 	ring->averages = list->averages;
 	*list = (struct ring_list){0};
 	ring_compare_weights(ring);
-	ring_part_with(ring, &old);
+	ring_part_with(&old);
 	ring_cancel_list(&old);
 }
 
@@ -129,15 +138,6 @@ struct backend *ring_find_name(const struct ring *ring, struct str name)
 {
 	for (size_t i = 0; i < ring->count; i++) {
 		if (str_equals(str_from(ring->backends[i]->name), name))
-			return ring->backends[i];
-	}
-	return NULL;
-}
-
-struct backend *ring_find_url(const struct ring *ring, struct str url)
-{
-	for (size_t i = 0; i < ring->count; i++) {
-		if (str_equals(str_from(ring->backends[i]->url), url))
 			return ring->backends[i];
 	}
 	return NULL;

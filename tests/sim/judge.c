@@ -28,7 +28,7 @@ void judge_backend_is_new(struct server *server)
 /* Of those that left the configuration nobody keeps a picture any more. */
 static bool is_current(const struct backend *backend)
 {
-	return ring_find_url(&world.ring, str_from(backend->url)) == backend;
+	return ring_has(&world.ring, backend);
 }
 
 void judge_state_changed(const struct backend *backend)

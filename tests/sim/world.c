@@ -269,6 +269,14 @@ static struct backend *create_backend(struct server *server)
 	return backend;
 }
 
+static struct backend *find_backend(const struct server *server)
+{
+	for (size_t i = 0; i < world.ring.count; i++)
+		if (strcmp(world.ring.backends[i]->url, server->url) == 0)
+			return world.ring.backends[i];
+	return NULL;
+}
+
 /* The ring as a configuration with some of the servers has it. */
 static void configure_ring(void)
 {
@@ -278,7 +286,7 @@ static void configure_ring(void)
 
 	for (size_t i = 0; i < world.profile.servers; i++) {
 		struct server *server = &world.servers[i];
-		struct backend *backend = ring_find_url(&world.ring, str_from(server->url));
+		struct backend *backend = find_backend(server);
 
 		if (!server->is_configured)
 			continue;

@@ -48,6 +48,8 @@ static void text_is_copied_and_formatted(void **state)
 	source[0] = 'x';
 	assert_string_equal(copy, "ron");
 	assert_string_equal(arena_copy(&arena, (struct str){NULL, 0}), "");
+	assert_string_equal(
+	    arena_copy_lower(&arena, STR("[A-Z] @`{ \xc3\x84")), "[a-z] @`{ \xc3\x84");
 	assert_string_equal(arena_printf(&arena, "%s-%d", copy, 7), "ron-7");
 	assert_string_equal(arena_printf(&arena, "%s", ""), "");
 	arena_finish(&arena);

@@ -67,6 +67,26 @@ static void the_first_of_a_key_stays(void **state)
 	table_finish(&table);
 }
 
+static void what_is_removed_is_found_no_more(void **state)
+{
+	struct table table = {0};
+
+	(void)state;
+	table_remove(&table, STR("none"));
+	for (size_t i = 0; i < 100; i++)
+		assert_true(table_add(&table, str_from(keys[i]), keys[i]));
+	for (size_t i = 0; i < 100; i += 2)
+		table_remove(&table, str_from(keys[i]));
+	table_remove(&table, str_from(keys[0]));
+	for (size_t i = 0; i < 100; i++)
+		assert_ptr_equal(table_find(&table, str_from(keys[i])), i % 2 ? keys[i] : NULL);
+	for (size_t i = 0; i < 100; i++)
+		table_remove(&table, str_from(keys[i]));
+	assert_true(table_add(&table, str_from(keys[0]), keys[1]));
+	assert_ptr_equal(table_find(&table, str_from(keys[0])), keys[1]);
+	table_finish(&table);
+}
+
 static void pointers_are_keys_as_well(void **state)
 {
 	static const char *const pointers[] = {keys[0], keys[1], keys[2]};
@@ -116,6 +136,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_is_found_by_its_key),
 	    cmocka_unit_test(the_first_of_a_key_stays),
+	    cmocka_unit_test(what_is_removed_is_found_no_more),
 	    cmocka_unit_test(pointers_are_keys_as_well),
 	    cmocka_unit_test(without_memory_an_item_is_left_out),
 	};

@@ -1,11 +1,7 @@
-/* Thousands of backends, and thousands of faults: ten times as many take about ten times as long,
- * where comparing each with all others would take a hundred times as long. */
+/* Thousands of backends, and thousands of faults. */
+#include "../ratio.h"
 #include "config/changes.h"
 #include "loading.h"
-
-#include <time.h>
-
-enum { FEW = 500, MANY = 10 * FEW, RUNS = 3, RATIO_LIMIT = 25 };
 
 /* A text of `count` equal lines, but for their numbers, between a head and a tail. */
 struct shape {
@@ -41,36 +37,6 @@ static void write_shape(const char *name, const struct shape *shape, size_t coun
 	free(text);
 }
 
-static double cpu_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* The shortest of some runs: nothing makes a run shorter than it is. */
-static double best_of_runs(void (*run)(void *), void *context)
-{
-	double best = 1e9;
-
-	for (size_t i = 0; i < RUNS; i++) {
-		double began = cpu_seconds();
-
-		run(context);
-		double took = cpu_seconds() - began;
-		if (took < best)
-			best = took;
-	}
-	return best;
-}
-
-static void assert_ratio(const char *what, double few, double many)
-{
-	if (many > RATIO_LIMIT * few)
-		fail_msg("%s: %d take %.4f s and %d take %.4f s", what, FEW, few, MANY, many);
-}
-
 /* ---- what is good */
 
 static const struct shape good[] = {
@@ -89,7 +55,7 @@ static void run_load(void *context)
 static double time_load(const struct shape *shape, size_t count)
 {
 	write_shape("rondo.conf", shape, count);
-	double took = best_of_runs(run_load, NULL);
+	double took = ratio_time(run_load, NULL);
 	unlink("rondo.conf");
 	return took;
 }
@@ -98,7 +64,8 @@ static void many_backends_are_read(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(good); i++)
-		assert_ratio(good[i].line, time_load(&good[i], FEW), time_load(&good[i], MANY));
+		ratio_assert(
+		    good[i].line, time_load(&good[i], RATIO_FEW), time_load(&good[i], RATIO_MANY));
 }
 
 /* ---- what changed */
@@ -137,7 +104,7 @@ static struct config *load_shape(const struct shape *shape, size_t count)
 static double time_compare(const struct shape *old, const struct shape *new, size_t count)
 {
 	struct compared compared = {load_shape(old, count), load_shape(new, count), 0, ""};
-	double took = best_of_runs(run_compare, &compared);
+	double took = ratio_time(run_compare, &compared);
 
 	config_drop(compared.old);
 	config_drop(compared.new);
@@ -155,8 +122,8 @@ static void many_backends_are_compared(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(new); i++)
-		assert_ratio(new[i].line, time_compare(&old, &new[i], FEW),
-		    time_compare(&old, &new[i], MANY));
+		ratio_assert(new[i].line, time_compare(&old, &new[i], RATIO_FEW),
+		    time_compare(&old, &new[i], RATIO_MANY));
 }
 
 static void thousands_of_changes_are_counted(void **state)
@@ -164,11 +131,12 @@ static void thousands_of_changes_are_counted(void **state)
 	static const struct shape old = {"backends = (", "\"http://h#:80\",", "\"h:1\" );"};
 	static const struct shape new = {
 	    "retry = { tries = 2; }; backends = (", "\"http://other#:80\",", "\"h:1\" );"};
-	struct compared compared = {load_shape(&old, MANY), load_shape(&new, MANY), 0, ""};
+	struct compared compared = {
+	    load_shape(&old, RATIO_MANY), load_shape(&new, RATIO_MANY), 0, ""};
 
 	(void)state;
 	assert_int_equal(config_describe_changes(compared.old, compared.new, count_line, &compared),
-	    2 * MANY + 1);
+	    2 * RATIO_MANY + 1);
 	/* What is not about backends is always said. */
 	assert_string_equal(compared.last, "retry.tries 3 -> 2");
 	assert_in_range(compared.lines, 100, 300);
@@ -217,7 +185,7 @@ static double time_refused(const struct shape *shape, size_t count, size_t fault
 	struct refused refused = {0, NULL};
 
 	write_shape("rondo.conf", shape, count);
-	double took = best_of_runs(run_refused, &refused);
+	double took = ratio_time(run_refused, &refused);
 	unlink("rondo.conf");
 	assert_int_equal(refused.faults, faults);
 	bool says_so =
@@ -233,8 +201,8 @@ static void twenty_faults_are_enough(void **state)
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		const struct shape *shape = &bad[i].shape;
 
-		assert_ratio(shape->line, time_refused(shape, FEW, bad[i].faults),
-		    time_refused(shape, MANY, bad[i].faults));
+		ratio_assert(shape->line, time_refused(shape, RATIO_FEW, bad[i].faults),
+		    time_refused(shape, RATIO_MANY, bad[i].faults));
 	}
 }
 

@@ -1,3 +1,4 @@
+#include "../ratio.h"
 #include "upstream/names.h"
 #include "ring_list.h"
 #include "world.h"
@@ -480,6 +481,69 @@ static void the_end_in_the_middle_is_silent(void **state)
 	assert_int_equal(stage.settled, 0);
 }
 
+/* ---- thousands */
+
+struct crowd {
+	struct stage stage;
+	struct backend *in_ring[RATIO_MANY], *coming[RATIO_MANY];
+	size_t count;
+};
+
+static struct crowd crowd;
+
+static struct backend *create_numbered(const char *word, size_t number)
+{
+	char host[48], url[64];
+
+	snprintf(host, sizeof(host), "%s%zu.example.org", word, number);
+	snprintf(url, sizeof(url), "http://%s", host);
+	struct backend *backend = backend_create(&crowd.stage.world.env,
+	    &(struct backend_options){
+		.url = url, .name = host, .host = host, .port = 80, .weight = 1});
+	assert_non_null(backend);
+	return backend;
+}
+
+static void run_refresh_and_prepare(void *context)
+{
+	(void)context;
+	names_refresh(crowd.stage.names);
+	assert_false(names_prepare(crowd.stage.names, crowd.coming, crowd.count));
+	names_prepare(crowd.stage.names, NULL, 0);
+}
+
+/* All hosts that come are known to the ring, in capital letters. */
+static double time_names(size_t count)
+{
+	static const char *const hosts[] = {"first"};
+	struct net_addr addr;
+
+	crowd.count = count;
+	open_stage(&crowd.stage, 1, hosts);
+	resolver.refuses = true;
+	assert_true(net_addr_from_ip(&addr, STR("127.0.0.1"), 80));
+	for (size_t i = 0; i < count; i++) {
+		crowd.in_ring[i] = create_numbered("APP", i);
+		crowd.coming[i] = create_numbered("app", i);
+		assert_true(backend_set_addrs(crowd.in_ring[i], &addr, 1));
+	}
+	ring_take_list(&crowd.stage.ring, crowd.in_ring, count);
+	double took = ratio_time(run_refresh_and_prepare, NULL);
+	assert_int_equal(crowd.coming[count - 1]->addr_count, 1);
+	for (size_t i = 0; i < count; i++) {
+		backend_drop(crowd.in_ring[i]);
+		backend_drop(crowd.coming[i]);
+	}
+	close_stage(&crowd.stage);
+	return took;
+}
+
+static void thousands_of_names_are_kept(void **state)
+{
+	(void)state;
+	ratio_assert("names", time_names(RATIO_FEW), time_names(RATIO_MANY));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -497,6 +561,7 @@ int main(void)
 	    cmocka_unit_test(without_memory_for_a_lookup_it_is_tried_again_after_five_seconds),
 	    cmocka_unit_test(without_memory_for_a_name_it_waits_for_the_next_refresh),
 	    cmocka_unit_test(the_end_in_the_middle_is_silent),
+	    cmocka_unit_test(thousands_of_names_are_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

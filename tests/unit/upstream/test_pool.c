@@ -1,3 +1,4 @@
+#include "../ratio.h"
 #include "upstream/pool.h"
 #include "world.h"
 
@@ -141,12 +142,83 @@ static void a_set_that_is_given_up_leaves_no_trace(void **state)
 	place_finish(&place);
 }
 
+/* ---- thousands */
+
+enum { SETS = 2 };
+
+struct crowd {
+	struct place place;
+	size_t count;
+	char urls[SETS][RATIO_MANY][64], hosts[SETS][RATIO_MANY][32];
+	struct backend_options options[SETS][RATIO_MANY];
+	const struct backend_options
+	    *lists[SETS + 1][RATIO_MANY]; /* the last one is turned round */
+};
+
+static struct crowd crowd;
+
+static void fill_crowd(size_t count)
+{
+	crowd.count = count;
+	for (size_t set = 0; set < SETS; set++)
+		for (size_t i = 0; i < count; i++) {
+			char *url = crowd.urls[set][i], *host = crowd.hosts[set][i];
+
+			snprintf(host, 32, "127.%zu.%zu.%zu", set, i / 256, i % 256);
+			snprintf(url, 64, "http://%s:80", host);
+			crowd.options[set][i] = (struct backend_options){
+			    .url = url, .name = url, .host = host, .port = 80, .weight = 1};
+			crowd.lists[set][i] = &crowd.options[set][i];
+			crowd.lists[SETS][count - 1 - i] = &crowd.options[SETS - 1][i];
+		}
+}
+
+static void change_to(const struct backend_options *const *list)
+{
+	const struct pool_options options = {.backends = list,
+	    .backend_count = crowd.count,
+	    .check = {.path = "", .interval_us = 3600 * S}};
+
+	assert_int_equal(pool_prepare(&crowd.place.pool, &options), POOL_PREPARED);
+	pool_commit(&crowd.place.pool);
+	/* The checker follows. */
+	for (size_t i = 0; i < 3; i++)
+		world_finish_turn(&crowd.place.world);
+}
+
+/* The same backends again, others, and others in another order. */
+static void run_changes(void *context)
+{
+	(void)context;
+	place_init(&crowd.place);
+	change_to(crowd.lists[0]);
+	change_to(crowd.lists[0]);
+	change_to(crowd.lists[1]);
+	change_to(crowd.lists[2]);
+	assert_string_equal(
+	    crowd.place.pool.ring.backends[0]->url, crowd.urls[SETS - 1][crowd.count - 1]);
+	place_finish(&crowd.place);
+}
+
+static double time_changes(size_t count)
+{
+	fill_crowd(count);
+	return ratio_time(run_changes, NULL);
+}
+
+static void thousands_of_backends_come_and_go(void **state)
+{
+	(void)state;
+	ratio_assert("changes", time_changes(RATIO_FEW), time_changes(RATIO_MANY));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_set_takes_effect_when_it_is_committed),
 	    cmocka_unit_test(backends_of_both_sets_are_the_same_with_new_options),
 	    cmocka_unit_test(a_set_that_is_given_up_leaves_no_trace),
+	    cmocka_unit_test(thousands_of_backends_come_and_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -666,7 +666,7 @@ static void the_operators_weight_counts_at_once(void **state)
 	fleet_finish(&fleet);
 }
 
-static void backends_are_found_by_name_and_url(void **state)
+static void backends_are_found_by_name(void **state)
 {
 	struct fleet fleet;
 
@@ -675,9 +675,6 @@ static void backends_are_found_by_name_and_url(void **state)
 	assert_ptr_equal(ring_find_name(&fleet.ring, STR("b")), fleet.backends[1]);
 	assert_null(ring_find_name(&fleet.ring, STR("B")));
 	assert_null(ring_find_name(&fleet.ring, STR("")));
-	assert_ptr_equal(
-	    ring_find_url(&fleet.ring, STR("http://127.0.0.1:8003")), fleet.backends[2]);
-	assert_null(ring_find_url(&fleet.ring, STR("http://127.0.0.1:800")));
 	fleet_finish(&fleet);
 }
 
@@ -706,7 +703,7 @@ int main(void)
 	    cmocka_unit_test(backups_are_compared_among_themselves),
 	    cmocka_unit_test(another_list_goes_on_where_the_last_was),
 	    cmocka_unit_test(the_operators_weight_counts_at_once),
-	    cmocka_unit_test(backends_are_found_by_name_and_url),
+	    cmocka_unit_test(backends_are_found_by_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
