@@ -81,14 +81,23 @@ char *arena_copy_lower(struct arena *arena, struct str text)
 
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
+	struct arena_chunk *chunk = arena->chunks;
+	size_t room = chunk ? chunk->size - chunk->used : 0;
+	char *rest = room ? chunk->bytes + chunk->used : NULL;
 	va_list args;
-	char *text = NULL;
+	char *text;
 	int len;
 
+	/* Mostly it fits behind the last piece. */
 	va_start(args, format);
-	len = vsnprintf(NULL, 0, format, args);
+	len = vsnprintf(rest, room, format, args);
 	va_end(args);
-	if (len < 0 || !(text = arena_take(arena, (size_t)len + 1)))
+	text = len < 0 ? NULL : arena_take(arena, (size_t)len + 1);
+	if (text && (size_t)len < room)
+		return text;
+	if (room)
+		memset(rest, 0, room);
+	if (!text)
 		return NULL;
 	va_start(args, format);
 	vsnprintf(text, (size_t)len + 1, format, args);

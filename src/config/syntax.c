@@ -247,8 +247,6 @@ static void check_setting(struct checker *checker)
 {
 	struct str name = checker->token.text;
 	const struct config_line *line = here(checker);
-	const char *hint =
-	    arena_printf(&checker->arena, "write %.*s = ...;", shown(name), name.data);
 
 	note_name(checker, name);
 	note_value(checker, line);
@@ -257,8 +255,10 @@ static void check_setting(struct checker *checker)
 		advance(checker);
 		check_value(checker);
 	} else {
-		fault(checker, (struct config_fault){line, hint}, "a '=' is missing after `%.*s`",
-		    shown(name), name.data);
+		fault(checker,
+		    (struct config_fault){line,
+			arena_printf(&checker->arena, "write %.*s = ...;", shown(name), name.data)},
+		    "a '=' is missing after `%.*s`", shown(name), name.data);
 		if (checker->token.kind == TOKEN_OPEN || checker->token.kind == TOKEN_STRING)
 			check_value(checker);
 	}

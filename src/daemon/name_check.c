@@ -77,14 +77,24 @@ static void print(const struct names_asked *names, const struct config *config, 
 		    out, "and %zu more backends that are unresolved\n", found - NAME_CHECK_LINES);
 }
 
+static bool has_name(const struct backend_options *options)
+{
+	struct net_addr literal;
+
+	return options->host && !net_addr_from_ip(&literal, str_from(options->host), 0);
+}
+
 void name_check_write(const struct config *config, FILE *out)
 {
 	struct names_asked names = {0};
 
 	if (open_names(&names, config->backend_count)) {
-		for (size_t i = 0; i < config->backend_count; i++)
-			if (config->backends[i].options.host)
-				ask(&names, &names.lookups[i], config->backends[i].options.host);
+		for (size_t i = 0; i < config->backend_count; i++) {
+			const struct backend_options *options = &config->backends[i].options;
+
+			if (has_name(options))
+				ask(&names, &names.lookups[i], options->host);
+		}
 		await(&names);
 		print(&names, config, out);
 	}

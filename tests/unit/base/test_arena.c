@@ -52,6 +52,14 @@ static void text_is_copied_and_formatted(void **state)
 	    arena_copy_lower(&arena, STR("[A-Z] @`{ \xc3\x84")), "[a-z] @`{ \xc3\x84");
 	assert_string_equal(arena_printf(&arena, "%s-%d", copy, 7), "ron-7");
 	assert_string_equal(arena_printf(&arena, "%s", ""), "");
+	/* Whatever room is left in the last chunk. */
+	for (int width = 0; width < 9000; width += 7) {
+		char *text = arena_printf(&arena, "%*d", width, 5);
+
+		assert_int_equal(strlen(text), width ? width : 1);
+		assert_int_equal(text[strlen(text) - 1], '5');
+		assert_int_equal(*(char *)arena_take(&arena, 1), 0);
+	}
 	arena_finish(&arena);
 }
 
