@@ -138,9 +138,15 @@ int net_listen_inherited(int fd);
  */
 int net_listen_end(int fd, bool is_shared);
 
-/* Removes the file of a Unix address on which no process listens; leaves any other file of that
- * name. False when it is still there. */
-bool net_remove_stale(const struct net_addr *addr);
+/* The file of a Unix socket, to tell it from another of the same name. Zeroes: there is none. */
+struct net_file {
+	dev_t device;
+	ino_t inode;
+};
+struct net_file net_file_of(const struct net_addr *addr);
+
+/* Removes the file of a Unix address, if it still is this one and no process listens on it. */
+void net_remove_file(const struct net_addr *addr, const struct net_file *file);
 
 /* Turns SO_REUSEPORT of a listening socket on or off: while it is on, other processes of this user
  * that set it too may bind to the same port. 0 or a negative errno. */

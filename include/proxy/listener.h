@@ -22,6 +22,7 @@ struct listener {
 	struct listener_options options; /* of those it accepts from now on; may be changed */
 	struct timer timer; /* the end of the pause, at the latest; when ending, the next look */
 	struct net_addr addr;
+	struct net_file file; /* of a Unix socket; while this is open no other can have its inode */
 	bool paused;
 	bool is_ending;
 	int64_t ends_us; /* when ending: not before */

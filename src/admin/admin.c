@@ -50,12 +50,11 @@ static void close_place(const struct admin *admin, struct admin_place *place)
 
 	if (!listener_is_open(&place->listener))
 		return;
-	if (has_file)
+	if (has_file) {
 		net_listen_end(place->listener.watch.fd, false);
+		net_remove_file(&place->addr, &place->listener.file);
+	}
 	listener_close(&place->listener);
-	/* The path may be another process's by now. */
-	if (has_file)
-		net_remove_stale(&place->addr);
 }
 
 static struct admin_place *other_place(struct admin_listener *listener)

@@ -105,8 +105,7 @@ static void end_entry(struct listeners *listeners, struct listeners_entry *entry
 	}
 	LL_APPEND(listeners->ending, entry);
 	listener_end(&entry->listener, listeners->share_port, on_end);
-	if (entry->addr.any.sa_family == AF_UNIX)
-		net_remove_stale(&entry->addr);
+	net_remove_file(&entry->addr, &entry->listener.file);
 }
 
 /* ---- sockets of a supervisor */

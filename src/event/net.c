@@ -40,14 +40,24 @@ static int set_listener_options(int fd, int family, const struct net_listen_opti
 	return error;
 }
 
-bool net_remove_stale(const struct net_addr *addr)
+struct net_file net_file_of(const struct net_addr *addr)
 {
 	struct stat status;
+
+	if (addr->any.sa_family != AF_UNIX || lstat(addr->path.sun_path, &status) ||
+	    !S_ISSOCK(status.st_mode))
+		return (struct net_file){0};
+	return (struct net_file){status.st_dev, status.st_ino};
+}
+
+/* False when some process listens, or the file is no socket and cannot be removed. */
+static bool remove_stale(const struct net_addr *addr)
+{
 	bool connecting;
 	int fd;
 
 	/* Connecting to a plain file is refused like connecting to a stale socket. */
-	if (lstat(addr->path.sun_path, &status) || !S_ISSOCK(status.st_mode))
+	if (net_file_of(addr).inode == 0)
 		return false;
 	fd = net_connect(addr, &connecting);
 	if (fd >= 0)
@@ -55,12 +65,20 @@ bool net_remove_stale(const struct net_addr *addr)
 	return fd == -ECONNREFUSED && unlink(addr->path.sun_path) == 0;
 }
 
+void net_remove_file(const struct net_addr *addr, const struct net_file *file)
+{
+	struct net_file found = net_file_of(addr);
+
+	if (found.inode != 0 && found.inode == file->inode && found.device == file->device)
+		remove_stale(addr);
+}
+
 static int bind_addr(int fd, const struct net_addr *addr)
 {
 	if (bind(fd, &addr->any, addr->len) == 0)
 		return 0;
 	if (errno == EADDRINUSE && addr->any.sa_family == AF_UNIX) {
-		if (net_remove_stale(addr) && bind(fd, &addr->any, addr->len) == 0)
+		if (remove_stale(addr) && bind(fd, &addr->any, addr->len) == 0)
 			return 0;
 		return -EADDRINUSE;
 	}

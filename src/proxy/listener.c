@@ -154,6 +154,8 @@ int listener_open(struct listener *listener, struct sessions *sessions, int fd)
 	    (struct listener){.sessions = sessions, .watch = {.on_event = on_event, .fd = -1}};
 	timer_init(&listener->timer, on_due);
 	int error = net_local_addr(fd, &listener->addr);
+	if (!error)
+		listener->file = net_file_of(&listener->addr);
 	return error ? error : loop_watch(sessions->loop, &listener->watch, fd, LOOP_READ);
 }
 

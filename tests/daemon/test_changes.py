@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from clients import Client, ask, request  # noqa: E402
 from ports import free_port, is_open  # noqa: E402
 from processes import is_alive  # noqa: E402
-from rondo import Rondo  # noqa: E402
+from rondo import LOCAL, Rondo  # noqa: E402
 from waiting import PATIENCE, wait_until  # noqa: E402
 from world import run_tests  # noqa: E402
 
@@ -114,27 +114,39 @@ def test_an_address_that_is_given_up_may_be_taken_again_at_once(world):
             assert ask(port)[0] == 200
 
 
-def check_leaves_alone(path, daemon):
-    """Another process takes the path over; rondo stops."""
-    os.unlink(path)
-    with socket.socket(socket.AF_UNIX) as other:
-        other.bind(path)
-        other.listen()
+def check_leaves_alone(paths, daemon, listens):
+    """Another process takes the paths over; it may not listen yet. rondo stops."""
+    with contextlib.ExitStack() as others:
+        for path in paths:
+            os.unlink(path)
+            other = others.enter_context(socket.socket(socket.AF_UNIX))
+            other.bind(path)
+            if listens:
+                other.listen()
         daemon.signal(signal.SIGTERM)
         assert daemon.wait_exit() == 0
-        assert os.path.exists(path), "the socket of another process was removed"
+        for path in paths:
+            assert os.path.exists(path), f"{path} of another process was removed"
 
 
-def test_a_stop_leaves_a_unix_socket_that_is_another_processes(world):
+def test_a_stop_leaves_unix_sockets_that_are_another_processes(world):
+    for listens in (True, False):
+        clients, admin = world.path("clients"), world.path("admin")
+        with world.start(f'admin = {{ socket = "{admin}"; }};\n', listen=f"unix:{clients}") as daemon:
+            check_leaves_alone((clients, admin), daemon, listens)
+        with world.start(f'admin = {{ socket = "{admin}"; }};\n', listen=f"unix:{clients}"):
+            pass
+        assert not os.path.exists(clients) and not os.path.exists(admin)
+
+
+def test_a_reload_leaves_a_unix_socket_that_is_another_processes(world):
     path = world.path("clients")
-    with world.start(listen=f"unix:{path}") as daemon:
-        check_leaves_alone(path, daemon)
-
-
-def test_a_stop_leaves_an_admin_socket_that_is_another_processes(world):
-    path = world.path("admin")
-    with world.start(f'admin = {{ socket = "{path}"; }};\n') as daemon:
-        check_leaves_alone(path, daemon)
+    with world.start(listen=[LOCAL, f"unix:{path}"]) as daemon, socket.socket(socket.AF_UNIX) as other:
+        os.unlink(path)
+        other.bind(path)
+        world.configure()
+        daemon.reload()
+        assert os.path.exists(path)
 
 
 # ---- all or nothing

@@ -582,10 +582,16 @@ int net_listen_end(int fd, bool is_shared)
 	return 0;
 }
 
-bool net_remove_stale(const struct net_addr *addr)
+struct net_file net_file_of(const struct net_addr *addr)
 {
 	(void)addr;
-	return false;
+	return (struct net_file){0};
+}
+
+void net_remove_file(const struct net_addr *addr, const struct net_file *file)
+{
+	(void)addr;
+	(void)file;
 }
 
 int net_share_port(int fd, bool on)

@@ -158,17 +158,27 @@ static void a_unix_listener_that_ends_leaves_its_path_to_others(void **state)
 	assert_true(net_addr_from_path(&addr, str_from(file)));
 	listener = net_listen(&addr, &usual);
 	assert_true(listener >= 0);
+	const struct net_file first = net_file_of(&addr);
 	before = net_connect(&addr, &connecting);
 	assert_int_equal(net_listen_end(listener, false), 0);
 	assert_int_equal(net_connect(&addr, &connecting), -ECONNREFUSED);
 	check_last_one(listener, before);
 	other = net_listen(&addr, &usual);
 	assert_true(other >= 0);
+	const struct net_file second = net_file_of(&addr);
+	net_remove_file(&addr, &first);
 	close(listener);
-	assert_false(net_remove_stale(&addr));
+	net_remove_file(&addr, &second);
+	assert_int_equal(net_file_of(&addr).inode, second.inode);
+	/* Whoever listens no more, or not yet, keeps the file as well. */
+	assert_int_equal(net_listen_end(other, false), 0);
+	net_remove_file(&addr, &first);
+	net_remove_file(&addr, &(struct net_file){0});
+	assert_int_equal(net_file_of(&addr).inode, second.inode);
+	net_remove_file(&addr, &second);
+	assert_int_equal(net_file_of(&addr).inode, 0);
 	close(other);
-	assert_true(net_remove_stale(&addr));
-	rmdir(path);
+	assert_int_equal(rmdir(path), 0);
 }
 
 static void a_datagram_arrives_whole_or_not_at_all(void **state)
