@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include "listen.h"
+
 #include <stdlib.h>
 
 static const struct config_line *line_of(const struct config_load *load, const char *path)
@@ -78,28 +80,57 @@ static const char *find_automatic_socket(struct config_load *load)
 	return arena_printf(&load->config->arena, "%.*s/admin.sock", (int)end, directories.data);
 }
 
+/* Reports it when `path` cannot be opened because clients are to use its address. */
+static void check_place(
+    struct config_load *load, const char *path, const struct config_listen *place)
+{
+	struct config *config = load->config;
+	const struct config_line *line = line_of_two(load, path, "listen");
+
+	for (size_t i = 0; i < config->listen_count; i++) {
+		const struct config_listen *listen = &config->listen[i];
+
+		if (!config_listen_excludes(place, listen))
+			continue;
+		if (net_addr_equals(&place->addr, &listen->addr))
+			config_errors_add(load->errors, (struct config_fault){line, NULL},
+			    "%s: \"%s\" is an address of `listen`", path, place->text);
+		else if (line_of(load, "listen"))
+			config_errors_add(load->errors, (struct config_fault){line, NULL},
+			    "%s: \"%s\" and \"%s\" of `listen` cannot be opened both", path,
+			    place->text, listen->text);
+		else
+			/* A socket of the supervisor may take the place of the default. */
+			config->warning = arena_printf(&config->arena,
+			    "%s: \"%s\" cannot be opened beside \"%s\", the default of `listen`",
+			    path, place->text, listen->text);
+	}
+}
+
 static void check_admin(struct config_load *load)
 {
 	struct config *config = load->config;
-	struct net_addr addr;
+	struct config_listen socket = {0};
 
-	for (size_t i = 0; config->admin_http && i < config->listen_count; i++)
-		if (net_addr_equals(&config->admin_http->addr, &config->listen[i].addr) &&
-		    net_addr_port(&config->listen[i].addr))
-			config_errors_add(load->errors,
-			    (struct config_fault){line_of_two(load, "admin.http", "listen"), NULL},
-			    "admin.http: \"%s\" is an address of `listen`",
-			    config->admin_http->text);
+	if (config->admin_http)
+		check_place(load, "admin.http", config->admin_http);
 	config->admin_socket_path = strcmp(config->admin_socket, "auto") == 0
 					? find_automatic_socket(load)
 					: config->admin_socket;
-	if (!config->admin_socket_path[0])
+	if (!config->admin_socket_path || !config->admin_socket_path[0])
 		return;
-	if (!net_addr_from_path(&addr, str_from(config->admin_socket_path)))
+	socket.text = config->admin_socket_path;
+	if (!net_addr_from_path(&socket.addr, str_from(socket.text)))
 		config_errors_add(load->errors,
 		    (struct config_fault){line_of(load, "admin.socket"), NULL},
 		    "admin.socket: \"%s\" is not an absolute path of at most 107 bytes",
-		    config->admin_socket_path);
+		    socket.text);
+	else
+		check_place(load, "admin.socket", &socket);
+	if (config->admin_http && net_addr_equals(&socket.addr, &config->admin_http->addr))
+		config_errors_add(load->errors,
+		    (struct config_fault){line_of_two(load, "admin.socket", "admin.http"), NULL},
+		    "admin.socket and admin.http are both \"%s\"", socket.text);
 }
 
 static void check_backends(struct config_load *load)

@@ -178,18 +178,6 @@ static bool read_one(
 	return read_group(load, &group, listen);
 }
 
-/* Port 0 means another port each time. */
-static bool is_listed(
-    const struct config_listen *all, size_t count, const struct config_listen *listen)
-{
-	bool is_unique = listen->addr.any.sa_family != AF_UNIX && !net_addr_port(&listen->addr);
-
-	for (size_t i = 0; i < count; i++)
-		if (net_addr_equals(&all[i].addr, &listen->addr))
-			return !is_unique;
-	return false;
-}
-
 static bool is_for_all(const struct net_addr *addr)
 {
 	return addr->any.sa_family == AF_INET ? addr->v4.sin_addr.s_addr == htonl(INADDR_ANY)
@@ -203,17 +191,16 @@ static bool covers(const struct config_listen *one, const struct config_listen *
 	       (one->dual_stack || one->addr.any.sa_family == other->addr.any.sa_family);
 }
 
-/* The one that cannot be opened beside it; NULL: there is none. */
-static const struct config_listen *find_conflict(
-    const struct config_listen *all, size_t count, const struct config_listen *listen)
+bool config_listen_excludes(const struct config_listen *one, const struct config_listen *other)
 {
-	uint16_t port = net_addr_port(&listen->addr);
+	uint16_t port = net_addr_port(&one->addr);
 
-	for (size_t i = 0; i < count && port; i++)
-		if (net_addr_port(&all[i].addr) == port &&
-		    (covers(&all[i], listen) || covers(listen, &all[i])))
-			return &all[i];
-	return NULL;
+	if (one->addr.any.sa_family == AF_UNIX)
+		return net_addr_equals(&one->addr, &other->addr);
+	/* Port 0 means another port each time. */
+	return port && net_addr_port(&other->addr) == port &&
+	       (net_addr_equals(&one->addr, &other->addr) || covers(one, other) ||
+		   covers(other, one));
 }
 
 /* Reports it when the address cannot be one of them. */
@@ -221,16 +208,18 @@ static bool is_refused(struct config_load *load, const struct config_line *line,
     const struct config_listen *all, size_t count)
 {
 	const struct config_listen *listen = &all[count];
-	const struct config_listen *other = find_conflict(all, count, listen);
+	const struct config_listen *other = all;
 
-	if (is_listed(all, count, listen))
+	while (other < listen && !config_listen_excludes(other, listen))
+		other++;
+	if (other == listen)
+		return false;
+	if (net_addr_equals(&other->addr, &listen->addr))
 		config_errors_add(load->errors, (struct config_fault){line, NULL},
 		    "listen: \"%s\" is listed twice", listen->text);
-	else if (other)
+	else
 		config_errors_add(load->errors, (struct config_fault){line, NULL},
 		    "listen: \"%s\" and \"%s\" cannot be opened both", other->text, listen->text);
-	else
-		return false;
 	return true;
 }
 
@@ -248,7 +237,7 @@ void config_listen_read(struct config_load *load, const struct config_node *node
 		return;
 	if (count == 0)
 		fault(load, node, NULL, "at least one address is needed");
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count && !load->errors->more; i++) {
 		if (read_one(load, &items[i], &all[good]) &&
 		    !is_refused(load, items[i].line, all, good))
 			good++;

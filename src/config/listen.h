@@ -12,4 +12,7 @@
 /* Reads the value of `listen`: addresses, groups, or a list of both. */
 void config_listen_read(struct config_load *load, const struct config_node *node);
 
+/* Can only one of the two be opened? */
+bool config_listen_excludes(const struct config_listen *one, const struct config_listen *other);
+
 #endif

@@ -351,6 +351,26 @@ def test_two_addresses_that_cannot_be_opened_both_are_a_fault(world):
         assert not said, said
 
 
+def test_an_address_of_the_admin_that_cannot_be_opened_beside_the_others_is_a_fault(world):
+    cases = (("127.0.0.1:8080", "127.0.0.1:8080", "", 'admin.http: "127.0.0.1:8080" is an address of `listen`'),
+             ("*:8080", "127.0.0.1:8080", "",
+              'admin.http: "127.0.0.1:8080" and "*:8080" of `listen` cannot be opened both'),
+             ("127.0.0.1:8080", ":8080", "",
+              'admin.http: ":8080" and "127.0.0.1:8080" of `listen` cannot be opened both'),
+             ("unix:/run/a", "", "/run/a", 'admin.socket: "/run/a" is an address of `listen`'),
+             ("*:8080", "unix:/run/a", "/run/a", 'admin.socket and admin.http are both "/run/a"'),
+             ("unix:/run/a", "unix:/run/a", "/run/b", 'admin.http: "unix:/run/a" is an address of `listen`'),
+             ("*:8080", "127.0.0.1:8081", "/run/a", ""),
+             ("127.0.0.1:8080", "127.0.0.2:8080", "/run/a", ""),
+             ("127.0.0.1:0", "127.0.0.1:0", "", ""))
+    for listen, http, path, fault in cases:
+        said = faults(world, f'listen = "{listen}";\nadmin = {{ http = "{http}"; socket = "{path}"; }};\n')
+        assert fault in said and bool(fault) == bool(said), f"{listen} {http} {path}: {said}"
+    # A socket of the supervisor may take the place of a default.
+    said = faults(world, 'admin = { http = "127.0.0.1:8080"; };\n')
+    assert said == 'admin.http: "127.0.0.1:8080" cannot be opened beside "*:8080", the default of `listen`\n', said
+
+
 def test_a_pipe_or_a_device_is_no_configuration(world):
     os.mkfifo(world.path("pipe"))
     for name in (world.path("pipe"), "/dev/zero"):
