@@ -301,6 +301,54 @@ def test_a_stop_that_is_asked_for_before_it_is_ready_is_clean(world):
         daemon.kill()
 
 
+# A process that has just been made heeds no signal: that begins with its main.
+STARTS = 30
+
+
+def holds(daemon, number):
+    blocked = daemon.status("SigBlk")
+    return blocked and int(blocked, 16) & (1 << (number - 1))
+
+
+def each_moment_of_a_start(world, number):
+    """Starts that get the signal one after the other at a later moment, from the first one on at which it counts."""
+    config = world.configure(f'log = {{ access = "{world.path("access.log")}"; }};\n')
+    for start in range(STARTS):
+        daemon = Rondo(world.binary, config=config, listen=None, wait=False)
+        try:
+            wait_until("signals are held", lambda: holds(daemon, number))
+            for _ in range(start * 4):
+                daemon.status("SigBlk")
+            daemon.signal(number)
+            yield daemon
+            daemon.stop()
+        finally:
+            daemon.kill()
+
+
+def test_a_reload_is_heeded_at_each_moment_of_a_start(world):
+    for daemon in each_moment_of_a_start(world, signal.SIGHUP):
+        daemon.wait_log("reloaded: 0 changes")
+
+
+def test_logs_are_opened_again_at_each_moment_of_a_start(world):
+    for daemon in each_moment_of_a_start(world, signal.SIGUSR1):
+        daemon.wait_log("ready: listening on")
+        assert ask(daemon)[0] == 200
+
+
+def test_a_successor_is_started_at_each_moment_of_a_start(world):
+    for daemon in each_moment_of_a_start(world, signal.SIGUSR2):
+        daemon.pid = int(daemon.wait_log(r"process (\d+) is ready and takes over").group(1))
+        daemon.pids.append(daemon.pid)
+        assert ask(daemon)[0] == 200
+
+
+def test_a_stop_is_clean_at_each_moment_of_a_start(world):
+    for daemon in each_moment_of_a_start(world, signal.SIGTERM):
+        assert daemon.wait_exit() == 0, daemon.tail()
+
+
 def test_a_stop_does_not_cut_off_the_clients_of_a_successor_that_just_became_ready(world):
     program, gate = shutil.copy(world.binary, world.path("rondo")), world.path("gate")
     os.mkfifo(gate)
@@ -379,6 +427,20 @@ def test_a_pipe_or_a_device_is_no_configuration(world):
         done = subprocess.run([world.binary, "-t", "-c", name], capture_output=True, text=True, timeout=PATIENCE,
                               check=False)
         assert done.returncode == 78 and "it is a pipe or a device, not a file" in done.stderr, done
+
+
+def test_a_directory_is_no_configuration(world):
+    said = faults(world, f'@include "{world.directory.name}"\n')
+    assert f"cannot read {world.directory.name}: Is a directory" in said, said
+
+
+def test_a_pipe_in_the_configuration_stops_nobody(world):
+    os.mkfifo(world.path("pipe"))
+    with world.start() as daemon:
+        for line in (f'@include "{world.path("pipe")}"\n', 'include = "pip*";\n'):
+            world.configure(line)
+            daemon.reload("reload refused: the configuration has errors")
+            assert ask(daemon)[0] == 200
 
 
 def test_an_include_directory_that_cannot_be_read_is_a_fault(world):
