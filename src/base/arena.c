@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARENA_CHUNK = 4096 };
+/* Of the first chunk; each of the next ones is twice as large as the one before. */
+enum { ARENA_CHUNK = 4096, ARENA_CHUNK_MAX = 65536 };
 
 struct arena_chunk {
 	struct arena_chunk *next;
@@ -29,9 +30,13 @@ void arena_finish(struct arena *arena)
 
 static struct arena_chunk *add_chunk(struct arena *arena, size_t size)
 {
-	size_t room = size < ARENA_CHUNK ? ARENA_CHUNK : size;
+	size_t room = arena->chunks ? 2 * arena->chunks->size : ARENA_CHUNK;
 	struct arena_chunk *chunk;
 
+	if (room > ARENA_CHUNK_MAX)
+		room = ARENA_CHUNK_MAX;
+	if (room < size)
+		room = size;
 	if (room > SIZE_MAX - sizeof(*chunk) || !(chunk = calloc(1, sizeof(*chunk) + room))) {
 		arena->failed = true;
 		return NULL;
