@@ -9,9 +9,10 @@
  * A query is embedded in its owner. It is idle until resolve_start, and again when on_done is
  * called, exactly once and never from within resolve_start, or when it is cancelled. Queries for
  * the same name share one lookup. At most RESOLVE_LOOKUPS_MAX are under way; the others wait, first
- * come, first served. A lookup that is under way ends after RESOLVE_TIMEOUT_MS at the latest. It
- * fails with a few words for the log. Nothing is remembered between lookups: the owner decides
- * whether and how long to keep the last good answer.
+ * come, first served, and few are begun or answered in one turn of the loop. A lookup that is under
+ * way ends after RESOLVE_TIMEOUT_MS at the latest. It fails with a few words for the log. Nothing
+ * is remembered between lookups: the owner decides whether and how long to keep the last good
+ * answer.
  */
 #ifndef RONDO_EVENT_RESOLVE_H
 #define RONDO_EVENT_RESOLVE_H

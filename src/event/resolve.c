@@ -12,6 +12,9 @@
 enum {
 	RESOLVE_NAME_BYTES = 256, /* RFC 1035, 2.3.4: 255 octets */
 	RESOLVE_TRIES = 2,
+	/* In one turn of the loop. To ask may mean to read the whole hosts file at once. */
+	RESOLVE_ASKED_A_TURN = 5,
+	RESOLVE_TOLD_A_TURN = 50,
 	RESOLVE_BUCKETS = 1024
 };
 
@@ -221,7 +224,7 @@ static void tell(struct resolve_lookup *lookup, const struct resolve_answer *ans
 
 static void tell_done(struct resolver *resolver)
 {
-	while (resolver->done) {
+	for (size_t told = 0; resolver->done && told < RESOLVE_TOLD_A_TURN; told++) {
 		struct resolve_lookup *lookup = resolver->done;
 
 		DL_DELETE(resolver->done, lookup);
@@ -253,6 +256,11 @@ static void tell_late(struct resolver *resolver)
 		tell(lookup, &late);
 }
 
+static bool may_ask(const struct resolver *resolver)
+{
+	return resolver->waiting && resolver->asked_count < RESOLVE_LOOKUPS_MAX;
+}
+
 /* ---- the loop */
 
 static void arm_timer(struct resolver *resolver)
@@ -269,7 +277,7 @@ static void arm_timer(struct resolver *resolver)
 	DL_FOREACH (resolver->asked, lookup)
 		if (lookup->queries && lookup->due_us < due_us)
 			due_us = lookup->due_us;
-	if (resolver->done)
+	if (resolver->done || may_ask(resolver))
 		due_us = now_us;
 	timer_arm(loop_timers(resolver->loop), &resolver->timer, due_us);
 }
@@ -418,10 +426,9 @@ static void ask_next(struct resolver *resolver)
 	resolver->is_asking = false;
 }
 
-/* As many as may be under way. */
 static void ask_waiting(struct resolver *resolver)
 {
-	while (resolver->waiting && resolver->asked_count < RESOLVE_LOOKUPS_MAX)
+	for (size_t asked = 0; may_ask(resolver) && asked < RESOLVE_ASKED_A_TURN; asked++)
 		ask_next(resolver);
 }
 
@@ -598,7 +605,6 @@ bool resolve_start(
 		return false;
 	query->port = port;
 	DL_APPEND(query->lookup->queries, query);
-	ask_waiting(resolver);
 	arm_timer(resolver);
 	return true;
 }

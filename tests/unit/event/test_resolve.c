@@ -34,6 +34,27 @@ int __wrap_ares_init_options(
 void __real_ares_process_fd(struct ares_channeldata *channel, int read_fd, int write_fd);
 void __wrap_ares_process_fd(struct ares_channeldata *channel, int read_fd, int write_fd);
 
+struct ares_addrinfo_hints;
+struct ares_addrinfo;
+typedef void on_addrinfo(void *context, int status, int timeouts, struct ares_addrinfo *info);
+
+void __real_ares_getaddrinfo(struct ares_channeldata *channel, const char *name,
+    const char *service, const struct ares_addrinfo_hints *hints, on_addrinfo *callback,
+    void *context);
+void __wrap_ares_getaddrinfo(struct ares_channeldata *channel, const char *name,
+    const char *service, const struct ares_addrinfo_hints *hints, on_addrinfo *callback,
+    void *context);
+
+static unsigned lookups_begun;
+
+void __wrap_ares_getaddrinfo(struct ares_channeldata *channel, const char *name,
+    const char *service, const struct ares_addrinfo_hints *hints, on_addrinfo *callback,
+    void *context)
+{
+	lookups_begun++;
+	__real_ares_getaddrinfo(channel, name, service, hints, callback, context);
+}
+
 void *__wrap_calloc(size_t count, size_t size)
 {
 	return out_of_memory ? NULL : __real_calloc(count, size);
@@ -787,6 +808,38 @@ static void many_at_once_are_all_answered(void **state)
 	}
 }
 
+static size_t count_calls(const struct caller *callers, size_t count)
+{
+	size_t calls = 0;
+
+	for (size_t i = 0; i < count; i++)
+		calls += (size_t)callers[i].calls;
+	return calls;
+}
+
+/* With thousands of names others have their turn in between. */
+static void few_are_begun_and_answered_in_one_turn(void **state)
+{
+	struct world *world = *state;
+	static struct caller callers[400];
+
+	lookups_begun = 0;
+	for (size_t i = 0; i < COUNT(callers); i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), i % 2 ? "host%zu.test." : "host%zu.localhost", i);
+		caller_init(&callers[i], world);
+		start(&callers[i], name);
+	}
+	/* It stops with the turn of the first answer. */
+	assert_int_equal(loop_run(world->loop), 0);
+	assert_in_range(count_calls(callers, COUNT(callers)), 1, 50);
+	assert_in_range(lookups_begun, 1, 5);
+	while (count_calls(callers, COUNT(callers)) < COUNT(callers))
+		assert_int_equal(loop_run(world->loop), 0);
+	assert_int_equal(lookups_begun, COUNT(callers) / 2);
+}
+
 static void without_memory_no_lookup_begins(void **state)
 {
 	struct world *world = *state;
@@ -871,6 +924,7 @@ int main(void)
 	    resolve_test(queries_for_one_name_share_one_lookup),
 	    resolve_test(no_more_than_so_many_are_under_way),
 	    resolve_test(many_at_once_are_all_answered),
+	    resolve_test(few_are_begun_and_answered_in_one_turn),
 	    resolve_test(without_memory_no_lookup_begins),
 	    resolve_test(servers_that_are_none_make_no_resolver),
 	    resolve_test(a_changed_resolv_conf_is_read_again),
