@@ -48,30 +48,50 @@ static const char *variable_value(struct arena *arena, struct str inside, const 
 	return value;
 }
 
-/* The text with its variables replaced; variables inside values are not. NULL on failure, with the
- * reason in *wrong. */
-static const char *expand(struct arena *arena, const char *text, const char **wrong)
+/* Writes the text with its variables replaced; variables inside values are not. False on failure,
+ * with the reason in *wrong. */
+static bool write_expanded(FILE *out, const char *text, struct arena *arena, const char **wrong)
 {
-	const char *done = "";
 	const char *start;
 
-	while (done && (start = strstr(text, "${"))) {
+	while ((start = strstr(text, "${"))) {
 		const char *end = strchr(start, '}');
 		const char *value;
 
 		if (!end) {
 			*wrong = "\"${\" without \"}\"";
-
-			return NULL;
+			return false;
 		}
 		value = variable_value(
 		    arena, (struct str){start + 2, (size_t)(end - start) - 2}, wrong);
 		if (!value)
-			return NULL;
-		done = arena_printf(arena, "%s%.*s%s", done, (int)(start - text), text, value);
+			return false;
+		fwrite(text, 1, (size_t)(start - text), out);
+		fputs(value, out);
 		text = end + 1;
 	}
-	return done ? arena_printf(arena, "%s%s", done, text) : NULL;
+	return fputs(text, out) >= 0;
+}
+
+/* NULL on failure, with the reason in *wrong, if it is not memory. */
+static const char *expand(struct arena *arena, const char *text, const char **wrong)
+{
+	char *expanded = NULL;
+	const char *copy = NULL;
+	size_t len;
+	FILE *out;
+
+	if (!strstr(text, "${"))
+		return arena_copy(arena, str_from(text));
+	out = open_memstream(&expanded, &len);
+	bool good = out && write_expanded(out, text, arena, wrong);
+	good &= out && fclose(out) == 0;
+	if (good)
+		copy = arena_copy(arena, (struct str){expanded, len});
+	else if (!*wrong)
+		arena->failed = true;
+	free(expanded);
+	return copy;
 }
 
 /* ---- from libconfig's tree to ours */

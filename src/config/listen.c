@@ -225,6 +225,9 @@ static bool is_refused(struct config_load *load, const struct config_line *line,
 
 /* ---- all of them */
 
+/* Each is compared with all others. */
+enum { LISTEN_MAX = 1000 };
+
 void config_listen_read(struct config_load *load, const struct config_node *node)
 {
 	bool is_list = node->kind == NODE_LIST;
@@ -237,6 +240,10 @@ void config_listen_read(struct config_load *load, const struct config_node *node
 		return;
 	if (count == 0)
 		fault(load, node, NULL, "at least one address is needed");
+	if (count > LISTEN_MAX) {
+		fault(load, node, NULL, "more than 1000 addresses");
+		count = 0;
+	}
 	for (size_t i = 0; i < count && !load->errors->more; i++) {
 		if (read_one(load, &items[i], &all[good]) &&
 		    !is_refused(load, items[i].line, all, good))

@@ -10,7 +10,8 @@ enum {
 	FILE_BYTES = 4 << 20,
 	FILE_STEP = 16384,
 	INCLUDE_DEPTH = 10,
-	NOT_REGULAR = -1 /* beside errno */
+	INCLUDE_FILES = 1000, /* each time it is included counts */
+	NOT_REGULAR = -1      /* beside errno */
 };
 
 /* The context of a byte. An @include inside a string or a comment is ignored. */
@@ -192,6 +193,9 @@ static bool include_file(struct reading *reading, struct str name, const struct 
 	if (reading->depth == INCLUDE_DEPTH)
 		config_errors_add(reading->errors, (struct config_fault){from, NULL},
 		    "files include each other more than %d deep", INCLUDE_DEPTH);
+	else if (reading->text->file_count == INCLUDE_FILES)
+		config_errors_add(reading->errors, (struct config_fault){from, NULL},
+		    "more than %d files are included", INCLUDE_FILES);
 	else if (path) {
 		reading->depth++;
 		good = read_lines(reading, path, from);

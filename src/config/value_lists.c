@@ -60,6 +60,33 @@ static size_t load_count(const struct setting *setting, const void *base)
 	return count;
 }
 
+/* "[ a, b ]", with these brackets. NULL when an item is. */
+static const char *join(
+    const char *brackets, const char *const *items, size_t count, struct arena *arena)
+{
+	size_t len = sizeof("[ ]");
+	char *text, *at;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!items[i])
+			return NULL;
+		len += strlen(items[i]) + sizeof(",");
+	}
+	at = text = arena_take(arena, len);
+	if (!text)
+		return NULL;
+	*at++ = brackets[0];
+	for (size_t i = 0; i < count; i++) {
+		*at++ = ' ';
+		at = stpcpy(at, items[i]);
+		if (i + 1 < count)
+			*at++ = ',';
+	}
+	*at++ = ' ';
+	*at = brackets[1];
+	return text;
+}
+
 /* ---- statuses */
 
 static const char *read_statuses(const struct list *list)
@@ -188,12 +215,12 @@ static const char *format_block(const struct net_block *block, struct arena *are
 	char ip[INET6_ADDRSTRLEN];
 
 	if (block->is_unix)
-		return "unix:";
+		return "\"unix:\"";
 	if (is_v4)
 		inet_ntop(AF_INET, &prefix->s6_addr[12], ip, sizeof(ip));
 	else
 		inet_ntop(AF_INET6, prefix, ip, sizeof(ip));
-	return arena_printf(arena, "%s/%u", ip, is_v4 ? block->bits - 96 : block->bits);
+	return arena_printf(arena, "\"%s/%u\"", ip, is_v4 ? block->bits - 96 : block->bits);
 }
 
 static const char *format_blocks(
@@ -201,16 +228,11 @@ static const char *format_blocks(
 {
 	const struct net_block *blocks = load_pointer(setting, base);
 	size_t count = load_count(setting, base);
-	const char *text = "[ ";
+	const char **items = arena_take(arena, count * sizeof(*items));
 
-	for (size_t i = 0; text && i < count; i++) {
-		const char *block = format_block(&blocks[i], arena);
-
-		text = block ? arena_printf(
-				   arena, "%s\"%s\"%s", text, block, i + 1 < count ? ", " : " ")
-			     : NULL;
-	}
-	return text ? arena_printf(arena, "%s]", text) : NULL;
+	for (size_t i = 0; items && i < count; i++)
+		items[i] = format_block(&blocks[i], arena);
+	return items ? join("[]", items, count, arena) : NULL;
 }
 
 /* ---- protocols */
@@ -255,15 +277,11 @@ static const char *format_protocols(
 {
 	const char *const *names = load_pointer(setting, base);
 	size_t count = load_count(setting, base);
-	const char *text = "[ ";
+	const char **items = arena_take(arena, count * sizeof(*items));
 
-	for (size_t i = 0; text && i < count; i++) {
-		const char *name = value_quote(names[i], arena);
-
-		text = name ? arena_printf(arena, "%s%s%s", text, name, i + 1 < count ? ", " : " ")
-			    : NULL;
-	}
-	return text ? arena_printf(arena, "%s]", text) : NULL;
+	for (size_t i = 0; items && i < count; i++)
+		items[i] = value_quote(names[i], arena);
+	return items ? join("[]", items, count, arena) : NULL;
 }
 
 /* ---- addresses to listen on */
@@ -327,15 +345,13 @@ static const char *format_listen(
 {
 	const struct config_listen *all = load_pointer(setting, base);
 	size_t count = load_count(setting, base);
-	const char *text = count == 1 ? "" : "( ";
+	const char **items = arena_take(arena, count * sizeof(*items));
 
-	for (size_t i = 0; text && i < count; i++) {
-		const char *item = format_listen_item(&all[i], arena);
-
-		text = item ? arena_printf(arena, "%s%s%s", text, item, i + 1 < count ? ", " : "")
-			    : NULL;
-	}
-	return count == 1 || !text ? text : arena_printf(arena, "%s )", text);
+	for (size_t i = 0; items && i < count; i++)
+		items[i] = format_listen_item(&all[i], arena);
+	if (!items || count == 1)
+		return items ? items[0] : NULL;
+	return join("()", items, count, arena);
 }
 
 static const char *read_address(const struct list *list)

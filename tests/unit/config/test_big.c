@@ -44,6 +44,9 @@ static const struct shape good[] = {
 	"\"unix:/run/last\" );"},
     {"backends = (", "\"unix:/run/rondo/app#.sock\",", "\"unix:/run/last\" );"},
     {"backends = (", "\"http://H#.example.org\",", "\"unix:/run/last\" );"},
+    {"backends = \"h:1\"; headers = { trusted_proxies = [", "\"10.1.2.0/24\",", "\"::1\" ]; };"},
+    {"backends = \"h:1\"; upgrades = [", "\"protocol#\",", "\"websocket\" ];"},
+    {"backends = \"h:1\"; log = { access = \"/", "${RONDO_TEST_UNSET:-x}", "\"; };"},
 };
 
 static void run_load(void *context)
@@ -206,6 +209,48 @@ static void twenty_faults_are_enough(void **state)
 	}
 }
 
+/* Each file includes the next one many times, and none has a single line of its own. */
+static void files_that_include_each_other_have_an_end(void **state)
+{
+	static const struct {
+		const char *name;
+		struct shape shape;
+	} files[] = {
+	    {"rondo.conf", {"", "@include \"one.conf\"\n", ""}},
+	    {"one.conf", {"", "@include \"two.conf\"\n", ""}},
+	    {"two.conf", {"", "@include \"three.conf\"\n", ""}},
+	    {"three.conf", {"", "", ""}},
+	};
+	struct config *config;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(files); i++)
+		write_shape(files[i].name, &files[i].shape, RATIO_FEW);
+	char *printed = load_and_print(&(struct config_source){.file = "rondo.conf"}, &config);
+	assert_non_null(strstr(printed, "two.conf:998: more than 1000 files are included\n"));
+	assert_null(config);
+	free(printed);
+	for (size_t i = 0; i < COUNT(files); i++)
+		unlink(files[i].name);
+}
+
+static void a_thousand_addresses_are_enough(void **state)
+{
+	static const struct shape shape = {
+	    "backends = \"h:1\"; listen = (", "\"127.0.0.1:0\",", "\"[::1]:0\" );"};
+	struct config *config;
+
+	(void)state;
+	write_shape("rondo.conf", &shape, 1000);
+	char *printed = load_and_print(&(struct config_source){.file = "rondo.conf"}, &config);
+	assert_null(config);
+	assert_non_null(strstr(printed, "listen: more than 1000 addresses\n"));
+	free(printed);
+	write_shape("rondo.conf", &shape, 999);
+	config_drop(load_good(&(struct config_source){.file = "rondo.conf"}));
+	unlink("rondo.conf");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +258,8 @@ int main(void)
 	    cmocka_unit_test(many_backends_are_compared),
 	    cmocka_unit_test(thousands_of_changes_are_counted),
 	    cmocka_unit_test(twenty_faults_are_enough),
+	    cmocka_unit_test(files_that_include_each_other_have_an_end),
+	    cmocka_unit_test(a_thousand_addresses_are_enough),
 	};
 
 	return cmocka_run_group_tests(tests, enter_directory, leave_directory);
