@@ -48,7 +48,8 @@ static const char *variable_value(struct arena *arena, struct str inside, const 
 	return value;
 }
 
-/* Writes the text with its variables replaced; variables inside values are not. False on failure,
+/* Writes the text with its variables replaced; variables inside values are not, and "$${" is "${".
+ * False on failure,
  * with the reason in *wrong. */
 static bool write_expanded(FILE *out, const char *text, struct arena *arena, const char **wrong)
 {
@@ -58,6 +59,12 @@ static bool write_expanded(FILE *out, const char *text, struct arena *arena, con
 		const char *end = strchr(start, '}');
 		const char *value;
 
+		if (start > text && start[-1] == '$') {
+			fwrite(text, 1, (size_t)(start - text), out);
+			fputc('{', out);
+			text = start + 2;
+			continue;
+		}
 		if (!end) {
 			*wrong = "\"${\" without \"}\"";
 			return false;

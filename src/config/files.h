@@ -1,8 +1,8 @@
 /*
  * files - reads a file into a tree of nodes; the only module that knows libconfig.
  *
- * Variables in strings, ${NAME} and ${NAME:-default}, are replaced from the environment. A string
- * with a fault becomes a NODE_FAULTY, so that the rest can still be checked.
+ * Variables in strings, ${NAME} and ${NAME:-default}, are replaced from the environment; $${ is a
+ * literal ${. A string with a fault becomes a NODE_FAULTY, so that the rest can still be checked.
  */
 #ifndef RONDO_CONFIG_FILES_H
 #define RONDO_CONFIG_FILES_H

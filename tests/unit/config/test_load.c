@@ -485,6 +485,9 @@ static void variables_are_replaced(void **state)
 	    {"${RONDO_TEST_UNSET:-a:-b}", "a:-b"},
 	    {"${RONDO_TEST_NESTED}", "${RONDO_TEST_SET}"},
 	    {"$RONDO_TEST_SET $ {} }", "$RONDO_TEST_SET $ {} }"},
+	    {"$${RONDO_TEST_SET}", "${RONDO_TEST_SET}"},
+	    {"$${$${", "${${"},
+	    {"a$${b ${RONDO_TEST_SET}$${RONDO_TEST_SET} $$", "a${b value${RONDO_TEST_SET} $$"},
 	};
 
 	(void)state;
