@@ -48,6 +48,15 @@ static const char *variable_value(struct arena *arena, struct str inside, const 
 	return value;
 }
 
+/* The next "${"; NULL: there is none. */
+static const char *find_variable(const char *text)
+{
+	do
+		text = strchr(text, '$');
+	while (text && *++text != '{');
+	return text ? text - 1 : NULL;
+}
+
 /* Writes the text with its variables replaced; variables inside values are not, and "$${" is "${".
  * False on failure,
  * with the reason in *wrong. */
@@ -55,7 +64,7 @@ static bool write_expanded(FILE *out, const char *text, struct arena *arena, con
 {
 	const char *start;
 
-	while ((start = strstr(text, "${"))) {
+	while ((start = find_variable(text))) {
 		const char *end = strchr(start, '}');
 		const char *value;
 
@@ -88,7 +97,7 @@ static const char *expand(struct arena *arena, const char *text, const char **wr
 	size_t len;
 	FILE *out;
 
-	if (!strstr(text, "${"))
+	if (!find_variable(text))
 		return arena_copy(arena, str_from(text));
 	out = open_memstream(&expanded, &len);
 	bool good = out && write_expanded(out, text, arena, wrong);
