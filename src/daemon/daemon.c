@@ -39,7 +39,9 @@ struct daemon {
 	struct history history;
 	struct metrics metrics;
 	struct admin *admin;
-	struct config *coming; /* waits for the names of its prepared backends; NULL: none */
+	struct config *coming;     /* is good, and shall take effect; NULL: none */
+	bool coming_waits;         /* for the names of its prepared backends */
+	struct timer coming_timer; /* else: to the next turn, in which it takes effect */
 	struct admin_reload_request reload_request; /* for `coming`; zeroes: a signal */
 	sigset_t signals;
 	struct watch signal_watch;
@@ -263,6 +265,7 @@ static void finish_reload(struct daemon *daemon)
 	size_t changes = 0;
 
 	daemon->coming = NULL;
+	daemon->coming_waits = false;
 	bool good = prepare(daemon, config, &refusal);
 	if (good) {
 		changes = config_describe_changes(daemon->config, config, say_change, daemon);
@@ -280,61 +283,77 @@ static void finish_reload(struct daemon *daemon)
 	tell_end(daemon, good, changes);
 }
 
-/* Drops a configuration that waits for names. */
+/* Drops a configuration that has not taken effect. */
 static void give_up_reload(struct daemon *daemon, const char *why)
 {
 	if (!daemon->coming)
 		return;
 	log_info("reload given up: %s", why);
 	say(daemon, why);
+	timer_cancel(&daemon->coming_timer);
 	pool_cancel(&daemon->pool);
 	config_drop(daemon->coming);
 	daemon->coming = NULL;
+	daemon->coming_waits = false;
 	tell_end(daemon, false, 0);
 }
 
-/* Prepares the new configuration. POOL_NO_MEMORY on any failure, with the reason reported. */
-static enum pool_preparation begin_reload(struct daemon *daemon)
+/* The old configuration serves until the names of new backends are known. */
+static void go_on_with_reload(struct daemon *daemon)
+{
+	timer_cancel(&daemon->coming_timer);
+	switch (prepare_backends(daemon, daemon->coming)) {
+	case POOL_PREPARED:
+		finish_reload(daemon);
+		break;
+	case POOL_WAITS:
+		daemon->coming_waits = true;
+		log_info("reload: looking up the names of new backends");
+		break;
+	case POOL_NO_MEMORY:
+		config_drop(daemon->coming);
+		daemon->coming = NULL;
+		log_error("no memory for the backends, the old configuration stays");
+		note_refused(daemon, "no memory");
+		tell_end(daemon, false, 0);
+		break;
+	}
+}
+
+static void on_coming_due(struct timer *timer)
+{
+	go_on_with_reload(container_of(timer, struct daemon, coming_timer));
+}
+
+/* False when there is no new configuration, with the reason reported. */
+static bool begin_reload(struct daemon *daemon)
 {
 	if (!daemon->is_ready || daemon->proxy.draining) {
 		log_warning("no reload while the process %s",
 		    daemon->proxy.draining ? "stops" : "is starting");
 		say(daemon, "no reload while the process starts or stops");
-		return POOL_NO_MEMORY;
+		return false;
 	}
 	notify_say_reloading(&daemon->notify);
-	struct config *config = load(daemon);
-	if (!config)
-		return POOL_NO_MEMORY;
-	enum pool_preparation preparation = prepare_backends(daemon, config);
-	if (preparation == POOL_NO_MEMORY) {
-		config_drop(config);
-		log_error("no memory for the backends, the old configuration stays");
-		note_refused(daemon, "no memory");
-		return POOL_NO_MEMORY;
-	}
-	daemon->coming = config;
-	return preparation;
+	daemon->coming = load(daemon);
+	return daemon->coming != NULL;
 }
 
-/* The old configuration serves until the names of new backends are known. */
+/* To read a large configuration takes as long as to make it the running one: others have their turn
+ * in between. */
 static void reload(void *context, const struct admin_reload_request *request)
 {
 	struct daemon *daemon = context;
 
+	if (daemon->coming && !daemon->coming_waits)
+		go_on_with_reload(daemon);
 	give_up_reload(daemon, "a later one takes its place");
 	daemon->reload_request = *request;
-	switch (begin_reload(daemon)) {
-	case POOL_PREPARED:
-		finish_reload(daemon);
-		break;
-	case POOL_WAITS:
-		log_info("reload: looking up the names of new backends");
-		break;
-	case POOL_NO_MEMORY:
+	if (begin_reload(daemon))
+		timer_arm(
+		    loop_timers(daemon->loop), &daemon->coming_timer, loop_now_us(daemon->loop));
+	else
 		tell_end(daemon, false, 0);
-		break;
-	}
 }
 
 /* ---- what the admin asks for */
@@ -676,7 +695,7 @@ static void on_names_settled(void *context)
 	struct daemon *daemon = context;
 	struct config_refusal refusal;
 
-	if (daemon->coming)
+	if (daemon->coming_waits)
 		finish_reload(daemon);
 	if (daemon->is_ready || daemon->proxy.draining)
 		return;
@@ -704,6 +723,7 @@ static bool start_loop(struct daemon *daemon, const struct config *config)
 	if (!reserve_timers(daemon, config))
 		return cannot_start("timers", strerror(ENOMEM));
 	timer_init(&daemon->stop_timer, on_stop_due);
+	timer_init(&daemon->coming_timer, on_coming_due);
 	return watch_signals(daemon);
 }
 

@@ -233,6 +233,20 @@ def test_who_asks_for_a_reload_hears_why_it_was_refused(world):
         assert f"cannot listen on {address}: Address already in use" in answer["lines"], answer
 
 
+def test_reloads_that_are_asked_for_at_once_are_all_good(world):
+    path = world.path("admin")
+    with world.start(f'admin = {{ socket = "{path}"; }};\n') as daemon:
+        clients = [Client(path) for _ in range(5)]
+        with daemon.frozen():
+            for client in clients:
+                client.send(b"reload\n")
+            daemon.signal(signal.SIGHUP)
+        for client in clients:
+            answer = json.loads(client.read_to_end())
+            assert answer["ok"] is True, answer
+        daemon.wait_log("reloaded: 0 changes", count=len(clients) + 1)
+
+
 # ---- reloads that systemd asks for
 
 
