@@ -1,11 +1,12 @@
 /*
  * admin - the read-only page over HTTP, and the socket for rondoctl.
  *
- * admin.http answers GET and HEAD for a Host that is an address or localhost, so that no web site
- * can read it through a browser (DNS rebinding). Expensive answers are made at most ten times a
- * second and shared by all clients that ask meanwhile. The number of connections is small, and each
- * gets one request a turn, so monitoring does not slow down the proxy. admin.socket reads one line
- * and answers with one JSON object; a user who may open the socket (mode 0660) may change things.
+ * admin.http answers GET and HEAD. Page and JSON need a Host that is an address, localhost or one
+ * of admin.hosts, so that no web site can read them through a browser (DNS rebinding). Expensive
+ * answers are made at most ten times a second and shared by all clients that ask meanwhile. The
+ * number of connections is small, and each gets one request a turn, so monitoring does not slow
+ * down the proxy. admin.socket reads one line and answers with one JSON object; a user who may open
+ * the socket (mode 0660) may change things.
  * Both use the parser and the limits of the proxy, but slabs of their own.
  */
 #ifndef RONDO_ADMIN_ADMIN_H
@@ -29,7 +30,8 @@ void admin_list_leaving(
 bool admin_prepare(struct admin *admin, const struct config *config,
     const struct net_leaving *leaving, struct config_refusal *refusal);
 
-/* The sockets are as configured from now on. */
+/* The sockets are as configured from now on. The configuration must last until the next call, or
+ * until admin_close. */
 void admin_commit(struct admin *admin, const struct config *config);
 
 /* Closes the sockets that were opened for it. */

@@ -72,9 +72,11 @@ struct config {
 	size_t backend_count;
 
 	const struct config_listen *admin_http; /* NULL: none */
-	const char *admin_socket;               /* as written */
-	const char *admin_socket_path;          /* "": none */
-	const char *include;                    /* the glob as written; "": none */
+	const char *const *admin_hosts;         /* names that the page answers to */
+	size_t admin_host_count;
+	const char *admin_socket;      /* as written */
+	const char *admin_socket_path; /* "": none */
+	const char *include;           /* the glob as written; "": none */
 
 	const char *warning; /* about a value that is allowed but probably a mistake; NULL: none */
 

@@ -26,6 +26,7 @@ enum setting_type {
 	SETTING_RANGES,    /* struct check_range[CHECK_RANGES] and their number */
 	SETTING_BLOCKS,    /* struct net_block * and their number */
 	SETTING_PROTOCOLS, /* names of struct http_upgrades and their number */
+	SETTING_HOSTS,     /* names of hosts, const char *const *, and their number */
 	SETTING_LISTEN,    /* struct config_listen * and their number */
 	SETTING_ADDRESS,   /* struct config_listen *, NULL for "" */
 	SETTING_BACKENDS,  /* struct config_backend * and their number */

@@ -168,6 +168,7 @@ void admin_commit(struct admin *admin, const struct config *config)
 {
 	struct wanted wanted;
 
+	admin->config = config;
 	find_wanted(&wanted, config);
 	limit_idleness(admin, &config->rules.timeouts);
 	for (size_t i = 0; i < ADMIN_LISTENERS; i++)

@@ -52,11 +52,12 @@ static bool write_metrics(struct admin *admin, FILE *out)
 static const struct endpoint {
 	const char *path, *type;
 	bool (*write)(struct admin *admin, FILE *out);
+	bool any_host; /* it is meant for machines, which ask by whatever name they know */
 } endpoints[ADMIN_ENDPOINTS] = {
-    {"/", "text/html; charset=utf-8", write_page},
-    {"/status.json", "application/json", write_status},
-    {"/events.json", "application/json", write_events},
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", write_metrics},
+    {"/", "text/html; charset=utf-8", write_page, false},
+    {"/status.json", "application/json", write_status, false},
+    {"/events.json", "application/json", write_events, false},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", write_metrics, true},
 };
 
 static struct admin_text *make_text(struct admin *admin, const struct endpoint *endpoint)
@@ -162,11 +163,44 @@ static void answer_ready(struct admin_request *request)
 		answer_line(request, 200, "ready");
 }
 
+/* A foreign web site can rebind its own name to this address, but not an address, localhost, or a
+ * name of the operator. The dot at the end of a name that is absolute is not compared. */
+static bool is_own_name(const struct config *config, struct str host)
+{
+	struct net_authority authority;
+	struct net_addr addr;
+
+	if (!net_authority_split(&authority, host))
+		return false;
+	if (net_addr_from_ip(&addr, authority.host, 0))
+		return true;
+	if (authority.host.len > 1 && authority.host.data[authority.host.len - 1] == '.')
+		authority.host.len--;
+	for (size_t i = 0; i < config->admin_host_count; i++)
+		if (str_equals_nocase(authority.host, str_from(config->admin_hosts[i])))
+			return true;
+	return str_equals_nocase(authority.host, STR("localhost"));
+}
+
+/* A client of HTTP/1.0 that sends no Host is not a browser. */
+static bool is_readable(const struct admin_request *request)
+{
+	struct str host = request->admin->head.host;
+
+	return host.len == 0 || is_own_name(request->admin->config, host);
+}
+
 static void answer_endpoint(struct admin_request *request, size_t number)
 {
 	struct admin *admin = request->admin;
-	struct admin_text *text = take_text(admin, number);
+	struct admin_text *text;
 
+	if (!endpoints[number].any_host && !is_readable(request)) {
+		answer_error(request, 421,
+		    "Host must be an IP address, localhost or a name in admin.hosts.");
+		return;
+	}
+	text = take_text(admin, number);
 	if (!text) {
 		answer_error(request, 503, "There is no memory for this answer.");
 		return;
@@ -178,27 +212,11 @@ static void answer_endpoint(struct admin_request *request, size_t number)
 		request->content = text;
 }
 
-/* A foreign web site can rebind its own name to this address, but not an address or localhost. */
-static bool is_local_name(struct str host)
-{
-	struct net_authority authority;
-	struct net_addr addr;
-
-	return net_authority_split(&authority, host) &&
-	       (str_equals_nocase(authority.host, STR("localhost")) ||
-		   net_addr_from_ip(&addr, authority.host, 0));
-}
-
 static void answer(struct admin_request *request)
 {
 	const struct http_head *head = &request->admin->head;
 	struct str path = {head->path.data, str_find(head->path, '?')};
 
-	/* A client of HTTP/1.0 that sends no Host is not a browser. */
-	if (head->host.len > 0 && !is_local_name(head->host)) {
-		answer_error(request, 421, "Host must be an IP address or localhost.");
-		return;
-	}
 	if (head->method != HTTP_METHOD_GET && head->method != HTTP_METHOD_HEAD) {
 		answer_error(request, 405, "Only GET and HEAD are answered here.");
 		return;

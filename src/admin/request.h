@@ -11,6 +11,7 @@
 #define RONDO_ADMIN_REQUEST_H
 
 #include "admin/control.h"
+#include "config/config.h"
 #include "proxy/listener.h"
 
 #include <jansson.h>
@@ -70,6 +71,7 @@ enum { ADMIN_ENDPOINTS = 4 };
 
 struct admin {
 	struct admin_start with;
+	const struct config *config; /* in effect; held by the daemon */
 	struct loop *loop;
 	struct slab blocks;
 	struct slab requests;

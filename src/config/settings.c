@@ -433,6 +433,14 @@ static const struct setting config_rows[] = {
 	.fallback = "",
 	.help = "Address of the read-only status page, of /status.json, /metrics, /healthz and "
 		"/readyz: \"127.0.0.1:9180\". \"\": none."},
+    {.path = "admin.hosts",
+	.type = SETTING_HOSTS,
+	CONFIG_LIST(admin_hosts, admin_host_count),
+	.fallback = "",
+	.help = "Names, beside IP addresses and localhost, under which the status page, "
+		"/status.json and /events.json are read: [ \"rondo.example.org\" ], without "
+		"ports. With any other Host the answer is 421, so that no web site can read "
+		"them through a browser. /metrics, /healthz and /readyz answer to any Host."},
     {.path = "admin.socket",
 	.type = SETTING_TEXT,
 	CONFIG(admin_socket),
@@ -594,6 +602,7 @@ const char *setting_type_text(enum setting_type type)
 	    [SETTING_RANGES] = "ranges of statuses",
 	    [SETTING_BLOCKS] = "list of address blocks",
 	    [SETTING_PROTOCOLS] = "list of protocols",
+	    [SETTING_HOSTS] = "list of names",
 	    [SETTING_LISTEN] = "address or list of addresses",
 	    [SETTING_ADDRESS] = "address",
 	    [SETTING_BACKENDS] = "list of URLs and groups",

@@ -235,7 +235,7 @@ static const char *format_blocks(
 	return items ? join("[]", items, count, arena) : NULL;
 }
 
-/* ---- protocols */
+/* ---- protocols and hosts */
 
 static const char *check_protocol(const struct config_node *item, struct arena *arena)
 {
@@ -252,14 +252,31 @@ static const char *check_protocol(const struct config_node *item, struct arena *
 	return NULL;
 }
 
-static const char *read_protocols(const struct list *list)
+/* The port of a Host is not compared, and a name in brackets is an address. */
+static const char *check_host(const struct config_node *item, struct arena *arena)
+{
+	static const char bytes[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+
+	if (item->kind != NODE_STRING)
+		return "expected a list of names, [ \"rondo.example.org\" ]";
+	if (!item->text[0] || item->text[strspn(item->text, bytes)])
+		return arena_printf(arena,
+		    "\"%s\" is not the name of a host; write \"rondo.example.org\", without a "
+		    "port",
+		    item->text);
+	return NULL;
+}
+
+static const char *read_names(const struct list *list,
+    const char *(*check)(const struct config_node *item, struct arena *arena))
 {
 	const char **names = arena_take(list->arena, (list->count + 1) * sizeof(*names));
 
 	if (!names)
 		return out_of_memory;
 	for (size_t i = 0; i < list->count; i++) {
-		const char *wrong = check_protocol(&list->items[i], list->arena);
+		const char *wrong = check(&list->items[i], list->arena);
 
 		if (wrong)
 			return wrong;
@@ -272,7 +289,17 @@ static const char *read_protocols(const struct list *list)
 	return NULL;
 }
 
-static const char *format_protocols(
+static const char *read_protocols(const struct list *list)
+{
+	return read_names(list, check_protocol);
+}
+
+static const char *read_hosts(const struct list *list)
+{
+	return read_names(list, check_host);
+}
+
+static const char *format_names(
     const struct setting *setting, const void *base, struct arena *arena)
 {
 	const char *const *names = load_pointer(setting, base);
@@ -394,7 +421,8 @@ static const struct list_type types[SETTING_TYPES] = {
     [SETTING_STATUSES] = {read_statuses, format_statuses},
     [SETTING_RANGES] = {read_ranges, format_ranges},
     [SETTING_BLOCKS] = {read_blocks, format_blocks},
-    [SETTING_PROTOCOLS] = {read_protocols, format_protocols},
+    [SETTING_PROTOCOLS] = {read_protocols, format_names},
+    [SETTING_HOSTS] = {read_hosts, format_names},
     [SETTING_LISTEN] = {NULL, format_listen},
     [SETTING_ADDRESS] = {read_address, format_address},
 };

@@ -1,6 +1,6 @@
 /*
- * value_lists - the types whose values are lists: statuses, ranges, address blocks, addresses to
- * listen on.
+ * value_lists - the types whose values are lists: statuses, ranges, address blocks, names,
+ * addresses to listen on.
  *
  * A part of values, with the same rules. A single value is read as a list with one element.
  */

@@ -458,6 +458,7 @@ static const struct {
     [SETTING_RANGES] = {read_list, value_list_format},
     [SETTING_BLOCKS] = {read_list, value_list_format},
     [SETTING_PROTOCOLS] = {read_list, value_list_format},
+    [SETTING_HOSTS] = {read_list, value_list_format},
     [SETTING_LISTEN] = {NULL, value_list_format},
     [SETTING_ADDRESS] = {read_list, value_list_format},
 };
@@ -492,7 +493,7 @@ bool value_is_same(const struct setting *setting, const void *base, const void *
 static bool is_list(enum setting_type type)
 {
 	return type == SETTING_STATUSES || type == SETTING_BLOCKS || type == SETTING_PROTOCOLS ||
-	       type == SETTING_LISTEN;
+	       type == SETTING_HOSTS || type == SETTING_LISTEN;
 }
 
 /* Without blanks and quotes: "500", "10.0.0.0/8". */

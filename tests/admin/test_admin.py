@@ -28,6 +28,7 @@ from waiting import wait_until  # noqa: E402
 
 BINARY = binary_from_arguments(__doc__)
 HERE = os.path.dirname(os.path.abspath(__file__))
+FOR_ANY_HOST = ("/metrics", "/healthz", "/readyz")
 ENDPOINTS = {
     "/": "text/html",
     "/status.json": "application/json",
@@ -100,11 +101,24 @@ def only_addresses_and_localhost_are_hosts():
     cases = {
         "localhost": 200, "LOCALHOST:9180": 200, "127.0.0.1": 200, "[::1]:80": 200, "10.1.2.3:1": 200,
         "example.org": 421, "localhost.example.org": 421, "127.0.0.1.example.org": 421,
-        "1": 421, "evil:80": 421,
+        "1": 421, "evil:80": 421, "rondo.example.org": 421,
     }
     with Place(BINARY, [good.url]) as place:
         for host, wanted in cases.items():
             for path in ENDPOINTS:
+                equal(place.admin(path, host=host)[0], 200 if path in FOR_ANY_HOST else wanted,
+                      f"{host} {path}")
+
+
+def admin_hosts_are_hosts_too():
+    good = ModeBackend()
+    cases = {
+        "localhost": 200, "127.0.0.1": 200, "rondo.example.org": 200, "RONDO.Example.org.:9180": 200,
+        "proxy-1:80": 200, "example.org": 421, "a.rondo.example.org": 421, "proxy-11": 421,
+    }
+    with Place(BINARY, [good.url], ["admin.hosts=rondo.example.org,proxy-1"]) as place:
+        for host, wanted in cases.items():
+            for path in ("/", "/status.json", "/events.json"):
                 equal(place.admin(path, host=host)[0], wanted, f"{host} {path}")
 
 
@@ -515,6 +529,7 @@ TESTS = [
     the_manual_names_every_member_of_status_json,
     nothing_but_get_and_head_is_answered,
     only_addresses_and_localhost_are_hosts,
+    admin_hosts_are_hosts_too,
     connections_go_on_and_broken_requests_end_them,
     idle_connections_make_room_and_the_proxy_does_not_care,
     answers_reach_a_slow_reader_whole,

@@ -83,6 +83,7 @@ static const char all_defaults[] =
     "};\n"
     "admin = {\n"
     "    http = \"\";\n"
+    "    hosts = [ ];\n"
     "    socket = \"auto\";\n"
     "};\n";
 
@@ -141,6 +142,7 @@ static const struct {
     {"log.access", "\"/var/log/rondo/access.log\"", "/var/log/rondo/access.log"},
     {"log.format", "\"json\"", "json"},
     {"admin.http", "\"127.0.0.1:9180\"", "127.0.0.1:9180"},
+    {"admin.hosts", "[ \"rondo.example.org\", \"b\" ]", "rondo.example.org,b"},
     {"admin.socket", "\"/run/rondo/admin.sock\"", "/run/rondo/admin.sock"},
 };
 

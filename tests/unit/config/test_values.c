@@ -91,6 +91,8 @@ static void good_values(void **state)
 	    {"admin.http", "127.0.0.1:9180", "\"127.0.0.1:9180\""},
 	    {"admin.http", "*:9180", "\"*:9180\""},
 	    {"admin.http", "unix:/run/r.sock", "\"unix:/run/r.sock\""},
+	    {"admin.hosts", "rondo.example.org, b_1", "[ \"rondo.example.org\", \"b_1\" ]"},
+	    {"admin.hosts", "", "[ ]"},
 	    {"admin.http", "", "\"\""},
 	};
 	struct fixture fixture = {0};
@@ -169,6 +171,10 @@ static void bad_values(void **state)
 	    {"headers.app_url", "content-length",
 		"the field content-length has a meaning of its own"},
 	    {"headers.request_id", "Host", "the field Host has a meaning of its own"},
+	    {"admin.hosts", "a:80",
+		"\"a:80\" is not the name of a host; write \"rondo.example.org\", without a port"},
+	    {"admin.hosts", "*",
+		"\"*\" is not the name of a host; write \"rondo.example.org\", without a port"},
 	    {"health.path", "healthz", "\"healthz\" does not begin with '/'"},
 	    {"health.path", "/a b", "\"/a b\" has bytes that a request path cannot have"},
 	    {"health.path", "/a#b", "\"/a#b\" has bytes that a request path cannot have"},
@@ -247,6 +253,7 @@ static void wrong_types(void **state)
 	    {"health.expect", &list, "expected statuses in quotes, \"200-399\""},
 	    {"headers.trusted_proxies", &integer,
 		"expected a list of address blocks, [ \"10.0.0.0/8\" ]"},
+	    {"admin.hosts", &integer, "expected a list of names, [ \"rondo.example.org\" ]"},
 	    {"admin.http", &list, "expected one address in quotes"},
 	    {"admin.http", &integer, "expected one address in quotes"},
 	};
