@@ -20,6 +20,7 @@ enum setting_type {
 	SETTING_CHOICE,    /* an enum: one of `words` */
 	SETTING_FIELD,     /* name of a field, or "" */
 	SETTING_TARGET,    /* path of a request, or "" */
+	SETTING_AUTHORITY, /* value of a field Host, or "" */
 	SETTING_TEXT,      /* any text without control bytes */
 	SETTING_MODE,      /* unsigned, the mode of a file: "0660"; 0 for "" */
 	SETTING_STATUSES,  /* unsigned[RULES_STATUSES] and their number */

@@ -24,6 +24,8 @@ enum { CHECK_RANGES = 8 };
 
 struct check_options {
 	const char *path; /* "" = connects only */
+	const char *host; /* Host of a GET; "" = the backend's */
+	unsigned port;    /* that a GET goes to; 0 = the backend's */
 	int64_t interval_us, timeout_us, connect_timeout_us;
 	struct verdict_check_rules rules;
 	struct check_range expect[CHECK_RANGES];

@@ -49,7 +49,7 @@ struct pool {
 	/* The set that comes next. */
 	struct ring_list next;
 	struct backend_update **updates; /* one for each of `next`; NULL: it is new */
-	char *next_path;                 /* of its checks */
+	char *next_path, *next_host;     /* of its checks */
 	struct pool_options next_options;
 };
 

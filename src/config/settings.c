@@ -277,6 +277,19 @@ static const struct setting config_rows[] = {
 	.fallback = "",
 	.help = "Path of the periodic check, \"/healthz\". \"\": no periodic checks; a backend "
 		"that failed is then probed with a TCP connect before it returns."},
+    {.path = "health.host",
+	.type = SETTING_AUTHORITY,
+	CONFIG(check.host),
+	.fallback = "",
+	.help = "Host of a periodic check, \"app.example.org\". \"\": the host and port of the "
+		"backend's URL."},
+    {.path = "health.port",
+	.type = SETTING_INTEGER,
+	CONFIG(check.port),
+	.max = 65535,
+	.fallback = "0",
+	.help = "Port that periodic checks go to, on all addresses of the backend. 0: the port of "
+		"the backend's URL. A backend at a Unix socket is checked there."},
     {.path = "health.interval",
 	.type = SETTING_DURATION,
 	CONFIG(check.interval_us),
@@ -596,6 +609,7 @@ const char *setting_type_text(enum setting_type type)
 	    [SETTING_CHOICE] = "choice",
 	    [SETTING_FIELD] = "field name",
 	    [SETTING_TARGET] = "path",
+	    [SETTING_AUTHORITY] = "host",
 	    [SETTING_TEXT] = "string",
 	    [SETTING_MODE] = "mode of a file",
 	    [SETTING_STATUSES] = "list of statuses",

@@ -313,6 +313,22 @@ static const char *check_target(const struct reading *reading, const char *text)
 	return NULL;
 }
 
+static const char *check_authority(const struct reading *reading, const char *text)
+{
+	static const char bytes[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]";
+	struct net_authority authority;
+	uint16_t port;
+	bool is_good = text[strspn(text, bytes)] == '\0' &&
+		       net_authority_split(&authority, str_from(text)) && authority.host.len > 0 &&
+		       (!authority.port.data || net_port_parse(&port, authority.port));
+
+	if (*text == '\0' || is_good)
+		return NULL;
+	return arena_printf(reading->arena,
+	    "\"%s\" is not a host; write \"app.example.org\" or \"app.example.org:8080\"", text);
+}
+
 static const char *read_string(const struct reading *reading, const struct config_node *node)
 {
 	const char *wrong = NULL;
@@ -323,6 +339,8 @@ static const char *read_string(const struct reading *reading, const struct confi
 		wrong = check_field(reading, node->text);
 	else if (reading->setting->type == SETTING_TARGET)
 		wrong = check_target(reading, node->text);
+	else if (reading->setting->type == SETTING_AUTHORITY)
+		wrong = check_authority(reading, node->text);
 	return wrong ? wrong : store_string(reading, node->text);
 }
 
@@ -452,6 +470,7 @@ static const struct {
     [SETTING_CHOICE] = {read_choice, format_choice},
     [SETTING_FIELD] = {read_string, format_string},
     [SETTING_TARGET] = {read_string, format_string},
+    [SETTING_AUTHORITY] = {read_string, format_string},
     [SETTING_TEXT] = {read_string, format_string},
     [SETTING_MODE] = {read_mode, format_mode},
     [SETTING_STATUSES] = {read_list, value_list_format},

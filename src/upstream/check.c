@@ -95,12 +95,22 @@ static enum step done(struct check *check, enum outcome outcome)
 
 /* ---- connecting */
 
+/* A service can have a port of its own for its health. */
+static bool goes_elsewhere(const struct check *check)
+{
+	return check_gets(check->with.options) && check->with.options->port > 0;
+}
+
 /* Answers 0, or a negative errno. */
 static int open_conn(struct check *check)
 {
 	const struct backend *backend = check->with.backend;
+	struct net_addr addr = backend->addrs[check->address];
 	bool connecting = false;
-	int fd = net_connect(&backend->addrs[check->address], &connecting);
+
+	if (goes_elsewhere(check))
+		net_addr_set_port(&addr, (uint16_t)check->with.options->port);
+	int fd = net_connect(&addr, &connecting);
 
 	if (fd < 0)
 		return fd;
@@ -133,9 +143,11 @@ static enum step connect_next(struct check *check, enum outcome outcome)
 
 static bool put_request(struct check *check)
 {
+	const struct check_options *options = check->with.options;
+
 	return buf_printf(&check->conn.out,
 	    "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: rondo\r\nConnection: close\r\n\r\n",
-	    check->with.options->path, check->with.backend->authority);
+	    options->path, options->host[0] ? options->host : check->with.backend->authority);
 }
 
 static enum step step_connecting(struct check *check)
@@ -150,7 +162,9 @@ static enum step step_connecting(struct check *check)
 		return connect_next(check, outcome_of_connect_error(error));
 	}
 	check->result.error = 0;
-	backend_prefer_address(check->with.backend, check->address);
+	/* An open port tells nothing about another one. */
+	if (!goes_elsewhere(check))
+		backend_prefer_address(check->with.backend, check->address);
 	if (!check_gets(check->with.options))
 		return done(check, OUTCOME_GOOD);
 	if (!put_request(check))

@@ -31,7 +31,7 @@ struct checker {
 	struct ring *ring;
 	struct backend_env *env;
 	struct check_options options;
-	char *path;
+	char *path, *host; /* of the options */
 	struct checked *
 	    *checked; /* in the order of the ring when it was looked at; NULL: no memory */
 	size_t count;
@@ -351,18 +351,23 @@ void checker_destroy(struct checker *checker)
 	timer_remove(loop_timers(checker->env->loop), &checker->timer);
 	destroy_all(checker);
 	free(checker->path);
+	free(checker->host);
 	free(checker);
 }
 
-void checker_configure(struct checker *checker, const struct check_options *options, char *path)
+void checker_configure(
+    struct checker *checker, const struct check_options *options, char *path, char *host)
 {
 	/* Else the first ones would be checked at every reload, and the last ones never. */
 	bool is_other_schedule = !checker->path || strcmp(checker->path, path) != 0 ||
 				 checker->options.interval_us != options->interval_us;
 	free(checker->path);
+	free(checker->host);
 	checker->path = path;
+	checker->host = host;
 	checker->options = *options;
 	checker->options.path = path;
+	checker->options.host = host;
 	if (is_other_schedule)
 		spread(checker);
 	checker_wake(checker);

@@ -23,9 +23,11 @@ struct checker;
 struct checker *checker_create(struct ring *ring, struct backend_env *env);
 void checker_destroy(struct checker *checker);
 
-/* Takes over options, and `path`, which is theirs, as a string from malloc. Checks are spread anew
- * only over another interval, for another path or, at the next look, over other backends. */
-void checker_configure(struct checker *checker, const struct check_options *options, char *path);
+/* Takes over options, and `path` and `host`, which are theirs, as strings from malloc. Checks are
+ * spread anew only over another interval, for another path or, at the next look, over other
+ * backends. */
+void checker_configure(
+    struct checker *checker, const struct check_options *options, char *path, char *host);
 
 /* Looks at the ring's backends anew, in the next turn: after start, reload and every change of
  * state. May be called from within backend_env.on_change. */

@@ -94,9 +94,10 @@ static void forget_next(struct pool *pool)
 		backend_cancel_update(pool->updates[i]);
 	free(pool->updates);
 	free(pool->next_path);
+	free(pool->next_host);
 	ring_cancel_list(&pool->next);
 	pool->updates = NULL;
-	pool->next_path = NULL;
+	pool->next_path = pool->next_host = NULL;
 }
 
 void pool_cancel(struct pool *pool)
@@ -166,7 +167,8 @@ enum pool_preparation pool_prepare(struct pool *pool, const struct pool_options 
 	pool->next_options = *options;
 	pool->next_options.backends = NULL;
 	pool->next_path = strdup(options->check.path);
-	if (!pool->next_path || !prepare_backends(pool, options)) {
+	pool->next_host = strdup(options->check.host);
+	if (!pool->next_path || !pool->next_host || !prepare_backends(pool, options)) {
 		forget_next(pool);
 		return POOL_NO_MEMORY;
 	}
@@ -188,8 +190,8 @@ void pool_commit(struct pool *pool)
 	pool->env.age_limit_us = options->age_limit_us;
 	pool->env.silence.options = options->silence;
 	ring_commit_list(&pool->ring, &pool->next);
-	checker_configure(pool->checker, &options->check, pool->next_path);
-	pool->next_path = NULL;
+	checker_configure(pool->checker, &options->check, pool->next_path, pool->next_host);
+	pool->next_path = pool->next_host = NULL;
 	names_refresh(pool->names);
 	backend_tell_room(&pool->env, false);
 }

@@ -312,6 +312,7 @@ static void configure_checker(void)
 
 	world.check = (struct check_options){
 	    .path = dice_chance(dice, 7000) || world.profile.calm ? "" : "/health",
+	    .host = "",
 	    .interval_us = dice_skewed(dice, 500 * MS, 10 * SECOND),
 	    .timeout_us = dice_skewed(dice, 10 * MS, SECOND),
 	    .connect_timeout_us = world.rules[world.rules_now].timeouts.connect_us,
@@ -319,7 +320,7 @@ static void configure_checker(void)
 	    .expect = {{200, 399}},
 	    .expect_count = 1,
 	};
-	checker_configure(world.checker, &world.check, strdup(world.check.path));
+	checker_configure(world.checker, &world.check, strdup(world.check.path), strdup(""));
 	if (world.connect_most_us < world.check.timeout_us)
 		world.connect_most_us = world.check.timeout_us;
 	for (size_t i = 0; i < RULES; i++)

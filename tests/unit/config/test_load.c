@@ -52,6 +52,8 @@ static const char all_defaults[] =
     "};\n"
     "health = {\n"
     "    path = \"\";\n"
+    "    host = \"\";\n"
+    "    port = 0;\n"
     "    interval = \"5s\";\n"
     "    timeout = \"1s\";\n"
     "    fall = 3;\n"
@@ -121,6 +123,8 @@ static const struct {
     {"timeouts.drain", "\"0s\"", "0"},
     {"timeouts.drain_delay", "\"5s\"", "5s"},
     {"health.path", "\"/healthz\"", "/healthz"},
+    {"health.host", "\"app.example\"", "app.example"},
+    {"health.port", "9000", "9000"},
     {"health.interval", "\"110ms\"", "110ms"},
     {"health.timeout", "\"111ms\"", "111ms"},
     {"health.fall", "4", "4"},

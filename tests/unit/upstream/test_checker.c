@@ -33,6 +33,7 @@ static void town_init(struct town *town)
 {
 	*town = (struct town){.options = {
 				  .path = "",
+				  .host = "",
 				  .interval_us = 3600 * S,
 				  .timeout_us = 20 * S,
 				  .connect_timeout_us = 20 * S,
@@ -58,7 +59,8 @@ static void town_init(struct town *town)
 static void town_start(struct town *town, const char *path)
 {
 	town->options.path = path;
-	checker_configure(town->checker, &town->options, strdup(town->options.path));
+	checker_configure(
+	    town->checker, &town->options, strdup(town->options.path), strdup(town->options.host));
 }
 
 static void town_finish(struct town *town)
@@ -337,6 +339,38 @@ static void a_get_names_the_backend_as_it_is_configured(void **state)
 		expect_get(&town, host);
 		town_finish(&town);
 	}
+}
+
+static void a_get_goes_where_health_host_and_port_say(void **state)
+{
+	struct town town;
+	struct net_addr elsewhere;
+
+	(void)state;
+	town_init(&town);
+	int traffic = town.listeners[IT];
+	town.listeners[IT] = world_listen("127.0.0.1", &elsewhere);
+	town.options.host = "app.example";
+	town.options.port = net_addr_port(&elsewhere);
+	expect_get(&town, "app.example");
+	close(town.listeners[IT]);
+	town.listeners[IT] = traffic;
+	assert_false(somebody_came(&town, IT));
+	town_finish(&town);
+}
+
+static void a_connect_goes_to_the_port_of_the_traffic(void **state)
+{
+	struct town town;
+
+	(void)state;
+	town_init(&town);
+	town.options.port = 9; /* nobody is there */
+	town_start(&town, "");
+	town_down(&town, IT, OUTCOME_LATE, 1 * MS);
+	WORLD_UNTIL(&town.world, town.backends[IT]->state == BACKEND_TRIAL);
+	assert_true(somebody_came(&town, IT));
+	town_finish(&town);
 }
 
 static void a_socket_in_the_file_system_is_localhost(void **state)
@@ -827,6 +861,8 @@ int main(void)
 	    cmocka_unit_test(silence_is_a_connect_timeout),
 	    cmocka_unit_test(who_is_out_of_service_is_left_alone),
 	    cmocka_unit_test(a_get_names_the_backend_as_it_is_configured),
+	    cmocka_unit_test(a_get_goes_where_health_host_and_port_say),
+	    cmocka_unit_test(a_connect_goes_to_the_port_of_the_traffic),
 	    cmocka_unit_test(a_socket_in_the_file_system_is_localhost),
 	    cmocka_unit_test(an_answer_decides_over_the_return),
 	    cmocka_unit_test(an_answer_may_come_byte_by_byte),

@@ -58,7 +58,7 @@ static enum pool_preparation prepare(struct place *place, const char *letters)
 	    .backends = place->list,
 	    .backend_count = strlen(letters),
 	    .ring = {.retry_window_us = 7},
-	    .check = {.path = "", .interval_us = 3600 * S},
+	    .check = {.path = "", .host = "", .interval_us = 3600 * S},
 	    .idle_timeout_us = 5 * S,
 	    .age_limit_us = 7 * S,
 	};
@@ -177,7 +177,7 @@ static void change_to(const struct backend_options *const *list)
 {
 	const struct pool_options options = {.backends = list,
 	    .backend_count = crowd.count,
-	    .check = {.path = "", .interval_us = 3600 * S}};
+	    .check = {.path = "", .host = "", .interval_us = 3600 * S}};
 
 	assert_int_equal(pool_prepare(&crowd.place.pool, &options), POOL_PREPARED);
 	pool_commit(&crowd.place.pool);
