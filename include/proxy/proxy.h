@@ -51,6 +51,7 @@ struct proxy {
 	struct pipes pipes;       /* for long content */
 	struct sessions sessions; /* of clients */
 	struct slab exchanges;
+	size_t tunnels; /* exchanges that have become one */
 	struct slab attempts;
 	struct slab stragglers;
 	struct straggler *first_straggler; /* utlist DL, the oldest first */
@@ -83,6 +84,9 @@ struct proxy_start {
 /* False without memory. Holds the options. */
 bool proxy_init(struct proxy *proxy, const struct proxy_start *start);
 void proxy_finish(struct proxy *proxy);
+
+/* Would a new request be served? Not while the process stops, or no backend is usable. */
+bool proxy_is_ready(const struct proxy *proxy);
 
 /* Requests from now on are served by `rules` (a reload); not once the process stops. How many
  * sessions there may be is set in sessions.slab.limit. */

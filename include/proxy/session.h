@@ -61,7 +61,8 @@ struct session {
 	struct binding binding;      /* kept from request to request by the handler */
 	struct timer timer;
 	enum session_state state;
-	unsigned served; /* requests in this run */
+	unsigned served;         /* requests in this run */
+	uint64_t received, sent; /* bytes of the connection that its sessions have counted */
 	int64_t began_us;
 	int64_t due_us; /* of all states but SESSION_SERVING */
 	int64_t
@@ -107,8 +108,9 @@ struct sessions {
 	/* Where there is no room, the oldest idle session ends; where none is idle, the oldest, if
 	 * it is older than this. 0 = they stay. */
 	int64_t gives_way_us;
-	uint64_t accepted;      /* since the start */
-	uint64_t accept_pauses; /* times accepting paused for want of descriptors or memory */
+	uint64_t accepted;       /* since the start */
+	uint64_t received, sent; /* bytes, since the start */
+	uint64_t accept_pauses;  /* times accepting paused for want of descriptors or memory */
 	/* A session ended: there is room for another one. May be NULL. */
 	void (*on_room)(struct sessions *sessions);
 };

@@ -155,12 +155,10 @@ static void answer_ready(struct admin_request *request)
 {
 	const struct proxy *proxy = request->admin->with.proxy;
 
-	if (proxy->draining)
-		answer_line(request, 503, "draining");
-	else if (!ring_is_usable(proxy->ring))
-		answer_line(request, 503, "no backend is usable");
-	else
+	if (proxy_is_ready(proxy))
 		answer_line(request, 200, "ready");
+	else
+		answer_line(request, 503, proxy->draining ? "draining" : "no backend is usable");
 }
 
 /* A foreign web site can rebind its own name to this address, but not an address, localhost, or a

@@ -164,6 +164,13 @@ static void put_clients(const struct proxy *proxy, FILE *out)
 	    (double)proxy->sessions.slab.in_use);
 	put_plain(out, "rondo_client_connections_total", "counter",
 	    "Client connections accepted since the start.", (double)proxy->sessions.accepted);
+	put_head(out, "rondo_bytes_total", "counter",
+	    "Bytes received from clients (in) and sent to them (out), heads included.");
+	fprintf(out,
+	    "rondo_bytes_total{direction=\"in\"} %llu\nrondo_bytes_total{direction=\"out\"} %llu\n",
+	    (unsigned long long)proxy->sessions.received, (unsigned long long)proxy->sessions.sent);
+	put_plain(out, "rondo_tunnels", "gauge", "Upgraded connections open now.",
+	    (double)proxy->tunnels);
 	put_head(out, "rondo_requests_total", "counter",
 	    "Requests finished, by the status sent to the client; 0 where none could be sent.");
 	for (unsigned code = 0; code < PROXY_STATUSES; code++)
@@ -352,6 +359,9 @@ void metrics_write(struct metrics *metrics, FILE *out)
 	put_head(out, "rondo_build_info", "gauge", "Always 1; versions are the labels.");
 	fprintf(out, "rondo_build_info{version=\"%s\",llhttp=\"%s\"} 1\n", RONDO_VERSION,
 	    parse_llhttp_version());
+	put_plain(out, "rondo_ready", "gauge",
+	    "1 while /readyz is 200: rondo does not stop, and a backend is up or may be tried.",
+	    proxy_is_ready(proxy));
 	put_clients(proxy, out);
 	put_queue(proxy, out);
 	put_states(proxy->ring, out);

@@ -311,7 +311,7 @@ json_t *status_json(const struct status_source *source)
 	put_seconds(object, "time", loop_unix_us());
 	put(object, "rondo", process_json(source->metrics));
 	put_text(object, "balance", ring_balance_words[ring->options.balance]);
-	put(object, "ready", json_boolean(!proxy->draining && ring_is_usable(ring)));
+	put(object, "ready", json_boolean(proxy_is_ready(proxy)));
 	put(object, "clients", clients_json(proxy));
 	put(object, "requests", requests_json(proxy));
 	put(object, "retries", retries_json(&proxy->counters));

@@ -81,6 +81,8 @@ static void enter(struct exchange *exchange, enum exchange_state next)
 {
 	assert(states[exchange->state].next & (1U << next));
 	log_debug("exchange: %s -> %s", states[exchange->state].name, states[next].name);
+	exchange->with.proxy->tunnels += next == EXCHANGE_TUNNELLING;
+	exchange->with.proxy->tunnels -= exchange->state == EXCHANGE_TUNNELLING;
 	exchange->state = next;
 }
 

@@ -64,6 +64,11 @@ void proxy_finish(struct proxy *proxy)
 	proxy_options_drop(proxy->rules);
 }
 
+bool proxy_is_ready(const struct proxy *proxy)
+{
+	return !proxy->draining && ring_is_usable(proxy->ring);
+}
+
 void proxy_set_options(struct proxy *proxy, struct proxy_options *rules)
 {
 	struct proxy_options *former = proxy->rules;

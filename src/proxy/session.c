@@ -89,12 +89,24 @@ static int64_t due_as_set(const struct session *session)
 	return session->due_us;
 }
 
+static void count_bytes(struct session *session)
+{
+	const struct conn *client = &session->client;
+	struct sessions *sessions = session->sessions;
+
+	sessions->received += client->received - session->received;
+	sessions->sent += client->sent - session->sent;
+	session->received = client->received;
+	session->sent = client->sent;
+}
+
 void session_run(struct session *session)
 {
 	session->served = 0;
 	while (session->state != SESSION_ENDED) {
 		if (states[session->state].step(session) == STEP_WAIT) {
 			wait(session);
+			count_bytes(session);
 			return;
 		}
 	}
@@ -118,6 +130,7 @@ static void end(struct session *session, bool reset)
 	struct sessions *sessions = session->sessions;
 
 	enter(session, SESSION_ENDED);
+	count_bytes(session);
 	conn_close(&session->client, reset);
 	binding_end(&session->binding);
 	timer_remove(loop_timers(sessions->loop), &session->timer);

@@ -225,6 +225,36 @@ def requests_that_wait_are_seen():
             contains(place.rondoctl("status")[1], "1 had to wait, ", "rondoctl status")
 
 
+def bytes_and_tunnels_of_clients_are_counted():
+    with EchoBackend() as backend, Place(BINARY, [backend.url]) as place, Client(place.rondo) as client:
+        def moved():
+            return [place.metric("rondo_bytes_total", direction=way) for way in ("in", "out")]
+        equal(moved(), [0, 0], "nothing yet")
+        sent = request("/short")
+        client.send(sent)
+        client.receive()
+        wait_until("the request is counted", lambda: moved()[0] == len(sent))
+        short = wait_until("the answer is counted", lambda: moved()[1])
+        equal(place.metric("rondo_tunnels"), 0, "no tunnel yet")
+        client.upgrade()
+        wait_until("a tunnel is open", lambda: place.metric("rondo_tunnels") == 1)
+        before = wait_until("its head is counted", lambda: (now := moved())[1] > short and now)
+        client.send(b"x" * 1000)
+        client.read(1000)
+        wait_until("the tunnel is counted", lambda: moved() == [before[0] + 1000, before[1] + 1000])
+        client.close()
+        wait_until("the tunnel is closed", lambda: place.metric("rondo_tunnels") == 0)
+
+
+def rondo_ready_is_what_readyz_says():
+    dead = f"http://127.0.0.1:{free_port()}"
+    with Place(BINARY, [dead], ["retry_window=100ms", "retry_window_max=100ms", "queue.wait=0"]) as place:
+        equal(place.metric("rondo_ready"), 1, "nothing is known against it")
+        equal(place.client(), 502, "nobody is there")
+        wait_until("it is not ready", lambda: place.metric("rondo_ready") == 0)
+        equal(place.admin("/readyz")[0], 503, "/readyz")
+
+
 def nobody_can_lock_others_out():
     """Each kind of client holds more places than there are, and none of them has been there for as long as the
     shortest limit."""
@@ -546,6 +576,8 @@ TESTS = [
     rondoctl_knows_its_commands,
     top_shows_a_backend_that_goes_down,
     requests_that_wait_are_seen,
+    bytes_and_tunnels_of_clients_are_counted,
+    rondo_ready_is_what_readyz_says,
     nobody_can_lock_others_out,
     goaccess_reads_the_access_log,
     jq_reads_the_access_log,

@@ -73,6 +73,10 @@ static void every_counter_has_its_line(void **state)
 	static const char *const lines[] = {
 	    "rondo_client_connections 0",
 	    "rondo_client_connections_total 12",
+	    "rondo_ready 1",
+	    "rondo_bytes_total{direction=\"in\"} 13",
+	    "rondo_bytes_total{direction=\"out\"} 14",
+	    "rondo_tunnels 15",
 	    "rondo_requests_total{code=\"200\"} 3",
 	    "rondo_requests_total{code=\"0\"} 1",
 	    "rondo_request_duration_seconds_bucket{le=\"0.0005\"} 0",
@@ -103,6 +107,9 @@ static void every_counter_has_its_line(void **state)
 	(void)state;
 	house_init(&house);
 	house.proxy.sessions.accepted = 12;
+	house.proxy.sessions.received = 13;
+	house.proxy.sessions.sent = 14;
+	house.proxy.tunnels = 15;
 	house.proxy.counters.requests[200] = 3;
 	house.proxy.counters.requests[0] = 1;
 	house.proxy.counters.duration.counts[1] = 3;
