@@ -146,6 +146,8 @@ struct backend {
 	struct backend_counters counters;
 	struct backend_failure failures[BACKEND_FAILURE_HISTORY];
 	unsigned failure_next; /* the oldest, and the next to be overwritten */
+	/* The one that ended its last time up; it stays until the backend is up again. */
+	unsigned failure_decisive;
 	unsigned holders;
 	struct backend_env *env;
 	struct backend *before, *after; /* in env->backends */

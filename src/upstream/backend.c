@@ -213,6 +213,21 @@ void backend_tell_room(struct backend_env *env, bool is_place)
 		env->on_room(env->waiting_room, is_place);
 }
 
+/* The newest failure for this reason; the newest at all, where checks were the reason. */
+static unsigned find_decisive(const struct backend *backend, enum outcome reason)
+{
+	unsigned newest = backend->failure_next + BACKEND_FAILURE_HISTORY - 1;
+
+	for (unsigned i = 0; i < BACKEND_FAILURE_HISTORY; i++) {
+		unsigned place = (newest - i) % BACKEND_FAILURE_HISTORY;
+
+		if (backend->failures[place].when_unix_us > 0 &&
+		    backend->failures[place].outcome == reason)
+			return place;
+	}
+	return newest % BACKEND_FAILURE_HISTORY;
+}
+
 void backend_set_state(struct backend *backend, const struct backend_change *change)
 {
 	enum backend_state from = backend->state;
@@ -224,8 +239,10 @@ void backend_set_state(struct backend *backend, const struct backend_change *cha
 		return;
 	if (change->state == BACKEND_UP)
 		backend_come_up(backend, change);
-	if (from == BACKEND_UP)
+	if (from == BACKEND_UP) {
 		backend->left_up_us = change->now_us;
+		backend->failure_decisive = find_decisive(backend, change->reason);
+	}
 	backend->state = change->state;
 	backend->since_us = change->now_us;
 	backend->since_unix_us = loop_unix_us();
@@ -312,16 +329,29 @@ const int64_t backend_latency_bounds_us[HISTOGRAM_BUCKETS - 1] = {
     30000000,
 };
 
+/* The newest failure has no place of its own yet: the oldest gives its place. The one that took the
+ * backend down stays the oldest instead, and the second oldest goes. */
+static struct backend_failure *make_place(struct backend *backend)
+{
+	unsigned place = backend->failure_next;
+
+	backend->failure_next = (place + 1) % BACKEND_FAILURE_HISTORY;
+	if (backend->state != BACKEND_UP && place == backend->failure_decisive) {
+		backend->failures[backend->failure_next] = backend->failures[place];
+		backend->failure_decisive = backend->failure_next;
+	}
+	return &backend->failures[place];
+}
+
 void backend_note_failure(struct backend *backend, const struct backend_failure *failure)
 {
 	bool is_check = failure->source == FAILURE_OF_CHECK;
-	struct backend_failure *kept = &backend->failures[backend->failure_next];
+	struct backend_failure *kept = make_place(backend);
 
 	backend->counters.failures[is_check ? OUTCOME_CHECK : failure->outcome]++;
 	*kept = *failure;
 	if (kept->when_unix_us == 0)
 		kept->when_unix_us = loop_unix_us();
-	backend->failure_next = (backend->failure_next + 1) % BACKEND_FAILURE_HISTORY;
 	if (failure->source == FAILURE_OF_REQUEST && outcome_blame(failure->outcome) != BLAME_NONE)
 		latency_fail(
 		    &backend->latency, failure->silent_us, loop_now_us(backend->env->loop));

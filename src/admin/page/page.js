@@ -351,7 +351,7 @@ function backendRow(backend) {
 			stateCell(backend),
 			element("div", {class: "wide"}, sparkline(backend),
 				element("div", {class: "soft"}, `${rateText(rateOf(requestsOf(backend.name)))}/s`)),
-			element("div", {class: "wide"}, duration(p50),
+			element("div", {class: "wide", title: "to the first byte; tries without an answer are failures"}, duration(p50),
 				element("div", {class: "soft"}, `99 % ${duration(p99)}`)),
 			element("div", {}, number(backend.requests), element("div", {class: "soft"},
 				failures ? plural(failures, "failure") : "requests")),

@@ -412,6 +412,50 @@ static void failures_are_counted_and_the_last_ones_remembered(void **state)
 	world_finish(&world);
 }
 
+/* What a history holds, from the oldest on, as the times of its failures. */
+static void expect_history(const struct backend *backend, const int64_t *times)
+{
+	for (unsigned i = 0; i < BACKEND_FAILURE_HISTORY; i++) {
+		unsigned place = (backend->failure_next + i) % BACKEND_FAILURE_HISTORY;
+
+		assert_int_equal(backend->failures[place].when_unix_us, times[i]);
+	}
+}
+
+static void what_took_it_down_is_remembered_until_it_is_up(void **state)
+{
+	static const int64_t down[] = {
+	    7, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115, 116, 117, 118, 119};
+	static const int64_t up[] = {
+	    105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115, 116, 117, 118, 119, 120};
+	struct backend_failure failure = {.outcome = OUTCOME_LATE};
+	struct world world;
+
+	(void)state;
+	world_init(&world);
+	struct backend *backend = world_backend(&world, NULL);
+	for (failure.when_unix_us = 1; failure.when_unix_us <= 7; failure.when_unix_us++)
+		backend_note_failure(backend, &failure);
+	/* Another request of the same time is noted before the state changes. */
+	failure.outcome = OUTCOME_RESET;
+	backend_note_failure(backend, &failure);
+	backend_set_state(backend,
+	    &(struct backend_change){
+		.state = BACKEND_DOWN, .reason = OUTCOME_LATE, .window_us = S, .now_us = S});
+	failure.source = FAILURE_OF_CHECK;
+	failure.outcome = OUTCOME_REFUSED;
+	for (failure.when_unix_us = 100; failure.when_unix_us < 120; failure.when_unix_us++)
+		backend_note_failure(backend, &failure);
+	expect_history(backend, down);
+	backend_set_state(
+	    backend, &(struct backend_change){
+			 .state = BACKEND_UP, .reason = OUTCOME_CHECK, .now_us = 2 * S});
+	backend_note_failure(backend, &failure);
+	expect_history(backend, up);
+	backend_drop(backend);
+	world_finish(&world);
+}
+
 static void only_its_own_failures_make_it_slow(void **state)
 {
 	struct world world;
@@ -1023,6 +1067,7 @@ int main(void)
 	    cmocka_unit_test(a_state_carries_its_times),
 	    cmocka_unit_test(people_are_shown_one_word),
 	    cmocka_unit_test(failures_are_counted_and_the_last_ones_remembered),
+	    cmocka_unit_test(what_took_it_down_is_remembered_until_it_is_up),
 	    cmocka_unit_test(only_its_own_failures_make_it_slow),
 	    cmocka_unit_test(latencies_fall_into_buckets),
 	    cmocka_unit_test(the_freshest_connection_is_taken_first),
