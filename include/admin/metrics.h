@@ -52,6 +52,11 @@ struct metrics_times metrics_all_times(const struct metrics_histogram *histogram
 struct metrics_times metrics_recent_times(
     const struct metrics_histogram *histogram, int64_t now_us);
 
+/* The limits that can forbid a retry. A request that may not be repeated, or for which no backend
+ * is left, meets none of them. */
+enum { METRICS_RETRY_LIMITS = 4 };
+extern const enum retry_refusal metrics_retry_limits[METRICS_RETRY_LIMITS];
+
 /* Lines of the access log and of the log that could not be written. */
 uint64_t metrics_lines_dropped(const struct metrics *metrics);
 

@@ -141,18 +141,17 @@ static void put_histogram(FILE *out, const char *name, const struct backend *bac
 	}
 }
 
-/* Only the limits of retries: a request that may not be repeated, or for which no backend is left,
- * meets none. */
+const enum retry_refusal metrics_retry_limits[METRICS_RETRY_LIMITS] = {
+    RETRY_REFUSED_BUDGET, RETRY_REFUSED_BODY, RETRY_REFUSED_TRIES, RETRY_REFUSED_DEADLINE};
+
 static void put_refusals(const uint64_t refused[static RETRY_REFUSALS], FILE *out)
 {
-	static const enum retry_refusal limits[] = {
-	    RETRY_REFUSED_BUDGET, RETRY_REFUSED_BODY, RETRY_REFUSED_TRIES, RETRY_REFUSED_DEADLINE};
-
 	put_head(out, "rondo_retries_refused_total", "counter",
 	    "Failed tries that were not followed by another, by the limit that forbade it.");
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+	for (size_t i = 0; i < METRICS_RETRY_LIMITS; i++)
 		fprintf(out, "rondo_retries_refused_total{reason=\"%s\"} %llu\n",
-		    retry_refusal_word(limits[i]), (unsigned long long)refused[limits[i]]);
+		    retry_refusal_word(metrics_retry_limits[i]),
+		    (unsigned long long)refused[metrics_retry_limits[i]]);
 }
 
 static void put_clients(const struct proxy *proxy, FILE *out)

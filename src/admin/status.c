@@ -240,14 +240,17 @@ static json_t *requests_json(const struct proxy *proxy)
 static json_t *retries_json(const struct proxy_counters *counters)
 {
 	json_t *object = json_object();
+	json_t *refused = json_object();
 	uint64_t total = 0;
 
 	for (enum outcome outcome = OUTCOME_GOOD; outcome < OUTCOMES; outcome++)
 		total += counters->retries[outcome];
 	put_count(object, "total", total);
 	put(object, "by_reason", outcomes_json(counters->retries));
-	put_count(object, "impossible_body", counters->retries_refused[RETRY_REFUSED_BODY]);
-	put_count(object, "over_budget", counters->retries_refused[RETRY_REFUSED_BUDGET]);
+	for (size_t i = 0; i < METRICS_RETRY_LIMITS; i++)
+		put_count(refused, retry_refusal_word(metrics_retry_limits[i]),
+		    counters->retries_refused[metrics_retry_limits[i]]);
+	put(object, "refused", refused);
 	return object;
 }
 

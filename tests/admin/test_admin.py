@@ -255,6 +255,17 @@ def rondo_ready_is_what_readyz_says():
         equal(place.admin("/readyz")[0], 503, "/readyz")
 
 
+def refused_retries_have_the_names_of_the_metric():
+    dead = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
+    with Place(BINARY, dead, ["retry.tries=1", "queue.wait=0"]) as place:
+        place.client()
+        wait_until("it is counted", lambda: place.metric("rondo_retries_refused_total", reason="tries") == 1)
+        def refused():
+            return place.json("/status.json")["retries"]["refused"]
+        wait_until("status.json has it", lambda: refused()["tries"] == 1)
+        equal(sorted(refused()), ["body", "budget", "deadline", "tries"], "names")
+
+
 def nobody_can_lock_others_out():
     """Each kind of client holds more places than there are, and none of them has been there for as long as the
     shortest limit."""
@@ -578,6 +589,7 @@ TESTS = [
     requests_that_wait_are_seen,
     bytes_and_tunnels_of_clients_are_counted,
     rondo_ready_is_what_readyz_says,
+    refused_retries_have_the_names_of_the_metric,
     nobody_can_lock_others_out,
     goaccess_reads_the_access_log,
     jq_reads_the_access_log,
