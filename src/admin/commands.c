@@ -184,7 +184,7 @@ static void keep_line(void *context, const char *line)
 {
 	const struct admin_request *request = context;
 
-	json_array_append_new(request->lines, json_string(line));
+	json_array_append_new(request->lines, status_text_json(line));
 }
 
 static void end_reload(void *context, bool good, size_t changes)

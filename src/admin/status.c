@@ -1,7 +1,9 @@
 #include "status.h"
 
+#include "base/text.h"
 #include "figures.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 /* Takes over `value`. If it is NULL (no memory) the member is left out. */
@@ -16,9 +18,28 @@ static void put_count(json_t *object, const char *key, uint64_t count)
 	put(object, key, json_integer((json_int_t)count));
 }
 
+json_t *status_text_json(const char *text)
+{
+	struct str bytes = str_from(text);
+	json_t *string = json_string(text);
+
+	if (string)
+		return string;
+	size_t len = text_escaped_length(bytes, TEXT_LINE);
+	char *escaped = malloc(len);
+	if (!escaped)
+		return NULL;
+	struct text out = text_begin(escaped, len);
+	text_put_escaped(&out, bytes, TEXT_LINE, len);
+	if (text_is_whole(&out))
+		string = json_stringn(escaped, len);
+	free(escaped);
+	return string;
+}
+
 static void put_text(json_t *object, const char *key, const char *text)
 {
-	put(object, key, text && text[0] ? json_string(text) : json_null());
+	put(object, key, text && text[0] ? status_text_json(text) : json_null());
 }
 
 static void put_seconds(json_t *object, const char *key, int64_t us)

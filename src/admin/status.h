@@ -18,6 +18,10 @@ struct status_source {
 	const struct history *history;
 };
 
+/* As a JSON string. Where it is not UTF-8, which JSON cannot hold, all bytes that are not printable
+ * ASCII are escaped (\xNN). NULL without memory. */
+json_t *status_text_json(const char *text);
+
 /* The whole state. */
 json_t *status_json(const struct status_source *source);
 

@@ -162,6 +162,33 @@ static void status_tells_what_the_operator_changed(void **state)
 	house_finish(&house);
 }
 
+static void a_text_that_is_not_utf_8_is_escaped(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} cases[] = {
+	    {"caf\xc3\xa9.conf:4: no", "caf\xc3\xa9.conf:4: no"},
+	    {"caf\xe9.conf:4: no", "caf\\xE9.conf:4: no"},
+	    {"cut in a letter: \xc3", "cut in a letter: \\xC3"},
+	};
+	struct house house;
+	struct status_source source = {.metrics = &house.metrics, .history = &house.history};
+
+	(void)state;
+	house_init(&house);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		metrics_note_reload(&house.metrics, cases[i].text);
+		json_t *status = status_json(&source);
+		const json_t *process = json_object_get(status, "rondo");
+		const char *shown = json_string_value(json_object_get(process, "reload_refused"));
+
+		assert_non_null(shown);
+		assert_string_equal(shown, cases[i].shown);
+		json_decref(status);
+	}
+	house_finish(&house);
+}
+
 static void nothing_on_the_page_is_markup_that_was_not_meant(void **state)
 {
 	struct house house;
@@ -192,6 +219,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_counter_has_its_line),
 	    cmocka_unit_test(status_tells_what_the_operator_changed),
+	    cmocka_unit_test(a_text_that_is_not_utf_8_is_escaped),
 	    cmocka_unit_test(nothing_on_the_page_is_markup_that_was_not_meant),
 	};
 
