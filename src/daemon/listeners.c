@@ -4,6 +4,7 @@
 #include "config/load.h"
 #include "config/settings.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,12 +241,15 @@ static bool open_missing(struct listeners *listeners, struct config *config,
 {
 	for (size_t i = 0; i < config->listen_count; i++) {
 		const struct config_listen *listen = &config->listen[i];
+		struct listeners_entry *entry;
 
 		if (find(listeners, &listen->addr))
 			continue;
 		if (!listen_on(listeners, listen, leaving, refusal))
 			return false;
-		follow(find(listeners, &listen->addr), config, listen);
+		entry = find(listeners, &listen->addr);
+		assert(entry);
+		follow(entry, config, listen);
 		if (config_listen_lacks_ipv6(listen))
 			log_info("%s is IPv4 alone: this machine has no IPv6", listen->text);
 	}

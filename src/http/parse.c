@@ -352,10 +352,11 @@ enum parse_result parse_response(struct parse *parse, const struct parse_respons
 void parse_peek(const struct parse *parse, const struct buf *in, struct http_head *head)
 {
 	const struct guard *guard = &parse->guard;
-	const char *line = in->data + in->begin;
+	const char *line;
 
 	if (!in->data || guard->kind != GUARD_REQUEST)
 		return;
+	line = in->data + in->begin;
 	head->method_text = (struct str){line, guard->method_length};
 	if (guard->target_length > 0)
 		head->target = (struct str){line + guard->method_length + 1, guard->target_length};

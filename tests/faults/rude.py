@@ -34,7 +34,7 @@ def answer(connection, content=b"ok"):
 @fault("F02", "with every backend gone each request has its answer, and all are found again by themselves")
 def everybody_is_gone(world):
     backends = [world.backend() for _ in range(3)]
-    proxy = world.proxy(backends, "retry_window=200ms", "retry_window_max=200ms", "retry.budget=100")
+    proxy = world.proxy(backends, "retry_window=200ms", "retry_window_max=200ms", "retry.budget=100", "queue.wait=0s")
     base = proxy.descriptors()
     assert ask(proxy)[0] == 200
     for backend in backends:
