@@ -22,7 +22,8 @@ bool table_add(struct table *table, struct str key, const void *item);
 /* Removes the item with this key, if there is one. */
 void table_remove(struct table *table, struct str key);
 
-/* The item, const only if it was so for who added it; NULL: there is none with this key. */
+/* The item, which the caller may change only if the caller of table_add might. NULL: there is none
+ * with this key. */
 void *table_find(const struct table *table, struct str key);
 
 #endif

@@ -9,8 +9,8 @@
 /*
  * Calls `say` for each difference: "+app3 http://h:3", "-app2 http://h:2", "app1 weight 3 -> 5",
  * "retry.tries 3 -> 2", "limits.header_bytes 16k -> 32k needs a restart". Of the changes of
- * backends only the first two hundred are said, and how many more there are: nobody reads
- * thousands, and each line costs a write. Returns the number of all changes.
+ * backends it says the first two hundred, and then how many more there are, because each line costs
+ * a write. Returns the number of all changes.
  */
 typedef void config_say(void *context, const char *line);
 size_t config_describe_changes(

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Nobody reads the lines of thousands of backends, and each costs a write. */
+/* Each line costs a write, and people do not read thousands of them. */
 enum { BACKEND_LINES = 200 };
 
 /* The state of one comparison. */

@@ -58,8 +58,7 @@ static const char *find_variable(const char *text)
 }
 
 /* Writes the text with its variables replaced; variables inside values are not, and "$${" is "${".
- * False on failure,
- * with the reason in *wrong. */
+ * False on failure, with the reason in *wrong. */
 static bool write_expanded(FILE *out, const char *text, struct arena *arena, const char **wrong)
 {
 	const char *start;

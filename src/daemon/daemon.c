@@ -339,8 +339,8 @@ static bool begin_reload(struct daemon *daemon)
 	return daemon->coming != NULL;
 }
 
-/* To read a large configuration takes as long as to make it the running one: others have their turn
- * in between. */
+/* Reading a large configuration takes about as long as applying it. The loop has a turn between the
+ * two, so that clients wait for one of them at a time. */
 static void reload(void *context, const struct admin_reload_request *request)
 {
 	struct daemon *daemon = context;

@@ -296,7 +296,6 @@ static void destroy_all(struct checker *checker)
 static void follow(struct checker *checker)
 {
 	const struct ring *ring = checker->ring;
-
 	struct table places = {0};
 
 	if (is_in_step(checker))

@@ -260,7 +260,7 @@ struct hosts {
 	struct arena arena;
 };
 
-/* What is left out without memory is looked up. */
+/* A host for which there is no memory is left out; its name is then looked up once more. */
 static void list_hosts(const struct names *names, struct hosts *hosts)
 {
 	const struct name *name;

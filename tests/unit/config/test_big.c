@@ -37,7 +37,7 @@ static void write_shape(const char *name, const struct shape *shape, size_t coun
 	free(text);
 }
 
-/* ---- what is good */
+/* ---- configurations without faults */
 
 static const struct shape good[] = {
     {"backends = (", "{ url = \"http://h#:80\"; name = \"app#\"; weight = 2; },",
@@ -140,14 +140,14 @@ static void thousands_of_changes_are_counted(void **state)
 	(void)state;
 	assert_int_equal(config_describe_changes(compared.old, compared.new, count_line, &compared),
 	    2 * RATIO_MANY + 1);
-	/* What is not about backends is always said. */
+	/* The limit holds for backends only; each changed setting has its line. */
 	assert_string_equal(compared.last, "retry.tries 3 -> 2");
 	assert_in_range(compared.lines, 100, 300);
 	config_drop(compared.old);
 	config_drop(compared.new);
 }
 
-/* ---- what is bad */
+/* ---- configurations with faults */
 
 static const struct {
 	struct shape shape;
